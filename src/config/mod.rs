@@ -1,0 +1,3 @@
+//! The configuration: text in, a model or all problems at once out.
+
+pub mod model;

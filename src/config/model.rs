@@ -1,0 +1,339 @@
+//! The configuration as used: defaulted, checked, plain data.
+//!
+//! Nothing here is deserialised; `file.rs` holds the written form and `validate.rs` turns one into the other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::storable::StorePolicy;
+
+/// Everything one node needs to know, for the region it runs in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The region this node runs in (`HOLDOVER_REGION`); picks origin ranks.
+    pub region: String,
+    /// The node's name in `Via` and `Cache-Status`.
+    pub name: String,
+    /// Data-plane threads; at least 1.
+    pub workers: usize,
+    /// What the node listens on.
+    pub listen: Listen,
+    /// Bounds of the memory cache.
+    pub cache: CacheBounds,
+    /// How origin names are resolved.
+    pub dns: Dns,
+    /// Where logs go.
+    pub log: Log,
+    /// How the node stops.
+    pub drain: Drain,
+    /// Certificates offered by SNI, the first one also to clients that send none.
+    pub certificates: Vec<CertificateSource>,
+    /// Sites; at least one, host names unique over all of them.
+    pub sites: Vec<SiteConfig>,
+}
+
+/// Listening addresses and the deadlines and bounds of client connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// HTTPS addresses (HTTP/1.1 and HTTP/2 by ALPN).
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP addresses.
+    pub http: Vec<SocketAddr>,
+    /// Admin addresses: metrics, health, status.
+    pub admin: Vec<SocketAddr>,
+    /// Most client connections open at once, over all workers.
+    pub connections_max: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// Between requests on an HTTP/1.1 connection.
+    pub idle_timeout: Duration,
+    /// Between requests on an HTTP/2 connection.
+    pub h2_idle_timeout: Duration,
+    /// Longest time a client may take nothing of a response that is ready for it.
+    pub write_timeout: Duration,
+    /// Age at which a connection is asked to close after its current request.
+    pub age_max: Duration,
+}
+
+/// Bounds of the memory cache, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheBounds {
+    /// All stored responses and fills in flight, index included.
+    pub memory: u64,
+    /// Largest body stored; larger ones stream through.
+    pub object_max: u64,
+}
+
+/// How origin names are resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// Name servers; empty means those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// Longest wait for one lookup.
+    pub timeout: Duration,
+    /// Answers are asked for again no sooner than this.
+    pub ttl_min: Duration,
+    /// Answers are asked for again no later than this.
+    pub ttl_max: Duration,
+}
+
+/// Where logs go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// One JSON line per request.
+    pub access: LogTarget,
+    /// One JSON line per state change.
+    pub events: LogTarget,
+}
+
+/// A destination of log lines.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogTarget {
+    /// Appended to this file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+}
+
+/// How the node stops on SIGTERM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drain {
+    /// Between readiness failing and listeners closing, so that load balancers notice.
+    pub delay: Duration,
+    /// Longest wait for requests in flight.
+    pub timeout: Duration,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CertificateSource {
+    /// PEM files: the chain, leaf first, and its private key.
+    Files {
+        /// Chain, leaf first.
+        chain: PathBuf,
+        /// Private key (PKCS#8, PKCS#1 or SEC1).
+        key: PathBuf,
+    },
+    /// Made at start for these names; for trying things out.
+    SelfSigned {
+        /// Names the certificate is valid for.
+        names: Vec<String>,
+    },
+}
+
+/// One site: host names, policies, origins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteConfig {
+    /// Unique name, used in metrics, logs and events.
+    pub name: String,
+    /// Lower-case host names without port; `*.example.org` matches one or more labels.
+    pub hosts: Vec<String>,
+    /// What plain HTTP requests get.
+    pub plain_http: PlainHttp,
+    /// What may be stored (RFC 9111 §3).
+    pub store: StorePolicy,
+    /// How long it is fresh and how long it may be served stale (RFC 9111 §4.2, RFC 5861).
+    pub freshness: FreshnessPolicy,
+    /// How stale responses are used.
+    pub stale: StalePolicy,
+    /// Request fields that reach the origin on requests whose answer may be stored.
+    pub forward_fields: ForwardFields,
+    /// Deadlines of forward requests.
+    pub timeouts: Timeouts,
+    /// When a forward request goes on to the next origin.
+    pub failover: FailoverPolicy,
+    /// When a better origin is used again.
+    pub failback: FailbackPolicy,
+    /// Active health checks.
+    pub probe: ProbePolicy,
+    /// Origins in the order of the file; at least one.
+    pub origins: Vec<OriginConfig>,
+}
+
+/// What plain HTTP requests get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// 301 or 308 to the same URL over HTTPS.
+    Redirect,
+    /// The site itself.
+    Serve,
+}
+
+/// How stale responses are used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StalePolicy {
+    /// Longest wait for an origin while a usable stale response is at hand.
+    pub wait: Duration,
+    /// After a failed revalidation the response is good again for this long, ±20 %.
+    pub revive: Duration,
+    /// Which remedy comes first when an origin fails.
+    pub first: FirstRemedy,
+}
+
+/// Which remedy comes first when an origin fails and a stale response is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstRemedy {
+    /// The next origin of the list.
+    Origin,
+    /// The stale response.
+    Stale,
+}
+
+/// Request fields that reach the origin on requests whose answer may be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ForwardFields {
+    /// Every end-to-end field.
+    All,
+    /// The built-in allow-list and these lower-case names.
+    AllowList(Vec<String>),
+}
+
+/// Deadlines of forward requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeouts {
+    /// One connect, TLS included.
+    pub connect: Duration,
+    /// From request sent to response head.
+    pub first_byte: Duration,
+    /// Between two pieces of a body.
+    pub body_idle: Duration,
+    /// All attempts together, until the response head.
+    pub request: Duration,
+}
+
+/// When a forward request goes on to the next origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailoverPolicy {
+    /// Most endpoints tried for one request.
+    pub tries: usize,
+    /// Statuses that count as failures.
+    pub statuses: StatusSet,
+    /// Consecutive failed requests that eject an endpoint.
+    pub consecutive_failures: u32,
+}
+
+/// When a better origin is used again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailbackPolicy {
+    /// Good probes in a row before an origin that failed counts as back.
+    pub probes: u32,
+    /// Least time between its failure and its return.
+    pub hold_down: Duration,
+}
+
+/// Active health checks of every address of every origin of a site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbePolicy {
+    /// False means that only traffic is evidence.
+    pub enabled: bool,
+    /// Path and query requested with GET.
+    pub path: String,
+    /// Between probes of one address, ±10 %.
+    pub interval: Duration,
+    /// Between probes while the address is in transition.
+    pub interval_in_transition: Duration,
+    /// Connect, head and body prefix together.
+    pub timeout: Duration,
+    /// Statuses of a healthy origin.
+    pub expect: StatusSet,
+    /// Must occur in the first 16 KiB of the body.
+    pub body: Option<String>,
+    /// Good probes in a row that make an ejected address healthy.
+    pub rise: u32,
+    /// Bad probes in a row that eject an address.
+    pub fall: u32,
+}
+
+/// A set of status codes, kept as inclusive ranges within 100..=599.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusSet(pub Vec<(u16, u16)>);
+
+impl StatusSet {
+    /// Whether `status` is in the set.
+    pub fn contains(&self, status: http::StatusCode) -> bool {
+        let status = status.as_u16();
+        self.0.iter().any(|&(first, last)| (first..=last).contains(&status))
+    }
+}
+
+/// One origin site: a data centre, a bucket, a mirror.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OriginConfig {
+    /// Unique within the site.
+    pub name: String,
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Name (or IP literal without brackets) that is resolved, sent as SNI and verified.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Lower is preferred; already picked for this node's region.
+    pub rank: u32,
+    /// Share inside a rank; at least 1.
+    pub weight: u32,
+    /// Which methods it may get.
+    pub accepts: Accepts,
+    /// The `Host` field it gets.
+    pub host_field: HostField,
+    /// PEM file of private trust anchors; replaces the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl OriginConfig {
+    /// `host[:port]` as in a URL: IPv6 in brackets, the scheme's default port left out.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// The scheme spoken to an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS, verified.
+    Https,
+}
+
+impl Scheme {
+    /// 80 or 443.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Which methods an origin may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Every method.
+    All,
+    /// Safe methods only (RFC 9110 §9.2.1).
+    ReadOnly,
+}
+
+/// The `Host` field an origin gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostField {
+    /// The client's; probes use the site's first host name.
+    Client,
+    /// This one.
+    Named(String),
+    /// The origin's own authority.
+    Origin,
+}
+
+/// Ranks by region; a region that is not listed gets the origin's `rank`.
+pub type RegionRanks = BTreeMap<String, u32>;

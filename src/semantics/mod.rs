@@ -1,0 +1,13 @@
+//! HTTP caching rules, one RFC section a file: pure, without I/O, clocks or locks.
+
+pub mod cache_control;
+pub mod cache_status;
+pub mod content_coding;
+pub mod forwarding;
+pub mod freshness;
+pub mod key;
+pub mod range;
+pub mod storable;
+pub mod target;
+pub mod validator;
+pub mod vary;
