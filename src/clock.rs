@@ -3,6 +3,8 @@
 //! Wall time is derived from tokio's monotonic clock and an anchor, so that a paused runtime moves both together and a
 //! step of the system clock never makes a stored response younger or older at once. A node re-anchors about once a minute.
 
+#![expect(clippy::disallowed_methods, reason = "the one reader of time")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 

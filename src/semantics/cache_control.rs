@@ -1,1 +1,277 @@
-//! cache_control.
+//! Cache directives (RFC 9111 §5.2, RFC 5861) and the field they come from (RFC 9213 §2.2).
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
+
+use super::dictionary::{self, Value};
+use super::field;
+
+/// What the origin asks of a shared cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseDirectives {
+    /// `max-age` (RFC 9111 §5.2.2.1); zero if it was invalid.
+    pub max_age: Option<Duration>,
+    /// `s-maxage` (§5.2.2.10); zero if it was invalid.
+    pub s_maxage: Option<Duration>,
+    /// `stale-while-revalidate` (RFC 5861 §3); zero if it was invalid.
+    pub stale_while_revalidate: Option<Duration>,
+    /// `stale-if-error` (RFC 5861 §4); zero if it was invalid.
+    pub stale_if_error: Option<Duration>,
+    /// `no-store` (§5.2.2.5).
+    pub no_store: bool,
+    /// `no-cache` (§5.2.2.4), with or without field names.
+    pub no_cache: bool,
+    /// `private` (§5.2.2.7), with or without field names.
+    pub private: bool,
+    /// `public` (§5.2.2.9).
+    pub public: bool,
+    /// `must-revalidate` (§5.2.2.2).
+    pub must_revalidate: bool,
+    /// `proxy-revalidate` (§5.2.2.8).
+    pub proxy_revalidate: bool,
+    /// `must-understand` (§5.2.2.3).
+    pub must_understand: bool,
+    /// The directives are meant for caches such as this one: they come from `CDN-Cache-Control` or `Surrogate-Control`,
+    /// and `Cache-Control` and `Expires` do not count.
+    pub targeted: bool,
+    /// There was at least one directive, known or not.
+    pub present: bool,
+}
+
+impl ResponseDirectives {
+    /// The directives of the first field that applies: `CDN-Cache-Control`, `Surrogate-Control`, `Cache-Control`.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        // "the cache MUST select the first (in target-list order) field with a valid, non-empty value and use its value
+        // to determine the caching policy for the response, and it MUST ignore the Cache-Control and Expires header
+        // fields in that response" (RFC 9213 §2.2)
+        Self::cdn_cache_control(headers).or_else(|| Self::surrogate_control(headers)).unwrap_or_else(|| {
+            let mut directives = Self::default();
+            directives.apply_all(field::members(headers, CACHE_CONTROL).map(directive));
+            directives
+        })
+    }
+
+    /// An explicit expiration time: `s-maxage`, `max-age`, or `Expires` if the directives leave it in force (§4.2.1).
+    pub(super) fn has_explicit_expiration(&self, headers: &HeaderMap) -> bool {
+        self.s_maxage.is_some() || self.max_age.is_some() || (!self.targeted && headers.contains_key(EXPIRES))
+    }
+
+    fn cdn_cache_control(headers: &HeaderMap) -> Option<Self> {
+        let lines: Vec<_> = headers.get_all(CDN_CACHE_CONTROL).iter().map(|line| line.as_bytes()).collect();
+        let text = lines.join(&b", "[..]);
+        // "If a targeted field in a given response is empty, or a parsing error is encountered, that field MUST be
+        // ignored by the cache (i.e., it behaves as if the field were not present […])." (RFC 9213 §2.1)
+        let members = dictionary::parse(&text).filter(|members| !members.is_empty())?;
+        let mut directives = Self { targeted: true, ..Self::default() };
+        directives.apply_all(members.into_iter().map(|(name, value)| (name, Argument::from(value))));
+        Some(directives)
+    }
+
+    /// The legacy field, of Cache-Control's syntax. Many origins send it for its `content` alone, which says nothing
+    /// about caching; it only replaces Cache-Control if it does.
+    fn surrogate_control(headers: &HeaderMap) -> Option<Self> {
+        let mut directives = Self { targeted: true, ..Self::default() };
+        directives.apply_all(field::members(headers, SURROGATE_CONTROL).map(directive));
+        (directives.max_age.is_some() || directives.no_store).then_some(directives)
+    }
+
+    fn apply_all<'a>(&mut self, directives: impl Iterator<Item = (&'a [u8], Argument)>) {
+        for (name, argument) in directives {
+            self.present = true;
+            if let Some(directive) = Directive::named(name) {
+                self.apply(directive, argument);
+            }
+        }
+    }
+
+    fn apply(&mut self, directive: Directive, argument: Argument) {
+        // "no-store always has a Boolean true value" (RFC 9213 §2.1), so that a false one says nothing.
+        let stated = argument != Argument::False;
+        match directive {
+            Directive::MaxAge => keep_first(&mut self.max_age, argument),
+            Directive::SharedMaxAge => keep_first(&mut self.s_maxage, argument),
+            Directive::StaleIfError => keep_first(&mut self.stale_if_error, argument),
+            Directive::StaleWhileRevalidate => keep_first(&mut self.stale_while_revalidate, argument),
+            Directive::MustRevalidate => self.must_revalidate |= stated,
+            Directive::MustUnderstand => self.must_understand |= stated,
+            // "the qualified form of the directive is often handled by caches as if an unqualified no-cache directive
+            // was received" (§5.2.2.4, and §5.2.2.7 for private): the safe reading.
+            Directive::NoCache => self.no_cache |= stated,
+            Directive::Private => self.private |= stated,
+            Directive::NoStore => self.no_store |= stated,
+            Directive::ProxyRevalidate => self.proxy_revalidate |= stated,
+            Directive::Public => self.public |= stated,
+            // "the presence of a directive in a request does not imply that the same directive is present […] in the
+            // response"
+            Directive::MaxStale | Directive::MinFresh | Directive::OnlyIfCached => {}
+        }
+    }
+}
+
+/// What a client asks of a cache (§5.2.1): advice, "caches MAY implement them, but are not required to". Invalid
+/// arguments are therefore ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestDirectives {
+    /// `no-cache` (§5.2.1.4), or `Pragma: no-cache` where there is no Cache-Control (§5.4).
+    pub no_cache: bool,
+    /// `no-store` (§5.2.1.5).
+    pub no_store: bool,
+    /// `only-if-cached` (§5.2.1.7).
+    pub only_if_cached: bool,
+    /// `max-age` (§5.2.1.1).
+    pub max_age: Option<Duration>,
+    /// `min-fresh` (§5.2.1.3).
+    pub min_fresh: Option<Duration>,
+    /// `max-stale` (§5.2.1.2).
+    pub max_stale: Option<MaxStale>,
+}
+
+/// How stale a response a client accepts (§5.2.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxStale {
+    /// "If no value is assigned to max-stale, then the client will accept a stale response of any age."
+    Any,
+    /// This long past its freshness lifetime.
+    For(Duration),
+}
+
+impl RequestDirectives {
+    /// The directives of a request.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut directives = Self::default();
+        if headers.contains_key(CACHE_CONTROL) {
+            for (name, argument) in field::members(headers, CACHE_CONTROL).map(directive) {
+                if let Some(directive) = Directive::named(name) {
+                    directives.apply(directive, argument);
+                }
+            }
+        } else {
+            // "The "Pragma" request header field was defined for HTTP/1.0 caches, so that clients could specify a
+            // "no-cache" request (as Cache-Control was not defined until HTTP/1.1)." (§5.4)
+            directives.no_cache =
+                field::members(headers, PRAGMA).any(|member| member.eq_ignore_ascii_case(b"no-cache"));
+        }
+        directives
+    }
+
+    fn apply(&mut self, directive: Directive, argument: Argument) {
+        match (directive, argument) {
+            (Directive::MaxAge, Argument::Seconds(age)) => self.max_age = self.max_age.or(Some(age)),
+            (Directive::MinFresh, Argument::Seconds(time)) => self.min_fresh = self.min_fresh.or(Some(time)),
+            (Directive::MaxStale, Argument::Absent) => self.max_stale = self.max_stale.or(Some(MaxStale::Any)),
+            (Directive::MaxStale, Argument::Seconds(time)) => {
+                self.max_stale = self.max_stale.or(Some(MaxStale::For(time)));
+            }
+            (Directive::NoCache, _) => self.no_cache = true,
+            (Directive::NoStore, _) => self.no_store = true,
+            (Directive::OnlyIfCached, _) => self.only_if_cached = true,
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Directive {
+    MaxAge,
+    MaxStale,
+    MinFresh,
+    MustRevalidate,
+    MustUnderstand,
+    NoCache,
+    NoStore,
+    OnlyIfCached,
+    Private,
+    ProxyRevalidate,
+    Public,
+    SharedMaxAge,
+    StaleIfError,
+    StaleWhileRevalidate,
+}
+
+impl Directive {
+    /// "Cache directives are identified by a token, to be compared case-insensitively" (§5.2), and "a cache MUST ignore
+    /// unrecognized cache directives" (§5.2.3).
+    fn named(name: &[u8]) -> Option<Self> {
+        let (_, directive) = DIRECTIVES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))?;
+        Some(*directive)
+    }
+}
+
+/// What follows the name of a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Argument {
+    Absent,
+    False,
+    Other,
+    Seconds(Duration),
+}
+
+impl From<Value> for Argument {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Boolean(true) => Self::Absent,
+            Value::Boolean(false) => Self::False,
+            Value::Integer(seconds) => {
+                field::delta_seconds(seconds.to_string().as_bytes()).map_or(Self::Other, Self::Seconds)
+            }
+            Value::Other => Self::Other,
+        }
+    }
+}
+
+/// Name and argument of one member: `token [ "=" ( token / quoted-string ) ]`.
+fn directive(member: &[u8]) -> (&[u8], Argument) {
+    let Some(at) = member.iter().position(|&byte| byte == b'=') else {
+        return (member, Argument::Absent);
+    };
+    let (name, argument) = (&member[..at], &member[at + 1..]);
+    // No whitespace is allowed around "=". The directive counts, since it was meant; its argument does not.
+    let trimmed = field::trim(name);
+    if trimmed.len() < name.len() {
+        return (trimmed, Argument::Other);
+    }
+    // "For the directives defined below that define arguments, recipients ought to accept both forms".
+    let seconds = match argument {
+        [b'"', quoted @ .., b'"'] => field::delta_seconds(quoted),
+        token => field::delta_seconds(token),
+    };
+    (name, seconds.map_or(Argument::Other, Argument::Seconds))
+}
+
+/// "When there is more than one value present for a given directive […], either the first occurrence should be used or
+/// the response should be considered stale. […] Caches are encouraged to consider responses that have invalid freshness
+/// information (e.g., a max-age directive with non-integer content) to be stale." (§4.2.1): the first counts, and as
+/// zero if it is invalid.
+fn keep_first(lifetime: &mut Option<Duration>, argument: Argument) {
+    let value = match argument {
+        Argument::Seconds(value) => value,
+        Argument::Absent | Argument::False | Argument::Other => Duration::ZERO,
+    };
+    lifetime.get_or_insert(value);
+}
+
+const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+
+const SURROGATE_CONTROL: &str = "surrogate-control";
+
+const DIRECTIVES: [(&str, Directive); 14] = [
+    ("max-age", Directive::MaxAge),
+    ("max-stale", Directive::MaxStale),
+    ("min-fresh", Directive::MinFresh),
+    ("must-revalidate", Directive::MustRevalidate),
+    ("must-understand", Directive::MustUnderstand),
+    ("no-cache", Directive::NoCache),
+    ("no-store", Directive::NoStore),
+    ("only-if-cached", Directive::OnlyIfCached),
+    ("private", Directive::Private),
+    ("proxy-revalidate", Directive::ProxyRevalidate),
+    ("public", Directive::Public),
+    ("s-maxage", Directive::SharedMaxAge),
+    ("stale-if-error", Directive::StaleIfError),
+    ("stale-while-revalidate", Directive::StaleWhileRevalidate),
+];
+
+#[cfg(test)]
+mod tests;

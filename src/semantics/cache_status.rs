@@ -1,1 +1,220 @@
-//! cache_status.
+//! How a request was handled, in the words of Cache-Status (RFC 9211).
+
+use std::fmt::Write;
+
+use http::{HeaderValue, StatusCode};
+
+use super::field::is_token_byte;
+
+/// How the cache handled a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheStatus {
+    /// "the request was satisfied by the cache; that is, it was not forwarded, and the response was obtained from the
+    /// cache" (§2.1).
+    Hit,
+    /// "the request went forward towards the origin" (§2.2).
+    Forward(ForwardReason),
+}
+
+impl CacheStatus {
+    /// `hit`, or the reason for forwarding.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Forward(reason) => reason.as_str(),
+        }
+    }
+}
+
+/// Why a request went forward (§2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardReason {
+    /// "The cache was configured to not handle this request."
+    Bypass,
+    /// "The request method's semantics require the request to be forwarded."
+    Method,
+    /// "The cache did not contain any responses that could be used to satisfy this request (to be used when an
+    /// implementation cannot distinguish between uri-miss and vary-miss)."
+    Miss,
+    /// "The cache was able to select a partial response for the request, but it did not contain all of the requested
+    /// ranges (or the request was for the complete response)."
+    Partial,
+    /// "The cache was able to select a fresh response for the request, but the request's semantics (e.g., Cache-Control
+    /// request directives) did not allow its use."
+    Request,
+    /// "The cache was able to select a response for the request, but it was stale."
+    Stale,
+    /// "The cache did not contain any responses that matched the request URI."
+    UriMiss,
+    /// "The cache contained a response that matched the request URI, but it could not select a response based upon this
+    /// request's header fields and stored Vary header fields."
+    VaryMiss,
+}
+
+impl ForwardReason {
+    /// The value of the `fwd` parameter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Method => "method",
+            Self::Miss => "miss",
+            Self::Partial => "partial",
+            Self::Request => "request",
+            Self::Stale => "stale",
+            Self::UriMiss => "uri-miss",
+            Self::VaryMiss => "vary-miss",
+        }
+    }
+}
+
+/// What one cache says of a response (§2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheStatusMember {
+    /// `hit` or `fwd`.
+    pub status: CacheStatus,
+    /// Remaining freshness in seconds, negative once stale (§2.4).
+    pub ttl: Option<i64>,
+    /// The status of the origin's answer, if it differs from what the client gets or is worth telling (§2.3).
+    pub forward_status: Option<StatusCode>,
+    /// The response was stored (§2.5).
+    pub stored: bool,
+    /// The request was answered together with others (§2.6).
+    pub collapsed: bool,
+    /// Further information (§2.8).
+    pub detail: Option<&'static str>,
+}
+
+impl CacheStatusMember {
+    /// Nothing but the status.
+    pub fn new(status: CacheStatus) -> Self {
+        Self { status, ttl: None, forward_status: None, stored: false, collapsed: false, detail: None }
+    }
+
+    /// The list member of the cache called `node`, for appending to what caches closer to the origin have said: "Each
+    /// member of the list represents a cache that has handled the request."
+    pub fn render(&self, node: &str) -> HeaderValue {
+        let mut text = String::with_capacity(64 + node.len());
+        push_item(&mut text, node);
+        match self.status {
+            CacheStatus::Hit => text.push_str("; hit"),
+            CacheStatus::Forward(reason) => {
+                text.push_str("; fwd=");
+                text.push_str(reason.as_str());
+                if let Some(status) = self.forward_status {
+                    text.push_str("; fwd-status=");
+                    text.push_str(status.as_str());
+                }
+            }
+        }
+        if let Some(ttl) = self.ttl {
+            let ttl = ttl.clamp(-INTEGER_MAX, INTEGER_MAX);
+            write!(text, "; ttl={ttl}").expect("a String takes any text");
+        }
+        // stored and collapsed describe what came of a request that went forward.
+        if matches!(self.status, CacheStatus::Forward(_)) {
+            if self.stored {
+                text.push_str("; stored");
+            }
+            if self.collapsed {
+                text.push_str("; collapsed");
+            }
+        }
+        if let Some(detail) = self.detail {
+            text.push_str("; detail=");
+            push_item(&mut text, detail);
+        }
+        HeaderValue::try_from(text).expect("an item holds printable ASCII")
+    }
+}
+
+/// `text` as a Token if it is one, else as a String (RFC 8941 §3.3.3, §3.3.4), which has room for printable ASCII only.
+fn push_item(item: &mut String, text: &str) {
+    let begins_token = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*');
+    if begins_token && text.bytes().all(|byte| is_token_byte(byte) || matches!(byte, b':' | b'/')) {
+        item.push_str(text);
+        return;
+    }
+    item.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => item.extend(['\\', character]),
+            ' '..='~' => item.push(character),
+            _ => item.push('?'),
+        }
+    }
+    item.push('"');
+}
+
+/// Largest integer of a structured field (RFC 8941 §3.3.1).
+const INTEGER_MAX: i64 = 999_999_999_999_999;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIT: CacheStatusMember = CacheStatusMember {
+        status: CacheStatus::Hit,
+        ttl: None,
+        forward_status: None,
+        stored: false,
+        collapsed: false,
+        detail: None,
+    };
+
+    #[test]
+    fn members_of_cache_status() {
+        let forward = |reason| CacheStatusMember { status: CacheStatus::Forward(reason), ..HIT };
+        check(HIT, "holdover; hit");
+        check(CacheStatusMember { ttl: Some(60), ..HIT }, "holdover; hit; ttl=60");
+        check(CacheStatusMember { ttl: Some(-412), ..HIT }, "holdover; hit; ttl=-412");
+        check(CacheStatusMember { ttl: Some(i64::MIN), ..HIT }, "holdover; hit; ttl=-999999999999999");
+        check(CacheStatusMember { stored: true, collapsed: true, ..HIT }, "holdover; hit");
+        check(
+            CacheStatusMember {
+                forward_status: Some(StatusCode::SERVICE_UNAVAILABLE),
+                detail: Some("stale-if-error"),
+                ..forward(ForwardReason::Stale)
+            },
+            "holdover; fwd=stale; fwd-status=503; detail=stale-if-error",
+        );
+        check(
+            CacheStatusMember { ttl: Some(1), stored: true, collapsed: true, ..forward(ForwardReason::UriMiss) },
+            "holdover; fwd=uri-miss; ttl=1; stored; collapsed",
+        );
+        check(CacheStatusMember { detail: Some("of its own"), ..HIT }, "holdover; hit; detail=\"of its own\"");
+    }
+
+    #[test]
+    fn the_reasons_for_forwarding() {
+        for (reason, word) in [
+            (ForwardReason::Bypass, "bypass"),
+            (ForwardReason::Method, "method"),
+            (ForwardReason::Miss, "miss"),
+            (ForwardReason::Partial, "partial"),
+            (ForwardReason::Request, "request"),
+            (ForwardReason::Stale, "stale"),
+            (ForwardReason::UriMiss, "uri-miss"),
+            (ForwardReason::VaryMiss, "vary-miss"),
+        ] {
+            assert_eq!(CacheStatus::Forward(reason).as_str(), word);
+        }
+        assert_eq!(CacheStatus::Hit.as_str(), "hit");
+    }
+
+    #[test]
+    fn a_cache_is_named_by_a_string_or_token() {
+        for (node, expected) in [
+            ("edge-1.example:8443", "edge-1.example:8443; hit"),
+            ("1st", "\"1st\"; hit"),
+            ("", "\"\"; hit"),
+            ("my \"edge\" \\", "\"my \\\"edge\\\" \\\\\"; hit"),
+            ("é\r\nx: y", "\"???x: y\"; hit"),
+        ] {
+            assert_eq!(HIT.render(node), expected, "{node:?}");
+        }
+    }
+
+    fn check(member: CacheStatusMember, expected: &str) {
+        assert_eq!(member.render("holdover"), expected);
+    }
+}

@@ -1,1 +1,282 @@
-//! forwarding.
+//! What an intermediary removes from messages and adds to them (RFC 9110 §7.6, RFC 8586).
+
+use std::borrow::Cow;
+
+use http::Version;
+use http::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+
+use super::content_coding;
+use super::field;
+
+/// Request fields that reach the origin on every request whose answer may be stored, lower-case. All others are unkeyed
+/// input: one that changes the answer would change it for everyone.
+pub const FORWARDED: [&str; 5] = ["accept", "accept-encoding", "cdn-loop", "host", "via"];
+
+/// Removes the fields that are meant for one connection, in requests and responses alike.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each
+    // connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
+    // connection-option, and then remove the Connection header field itself" (§7.6.1).
+    if headers.contains_key(CONNECTION) {
+        let options = field::members(headers, CONNECTION).filter_map(|option| HeaderName::from_bytes(option).ok());
+        let named: Vec<_> = options.filter(|name| !is_end_to_end(name)).collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    // "intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or
+    // not they appear as a connection-option".
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP_BY_TEXT {
+        headers.remove(name);
+    }
+}
+
+/// Adds this node to Via: the version of the message as received, and its pseudonym (§7.6.3).
+pub fn append_via(headers: &mut HeaderMap, version: Version, node: &str) {
+    let version = match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    };
+    append(headers, VIA, format!("{version} {}", pseudonym(node)));
+}
+
+/// Adds this node to CDN-Loop: "Conforming Content Delivery Networks SHOULD add a cdn-info to this header field in all
+/// requests they generate or forward" (RFC 8586 §2).
+pub fn append_cdn_loop(headers: &mut HeaderMap, node: &str) {
+    append(headers, CDN_LOOP, pseudonym(node).into_owned());
+}
+
+/// Whether the request has been through this node before, by Via or CDN-Loop.
+pub fn loops(headers: &HeaderMap, node: &str) -> bool {
+    let node = pseudonym(node);
+    let is_node = |name: &[u8]| name.eq_ignore_ascii_case(node.as_bytes());
+    // Via = #( received-protocol RWS received-by [ RWS comment ] )
+    let received_by = |member: &[u8]| {
+        member.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty()).nth(1).is_some_and(is_node)
+    };
+    // cdn-info = cdn-id *( OWS ";" OWS parameter )
+    let cdn_id = |member: &[u8]| member.split(|&byte| byte == b';').next().is_some_and(|id| is_node(field::trim(id)));
+    field::members(headers, VIA).any(received_by) || field::members(headers, CDN_LOOP).any(cdn_id)
+}
+
+/// Keeps [`FORWARDED`] and the lower-case names of `allowed`, and puts the normalized Accept-Encoding in place of the
+/// client's.
+pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
+    let is_kept = |name: &str| FORWARDED.contains(&name) || allowed.iter().any(|allowed| allowed.as_ref() == name);
+    let removed: Vec<_> = headers.keys().filter(|name| !is_kept(name.as_str())).cloned().collect();
+    for name in removed {
+        headers.remove(name);
+    }
+    content_coding::replace(headers);
+}
+
+/// "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of the
+/// content. For example, Cache-Control is never appropriate as a connection option" (§7.6.1). Whoever does so wants a
+/// cache to overlook what the next recipient will not.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    name.as_str().starts_with("content-") || END_TO_END.contains(&name.as_str())
+}
+
+/// A full map, or a name that is no value, costs the note and not the message.
+fn append(headers: &mut HeaderMap, name: impl http::header::IntoHeaderName, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        // The error only says that the map is full.
+        let _ = headers.try_append(name, value);
+    }
+}
+
+/// `node` as a token, which a pseudonym has to be.
+fn pseudonym(node: &str) -> Cow<'_, str> {
+    if node.bytes().all(field::is_token_byte) {
+        return node.into();
+    }
+    node.replace(|character| !u8::try_from(character).is_ok_and(field::is_token_byte), "-").into()
+}
+
+const CDN_LOOP: &str = "cdn-loop";
+
+const HOP_BY_HOP: [HeaderName; 7] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// Those without a constant in the HTTP library.
+const HOP_BY_HOP_BY_TEXT: [&str; 4] = ["http2-settings", "keep-alive", "proxy-authentication-info", "proxy-connection"];
+
+/// Fields that a cache, or the one behind it, decides by.
+const END_TO_END: [&str; 22] = [
+    "accept-ranges",
+    "age",
+    "authorization",
+    "cache-control",
+    "cdn-cache-control",
+    "cdn-loop",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "host",
+    "last-modified",
+    "location",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "strict-transport-security",
+    "surrogate-control",
+    "vary",
+    "via",
+    "www-authenticate",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::field::fields;
+
+    type Lines<'a> = &'a [(&'static str, &'a str)];
+
+    #[test]
+    fn hop_by_hop_fields_are_removed() {
+        check_removed("nothing to remove", &[("x", "1"), ("date", "d")], &[("x", "1"), ("date", "d")]);
+        check_removed(
+            "fields that are known to require removal",
+            &[
+                ("connection", "keep-alive"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-connection", "close"),
+                ("proxy-authenticate", "Basic"),
+                ("proxy-authorization", "Basic x"),
+                ("proxy-authentication-info", "x"),
+                ("te", "trailers"),
+                ("trailer", "x"),
+                ("transfer-encoding", "chunked"),
+                ("upgrade", "h2c"),
+                ("http2-settings", "x"),
+                ("x", "1"),
+            ],
+            &[("x", "1")],
+        );
+        check_removed(
+            "each connection-option, over several lines",
+            &[
+                ("connection", "close, X-A"),
+                ("connection", "x-b,é, \"x-c\""),
+                ("x-a", "1"),
+                ("x-b", "2"),
+                ("x-b", "3"),
+                ("x-c", "4"),
+            ],
+            &[("x-c", "4")],
+        );
+        let intended_for_all = [
+            ("cache-control", "private"),
+            ("age", "1"),
+            ("date", "d"),
+            ("etag", "e"),
+            ("vary", "v"),
+            ("expires", "0"),
+            ("set-cookie", "c"),
+            ("content-length", "5"),
+            ("content-encoding", "br"),
+            ("authorization", "Basic x"),
+            ("cookie", "c"),
+            ("host", "a"),
+            ("via", "1.1 a"),
+            ("cdn-loop", "a"),
+            ("cdn-cache-control", "private"),
+        ];
+        let names = intended_for_all.map(|(name, _)| name).join(", ");
+        let sent: Vec<_> = intended_for_all.into_iter().chain([("connection", names.as_str())]).collect();
+        check_removed("a field that is intended for all recipients stays", &sent, &intended_for_all);
+    }
+
+    #[test]
+    fn via_and_cdn_loop_are_appended() {
+        let mut headers = fields(&[("via", "1.0 fred"), ("cdn-loop", "other; trace=\"x\"")]);
+        append_via(&mut headers, Version::HTTP_11, "holdover");
+        append_via(&mut headers, Version::HTTP_2, "my node, é");
+        append_cdn_loop(&mut headers, "holdover");
+        let expected = fields(&[
+            ("via", "1.0 fred"),
+            ("via", "1.1 holdover"),
+            ("via", "2 my-node---"),
+            ("cdn-loop", "other; trace=\"x\""),
+            ("cdn-loop", "holdover"),
+        ]);
+        assert_eq!(headers, expected);
+        assert!(loops(&headers, "my node, é"));
+    }
+
+    #[test]
+    fn a_request_that_has_been_here_loops() {
+        for (lines, expected) in [
+            (&[][..], false),
+            (&[("via", "1.1 holdover")], true),
+            (&[("via", "1.0 fred, HTTP/1.1  Holdover (x, y)")], true),
+            (&[("via", "1.0 fred"), ("via", "2 holdover")], true),
+            (&[("via", "1.1 holdover-2, 1.1 a.holdover")], false),
+            (&[("via", "holdover 1.1")], false),
+            (&[("via", "1.1")], false),
+            (&[("cdn-loop", "holdover")], true),
+            (&[("cdn-loop", "foo.example:80, Holdover ; a=1;b=\"c\"")], true),
+            (&[("cdn-loop", "other; by=holdover")], false),
+            (&[("cdn-loop", "other; by=\"x, holdover\"")], false),
+        ] {
+            assert_eq!(loops(&fields(lines), "holdover"), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn unkeyed_request_fields_do_not_reach_the_origin() {
+        let sent = [
+            ("accept", "text/html"),
+            ("accept-encoding", "gzip;q=1, deflate"),
+            ("host", "a.example"),
+            ("via", "1.1 b"),
+            ("cdn-loop", "b"),
+            ("cookie", "a=b"),
+            ("user-agent", "x"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded_host", "evil"),
+            ("x-original-url", "/admin"),
+            ("x-http-method-override", "DELETE"),
+            ("forwarded", "host=evil"),
+            ("if-none-match", "*"),
+            ("range", "bytes=0-0"),
+            ("cache-control", "no-cache"),
+            ("accept-language", "de"),
+            ("accept-language", "en"),
+        ];
+        let kept = [
+            ("accept", "text/html"),
+            ("accept-encoding", "gzip"),
+            ("host", "a.example"),
+            ("via", "1.1 b"),
+            ("cdn-loop", "b"),
+        ];
+        check_kept("the built-in list", &sent, &[], &kept);
+        let wider: Vec<_> = kept.into_iter().chain([("accept-language", "de"), ("accept-language", "en")]).collect();
+        check_kept("a wider list", &sent, &["accept-language"], &wider);
+        check_kept("no coding that matters", &[("accept-encoding", "identity")], &[], &[]);
+    }
+
+    fn check_removed(case: &str, lines: Lines<'_>, expected: Lines<'_>) {
+        let mut headers = fields(lines);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, fields(expected), "{case}");
+    }
+
+    fn check_kept(case: &str, lines: Lines<'_>, allowed: &[&str], expected: Lines<'_>) {
+        let mut headers = fields(lines);
+        keep_only(&mut headers, allowed);
+        assert_eq!(headers, fields(expected), "{case}");
+    }
+}

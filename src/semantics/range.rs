@@ -1,1 +1,289 @@
-//! range.
+//! Range requests and the parts that answer them (RFC 9110 §14, §13.1.5).
+
+use std::time::Duration;
+
+use http::header::{DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+
+use super::date::http_date;
+use super::field;
+use super::validator::EntityTag;
+
+/// What part of a stored representation answers a GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeAnswer {
+    /// All of it, as 200.
+    Whole,
+    /// These bytes, both ends included, as 206; `first <= last < complete_length`.
+    Part {
+        /// Offset of the first byte.
+        first: u64,
+        /// Offset of the last byte.
+        last: u64,
+    },
+    /// None: 416.
+    Unsatisfiable,
+}
+
+/// The answer to the Range and If-Range fields of a GET that `stored`, a complete 200 of this length, could answer.
+///
+/// "A server MAY ignore the Range header field" (§14.2); here it does so unless there is exactly one valid range of
+/// bytes.
+pub fn answer(request: &HeaderMap, stored: &HeaderMap, complete_length: u64) -> RangeAnswer {
+    let Some(range) = field::only(request, RANGE).and_then(|line| ByteRange::parse(line.as_bytes())) else {
+        return RangeAnswer::Whole;
+    };
+    // "A recipient of an If-Range header field MUST ignore the Range header field if the If-Range condition evaluates
+    // as false." (§13.1.5)
+    if request.contains_key(IF_RANGE) && !is_current(request, stored) {
+        return RangeAnswer::Whole;
+    }
+    range.of(complete_length)
+}
+
+/// Content-Range of a 206 (§14.4).
+pub fn content_range(first: u64, last: u64, complete_length: u64) -> HeaderValue {
+    text_value(format!("bytes {first}-{last}/{complete_length}"))
+}
+
+/// Content-Range of a 416: "Content-Range: bytes */47022" (§15.5.17).
+pub fn unsatisfied(complete_length: u64) -> HeaderValue {
+    text_value(format!("bytes */{complete_length}"))
+}
+
+/// Content-Range of a 206 that an origin sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// Offset of the first byte.
+    pub first: u64,
+    /// Offset of the last byte; at least `first`, less than `complete_length`.
+    pub last: u64,
+    /// Length of the whole representation, if the origin knew it.
+    pub complete_length: Option<u64>,
+}
+
+/// A Content-Range with a range: `bytes first-last/complete`, where `complete` may be `*`.
+pub fn parse_content_range(value: &HeaderValue) -> Option<ContentRange> {
+    let (unit, range) = split_at_byte(value.as_bytes(), b' ')?;
+    let (range, complete) = split_at_byte(range, b'/')?;
+    let (first, last) = split_at_byte(range, b'-')?;
+    let (first, last) = (exact_number(first)?, exact_number(last)?);
+    let complete_length = if complete == b"*" { None } else { Some(exact_number(complete)?) };
+    // "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less than its
+    // first-pos value, or a complete-length value less than or equal to its last-pos value."
+    let is_valid = first <= last && complete_length.is_none_or(|length| last < length);
+    (unit.eq_ignore_ascii_case(b"bytes") && is_valid).then_some(ContentRange { first, last, complete_length })
+}
+
+/// One range-spec of §14.1.1, as written; numbers that are too large are the largest.
+enum ByteRange {
+    From { first: u64, last: Option<u64> },
+    Suffix { length: u64 },
+}
+
+impl ByteRange {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (unit, set) = split_at_byte(text, b'=')?;
+        // "Range units […] All range unit names are case-insensitive" (§14.1)
+        if !unit.eq_ignore_ascii_case(b"bytes") {
+            return None;
+        }
+        match split_at_byte(field::trim(set), b'-')? {
+            ([], length) => Some(Self::Suffix { length: field::number(length)? }),
+            (first, []) => Some(Self::From { first: field::number(first)?, last: None }),
+            (first, last) => {
+                let (first, last) = (field::number(first)?, field::number(last)?);
+                // "An int-range is invalid if the last-pos value is present and less than first-pos."
+                (first <= last).then_some(Self::From { first, last: Some(last) })
+            }
+        }
+    }
+
+    fn of(&self, complete_length: u64) -> RangeAnswer {
+        let Some(end) = complete_length.checked_sub(1) else {
+            // No range can name a part of nothing. A suffix is satisfied by the whole: "If the selected representation
+            // is shorter than the specified suffix-length, the entire representation is used."
+            return if matches!(self, Self::Suffix { length: 1.. }) {
+                RangeAnswer::Whole
+            } else {
+                RangeAnswer::Unsatisfiable
+            };
+        };
+        match *self {
+            // Satisfiable are a first-pos within the representation and a suffix-length other than zero (§14.1.2).
+            Self::From { first, .. } if first > end => RangeAnswer::Unsatisfiable,
+            Self::Suffix { length: 0 } => RangeAnswer::Unsatisfiable,
+            // "If the last-pos value is absent, or if the value is greater than or equal to the current length of the
+            // representation data, the byte range is interpreted as the remainder of the representation".
+            Self::From { first, last } => RangeAnswer::Part { first, last: last.unwrap_or(end).min(end) },
+            Self::Suffix { length } => RangeAnswer::Part { first: complete_length.saturating_sub(length), last: end },
+        }
+    }
+}
+
+/// Whether the validator in If-Range is that of the stored response (§13.1.5).
+fn is_current(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let Some(condition) = field::only(request, IF_RANGE) else {
+        return false;
+    };
+    // "If the entity-tag validator provided exactly matches the ETag field value for the selected representation using
+    // the strong comparison function, the condition is true."
+    if let Some(tag) = EntityTag::parse(condition.as_bytes()) {
+        let current = field::only(stored, ETAG).and_then(|line| EntityTag::parse(line.as_bytes()));
+        return current.is_some_and(|current| current.strong_eq(&tag));
+    }
+    // "If the HTTP-date validator provided is not a strong validator in the sense defined by Section 8.8.2.2, the
+    // condition is false. If the HTTP-date validator provided exactly matches the Last-Modified field value for the
+    // selected representation, the condition is true." It is strong if the representation was older than the resolution
+    // of dates when it was sent.
+    let last_modified = field::only(stored, LAST_MODIFIED).filter(|&value| value == condition);
+    match (last_modified.and_then(http_date), field::only(stored, DATE).and_then(http_date)) {
+        (Some(modified), Some(date)) => date.duration_since(modified).is_ok_and(|age| age >= Duration::from_secs(1)),
+        _ => false,
+    }
+}
+
+/// A number that has to be right to the byte; one that is too large is none.
+fn exact_number(digits: &[u8]) -> Option<u64> {
+    field::number(digits).filter(|&number| number < u64::MAX)
+}
+
+fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+fn text_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("digits and punctuation are a valid field value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::field::fields;
+
+    const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const THEN_TOO: &str = "Sunday, 06-Nov-94 08:49:37 GMT";
+    const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    #[test]
+    fn byte_ranges() {
+        use RangeAnswer::{Unsatisfiable, Whole};
+        let part = |first, last| RangeAnswer::Part { first, last };
+        check("the first 500 bytes", "bytes=0-499", 10_000, part(0, 499));
+        check("the second 500 bytes", "bytes=500-999", 10_000, part(500, 999));
+        check("the final 500 bytes", "bytes=-500", 10_000, part(9500, 9999));
+        check("the final 500 bytes", "bytes=9500-", 10_000, part(9500, 9999));
+        check("the first byte", "bytes=0-0", 10_000, part(0, 0));
+        check("the last byte", "bytes=-1", 10_000, part(9999, 9999));
+        check("range unit names are case-insensitive", "BYTES=0-1", 10, part(0, 1));
+        check("optional whitespace around the range-set", "bytes= 0-1 ", 10, part(0, 1));
+        check("the remainder if last-pos is beyond", "bytes=5-10", 10, part(5, 9));
+        check("the entire representation if the suffix is longer", "bytes=-11", 10, part(0, 9));
+        check("all of it", "bytes=0-", 10, part(0, 9));
+        check("first-pos at the length", "bytes=10-", 10, Unsatisfiable);
+        check("first-pos beyond the length", "bytes=11-12", 10, Unsatisfiable);
+        check("a zero suffix-length", "bytes=-0", 10, Unsatisfiable);
+        check("nothing to take from", "bytes=0-", 0, Unsatisfiable);
+        check("nothing to take from", "bytes=0-0", 0, Unsatisfiable);
+        check("nothing to take from", "bytes=-0", 0, Unsatisfiable);
+        check("a suffix of nothing", "bytes=-5", 0, Whole);
+        check("numbers beyond 64 bits", "bytes=0-99999999999999999999999", 10, part(0, 9));
+        check("numbers beyond 64 bits", "bytes=99999999999999999999999-", 10, Unsatisfiable);
+        check("numbers beyond 64 bits", "bytes=-99999999999999999999999", 10, part(0, 9));
+        check("numbers at the edge", "bytes=0-18446744073709551615", u64::MAX, part(0, u64::MAX - 1));
+        check("numbers at the edge", "bytes=18446744073709551614-", u64::MAX, part(u64::MAX - 1, u64::MAX - 1));
+        check("numbers at the edge", "bytes=18446744073709551615-", u64::MAX, Unsatisfiable);
+        for ignored in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=--1",
+            "bytes=a-b",
+            "bytes=1-0",
+            "bytes=0-1,3-4",
+            "bytes=0-1,",
+            "bytes=,0-1",
+            "bytes=0 - 1",
+            "bytes=0-1x",
+            "bytes=0x0-1",
+            "bytes=+0-1",
+            "bytes=0-1-2",
+            "bytes:0-1",
+            "bytes 0-1",
+            "bytes =0-1",
+            "seconds=0-1",
+            "=0-1",
+            "0-1",
+            "bytes=0-0,-1",
+            "bytes=0-,0-,0-",
+        ] {
+            check("malformed, several or another unit", ignored, 10, Whole);
+        }
+        assert_eq!(answer(&fields(&[]), &fields(&[]), 10), Whole);
+        assert_eq!(answer(&fields(&[("range", "bytes=0-0"), ("range", "bytes=0-0")]), &fields(&[]), 10), Whole);
+    }
+
+    #[test]
+    fn if_range() {
+        let tagged = [("etag", "\"a\""), ("last-modified", THEN), ("date", LATER)];
+        check_if_range("the strong comparison function", "\"a\"", &tagged, true);
+        check_if_range("another tag", "\"b\"", &tagged, false);
+        check_if_range("a weak tag never matches", "W/\"a\"", &[("etag", "W/\"a\"")], false);
+        check_if_range("a weak tag never matches", "\"a\"", &[("etag", "W/\"a\"")], false);
+        check_if_range("no tag stored", "\"a\"", &[], false);
+        check_if_range("exactly matches Last-Modified", THEN, &tagged, true);
+        check_if_range("not exactly: the same date in another form", THEN_TOO, &tagged, false);
+        check_if_range("another date", LATER, &tagged, false);
+        check_if_range("not a strong validator", THEN, &[("last-modified", THEN), ("date", THEN)], false);
+        check_if_range("not known to be strong", THEN, &[("last-modified", THEN)], false);
+        check_if_range("neither tag nor date", "a", &tagged, false);
+        check_if_range("a list", "\"a\", \"b\"", &tagged, false);
+        check_if_range("empty", "", &tagged, false);
+        let twice = fields(&[("range", "bytes=0-0"), ("if-range", "\"a\""), ("if-range", "\"a\"")]);
+        assert_eq!(answer(&twice, &fields(&tagged), 10), RangeAnswer::Whole);
+        let alone = fields(&[("if-range", "\"a\"")]);
+        assert_eq!(answer(&alone, &fields(&tagged), 10), RangeAnswer::Whole);
+    }
+
+    #[test]
+    fn content_range_fields() {
+        assert_eq!(content_range(42, 1233, 1234), "bytes 42-1233/1234");
+        assert_eq!(unsatisfied(47_022), "bytes */47022");
+        for (text, expected) in [
+            ("bytes 42-1233/1234", Some((42, 1233, Some(1234)))),
+            ("Bytes 42-1233/*", Some((42, 1233, None))),
+            ("bytes 0-0/1", Some((0, 0, Some(1)))),
+            ("bytes */1234", None),
+            ("bytes 1-0/5", None),
+            ("bytes 0-5/5", None),
+            ("bytes 0-/5", None),
+            ("bytes -1/5", None),
+            ("bytes 0-1", None),
+            ("bytes=0-1/5", None),
+            ("bytes  0-1/5", None),
+            ("bytes 0-1/5 ", None),
+            ("bytes 0-1/", None),
+            ("bytes 0-1/-5", None),
+            ("bytes 0-99999999999999999999/*", None),
+            ("bytes 0-1/99999999999999999999", None),
+            ("seconds 0-1/5", None),
+            ("", None),
+        ] {
+            let value = HeaderValue::from_static(text);
+            let expected = expected.map(|(first, last, complete_length)| ContentRange { first, last, complete_length });
+            assert_eq!(parse_content_range(&value), expected, "{text:?}");
+        }
+    }
+
+    fn check(case: &str, range: &str, complete_length: u64, expected: RangeAnswer) {
+        let found = answer(&fields(&[("range", range)]), &fields(&[]), complete_length);
+        assert_eq!(found, expected, "{case}: {range:?} of {complete_length}");
+    }
+
+    fn check_if_range(case: &str, condition: &str, stored: &[(&'static str, &str)], expected: bool) {
+        let request = fields(&[("range", "bytes=0-0"), ("if-range", condition)]);
+        let expected = if expected { RangeAnswer::Part { first: 0, last: 0 } } else { RangeAnswer::Whole };
+        assert_eq!(answer(&request, &fields(stored), 10), expected, "{case}: {condition:?}");
+    }
+}

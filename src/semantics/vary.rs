@@ -1,1 +1,195 @@
-//! vary.
+//! Which stored variant answers a request (RFC 9111 §4.1, RFC 9110 §12.5.5).
+
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, VARY};
+
+use super::content_coding;
+use super::field::{self, Members};
+
+/// The response varies by more than request fields, or by something that cannot be read; it answers no other request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the response has a Vary field with a member \"*\" or one that is no field name")]
+pub struct VaryAny;
+
+/// The request fields that a response nominates, sorted, each once.
+pub fn vary_fields(response: &HeaderMap) -> Result<Vec<HeaderName>, VaryAny> {
+    let mut fields = Vec::new();
+    for member in field::members(response, VARY) {
+        // "A stored response with a Vary header field value containing a member "*" always fails to match."
+        if member == b"*" {
+            return Err(VaryAny);
+        }
+        fields.push(HeaderName::from_bytes(member).map_err(|_| VaryAny)?);
+    }
+    fields.sort_unstable_by(|this, other| this.as_str().cmp(other.as_str()));
+    fields.dedup();
+    Ok(fields)
+}
+
+/// The nominated fields of the request that a response was stored for, normalized.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Nominated(Box<[Nomination]>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Nomination {
+    name: HeaderName,
+    value: Option<Box<[u8]>>,
+}
+
+impl Nominated {
+    /// The values of `fields` in `request`.
+    pub fn of(fields: &[HeaderName], request: &HeaderMap) -> Self {
+        Self(fields.iter().map(|name| Nomination { name: name.clone(), value: normalized(name, request) }).collect())
+    }
+
+    /// "the cache MUST NOT use that stored response without revalidation unless all the presented request header fields
+    /// nominated by that Vary field value match those fields in the original request".
+    pub fn matches(&self, request: &HeaderMap) -> bool {
+        self.0.iter().all(|nomination| nomination.matches(request))
+    }
+
+    /// Whether the response nominates no field, and so answers every request for its URI.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes of names and values, for memory accounts.
+    pub fn size(&self) -> usize {
+        self.0
+            .iter()
+            .map(|nomination| nomination.name.as_str().len() + nomination.value.as_deref().map_or(0, <[u8]>::len))
+            .sum()
+    }
+}
+
+impl Nomination {
+    fn matches(&self, request: &HeaderMap) -> bool {
+        if self.name == ACCEPT_ENCODING {
+            return self.value.as_deref() == Some(content_coding::normalize(request).as_bytes());
+        }
+        // "If (after any normalization that might take place) a header field is absent from a request, it can only
+        // match another request if it is also absent there."
+        let Some(value) = &self.value else {
+            return !request.contains_key(&self.name);
+        };
+        let mut rest = Some(&value[..]);
+        let mut is_first = true;
+        for piece in pieces(&self.name, request) {
+            if !std::mem::take(&mut is_first) {
+                rest = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
+            }
+            rest = rest.and_then(|rest| rest.strip_prefix(piece));
+        }
+        request.contains_key(&self.name) && rest.is_some_and(<[u8]>::is_empty)
+    }
+}
+
+fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
+    if *name == ACCEPT_ENCODING {
+        return Some(content_coding::normalize(request).as_bytes().into());
+    }
+    if !request.contains_key(name) {
+        return None;
+    }
+    let pieces: Vec<_> = pieces(name, request).collect();
+    Some(pieces.join(SEPARATOR).into())
+}
+
+/// What is left of a field after "adding or removing whitespace, where allowed in the header field's syntax" and
+/// "combining multiple header field lines with the same field name". Only the Accept fields are known to be lists.
+fn pieces<'a>(name: &HeaderName, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
+    let is_list = name.as_str().starts_with("accept");
+    request.get_all(name).iter().map(|line| line.as_bytes()).flat_map(move |line| {
+        let members = is_list.then(|| Members::new(line)).into_iter().flatten();
+        let whole = (!is_list).then(|| field::trim(line));
+        members.chain(whole)
+    })
+}
+
+const SEPARATOR: &[u8] = b", ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::field::fields;
+
+    const ACCEPT: &str = "accept";
+    const LANGUAGE: &str = "accept-language";
+
+    #[test]
+    fn the_fields_that_vary_nominates() {
+        check_fields("no Vary", &[], Ok(&[]));
+        check_fields("an empty Vary", &[""], Ok(&[]));
+        check_fields("sorted, each once", &["Origin, Accept , origin"], Ok(&["accept", "origin"]));
+        check_fields("several lines", &["origin", "accept"], Ok(&["accept", "origin"]));
+        check_fields("a member \"*\"", &["*"], Err(VaryAny));
+        check_fields("a member \"*\" among others", &["accept", "origin, *"], Err(VaryAny));
+        for unreadable in ["acc ept", "accept;q=1", "\"accept\"", "é", "accept: x"] {
+            check_fields("no field name", &[unreadable], Err(VaryAny));
+        }
+    }
+
+    #[test]
+    fn the_header_fields_from_two_requests_are_defined_to_match() {
+        check("no field nominated", "", &[], &[(ACCEPT, "x")], true);
+        check("the same", ACCEPT, &[(ACCEPT, "x")], &[(ACCEPT, "x")], true);
+        check("another", ACCEPT, &[(ACCEPT, "x")], &[(ACCEPT, "y")], false);
+        check("longer", ACCEPT, &[(ACCEPT, "x")], &[(ACCEPT, "x, y")], false);
+        check("shorter", ACCEPT, &[(ACCEPT, "x, y")], &[(ACCEPT, "x")], false);
+        check("absent in both", ACCEPT, &[], &[], true);
+        check("absent there", ACCEPT, &[], &[(ACCEPT, "x")], false);
+        check("absent here", ACCEPT, &[(ACCEPT, "x")], &[], false);
+        check("absent is not empty", ACCEPT, &[], &[(ACCEPT, "")], false);
+        check("empty is not absent", ACCEPT, &[(ACCEPT, "")], &[], false);
+        check("both empty", "origin", &[("origin", "")], &[("origin", "")], true);
+        check(
+            "whitespace, where allowed",
+            LANGUAGE,
+            &[(LANGUAGE, "de,en ;q=1")],
+            &[(LANGUAGE, " de ,  en ;q=1")],
+            true,
+        );
+        check("whitespace, where it means something", "x", &[("x", "a,b")], &[("x", "a, b")], false);
+        check("whitespace at the ends", "x", &[("x", " a\t")], &[("x", "a")], true);
+        check("several lines", LANGUAGE, &[(LANGUAGE, "de, en")], &[(LANGUAGE, "de"), (LANGUAGE, "en")], true);
+        check("several lines", "x", &[("x", "a"), ("x", "b")], &[("x", "a, b")], true);
+        check("another order", LANGUAGE, &[(LANGUAGE, "de, en")], &[(LANGUAGE, "en, de")], false);
+        check("bytes that are no text", "x", &[("x", "é")], &[("x", "è")], false);
+        check("one of two", "accept, x", &[(ACCEPT, "x"), ("x", "1")], &[(ACCEPT, "x"), ("x", "2")], false);
+
+        let coding = |value| [("accept-encoding", value)];
+        let vary = "Accept-Encoding";
+        check("the same codings", vary, &coding("gzip, br"), &coding("br;q=0.9, deflate, gzip"), true);
+        check("other codings", vary, &coding("gzip, br"), &coding("gzip"), false);
+        check("absent is none", vary, &coding("identity"), &[], true);
+        check("absent is not gzip", vary, &[], &coding("gzip"), false);
+    }
+
+    #[test]
+    fn size_counts_names_and_values() {
+        let request = fields(&[(ACCEPT, "text/html")]);
+        let names = vary_fields(&fields(&[("vary", "accept, x")])).expect("both are names");
+        assert_eq!(Nominated::of(&names, &request).size(), "accept".len() + "text/html".len() + "x".len());
+        assert!(!Nominated::of(&names, &request).is_empty());
+        assert!(Nominated::of(&[], &request).is_empty());
+    }
+
+    fn check_fields(case: &str, lines: &[&str], expected: Result<&[&str], VaryAny>) {
+        let lines: Vec<_> = lines.iter().map(|&line| ("vary", line)).collect();
+        let names = vary_fields(&fields(&lines));
+        let names = names.as_ref().map(|names| names.iter().map(HeaderName::as_str).collect::<Vec<_>>());
+        assert_eq!(names.map_err(|error| *error), expected.map(<[_]>::to_vec), "{case}: {lines:?}");
+    }
+
+    fn check(
+        case: &str,
+        vary: &str,
+        stored: &[(&'static str, &str)],
+        presented: &[(&'static str, &str)],
+        expected: bool,
+    ) {
+        let names = vary_fields(&fields(&[("vary", vary)])).expect("a table holds valid names");
+        let nominated = Nominated::of(&names, &fields(stored));
+        assert_eq!(nominated.matches(&fields(presented)), expected, "{case}: {stored:?} {presented:?}");
+        assert_eq!(nominated == Nominated::of(&names, &fields(presented)), expected, "{case}, both normalized");
+    }
+}

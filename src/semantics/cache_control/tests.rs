@@ -1,0 +1,185 @@
+//! Rules of §5.2, RFC 9213 and RFC 5861 as tables.
+
+use super::{MaxStale, RequestDirectives, ResponseDirectives};
+use crate::semantics::field::fields;
+use std::time::Duration;
+
+const CC: &str = "cache-control";
+const CDN: &str = "cdn-cache-control";
+const SURROGATE: &str = "surrogate-control";
+
+#[test]
+fn cache_control_is_read_leniently() {
+    let none = ResponseDirectives::default();
+    let some = || ResponseDirectives { present: true, ..none.clone() };
+    let aged = |seconds| ResponseDirectives { max_age: Some(Duration::from_secs(seconds)), ..some() };
+
+    check("no field", &[], none.clone());
+    check("an empty field", &[(CC, "")], none.clone());
+    check("max-age", &[(CC, "max-age=60")], aged(60));
+    check("directives are compared case-insensitively", &[(CC, "Max-AGE=60")], aged(60));
+    check("recipients ought to accept both forms", &[(CC, "max-age=\"60\"")], aged(60));
+    check("leading zeros", &[(CC, "max-age=0060")], aged(60));
+    check("whitespace around members", &[(CC, " \tmax-age=60\t ,")], aged(60));
+    check("overflow is considered to be 2^31", &[(CC, "max-age=99999999999999999999")], aged(1 << 31));
+    check("the first occurrence is used", &[(CC, "max-age=1, max-age=2")], aged(1));
+    check("the first occurrence over several lines", &[(CC, "max-age=1"), (CC, "max-age=2")], aged(1));
+    check("an invalid first occurrence is stale", &[(CC, "max-age=x, max-age=2")], aged(0));
+    for invalid in
+        ["", "=", "=x", "=1.5", "=-1", "=+1", "= 60", "=60s", "='60'", "=\"60", "=\"\"", "=60;x", "=6 0", " =60"]
+    {
+        check("invalid freshness is stale", &[(CC, &format!("max-age{invalid}"))], aged(0));
+    }
+    check("a cache MUST ignore unrecognized directives", &[(CC, "community=\"UCI\", max-age:60, max_age=60")], some());
+    check("a name inside a quoted string is none", &[(CC, "x=\"no-store, private\", max-age=60")], aged(60));
+    check(
+        "an unclosed quote hides nothing",
+        &[(CC, "x=\"a, no-store")],
+        ResponseDirectives { no_store: true, ..some() },
+    );
+    check(
+        "a byte that is not text hides nothing",
+        &[(CC, "x=é, no-store")],
+        ResponseDirectives { no_store: true, ..some() },
+    );
+    check(
+        "every response directive, over several lines",
+        &[
+            (CC, "public,must-revalidate , proxy-revalidate"),
+            (CC, "must-understand, no-store, no-cache, private"),
+            (CC, "s-maxage=1, max-age=2, stale-while-revalidate=3, stale-if-error=4, no-transform, immutable"),
+        ],
+        ResponseDirectives {
+            s_maxage: Some(Duration::from_secs(1)),
+            max_age: Some(Duration::from_secs(2)),
+            stale_while_revalidate: Some(Duration::from_secs(3)),
+            stale_if_error: Some(Duration::from_secs(4)),
+            no_store: true,
+            no_cache: true,
+            private: true,
+            public: true,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            must_understand: true,
+            targeted: false,
+            present: true,
+        },
+    );
+    check(
+        "the qualified form is handled as the unqualified one",
+        &[(CC, "no-cache=\"set-cookie, x\", private=authorization")],
+        ResponseDirectives { no_cache: true, private: true, ..some() },
+    );
+    check(
+        "an argument where none is allowed restricts all the same",
+        &[(CC, "no-store=x, must-revalidate=0")],
+        ResponseDirectives { no_store: true, must_revalidate: true, ..some() },
+    );
+    check("Pragma was never specified for responses", &[("pragma", "no-cache")], none.clone());
+    check("request directives mean nothing", &[(CC, "only-if-cached, max-stale, min-fresh=5")], some());
+}
+
+#[test]
+fn cdn_cache_control_replaces_cache_control_when_valid() {
+    let targeted = || ResponseDirectives { targeted: true, present: true, ..ResponseDirectives::default() };
+    let aged = |seconds| ResponseDirectives { max_age: Some(Duration::from_secs(seconds)), ..targeted() };
+    let fallback =
+        ResponseDirectives { max_age: Some(Duration::from_secs(1)), present: true, ..ResponseDirectives::default() };
+    let over = |value: &str, expected| check(value, &[(CC, "max-age=1"), (CDN, value)], expected);
+
+    over("max-age=600", aged(600));
+    over("max-age=600;x=1", aged(600));
+    over("max-age=999999999999999", aged(1 << 31));
+    over("none", targeted());
+    over("max-age=1, max-age=600", aged(600));
+    over("no-cache=\"a, b\"", ResponseDirectives { no_cache: true, ..targeted() });
+    over("private, no-store", ResponseDirectives { private: true, no_store: true, ..targeted() });
+    over("no-store=?0, max-age=5", aged(5));
+    over("public=?0, no-store=?1", ResponseDirectives { no_store: true, ..targeted() });
+    // "Implementations SHOULD NOT consume values that violate these inferred constraints."
+    for violating in ["max-age=\"600\"", "max-age=1.5", "max-age=-1", "max-age=x", "max-age", "max-age=?0"] {
+        over(violating, aged(0));
+    }
+    // "that field MUST be ignored by the cache (i.e., it behaves as if the field were not present)"
+    for malformed in ["", "Max-Age=600", "max-age=600,", "max-age = 600", "max-age=600 no-store", "a, &", "max-age='6'"]
+    {
+        over(malformed, fallback.clone());
+    }
+    check("several lines are one dictionary", &[(CDN, "max-age=1"), (CDN, "max-age=600")], aged(600));
+    check("one bad line voids the field", &[(CC, "max-age=1"), (CDN, "max-age=600"), (CDN, "&")], fallback.clone());
+    check(
+        "CDN caches store what no other cache may",
+        &[(CC, "no-store"), (CDN, "max-age=600"), (SURROGATE, "max-age=5")],
+        aged(600),
+    );
+}
+
+#[test]
+fn surrogate_control_replaces_cache_control_when_it_speaks_of_caching() {
+    let targeted = |seconds| ResponseDirectives {
+        max_age: Some(Duration::from_secs(seconds)),
+        targeted: true,
+        present: true,
+        ..ResponseDirectives::default()
+    };
+    check("max-age", &[(CC, "private"), (SURROGATE, "max-age=60, content=\"ESI/1.0\"")], targeted(60));
+    check(
+        "content alone",
+        &[(CC, "private"), (SURROGATE, "content=\"ESI/1.0\"")],
+        ResponseDirectives { private: true, present: true, ..ResponseDirectives::default() },
+    );
+    check(
+        "no-store",
+        &[(CC, "max-age=60"), (SURROGATE, "no-store")],
+        ResponseDirectives { no_store: true, targeted: true, present: true, ..ResponseDirectives::default() },
+    );
+    check("behind a malformed CDN-Cache-Control", &[(CDN, "&"), (SURROGATE, "max-age=60")], targeted(60));
+}
+
+#[test]
+fn request_directives() {
+    let none = RequestDirectives::default;
+    let seconds = Duration::from_secs;
+    check_request("no field", &[], none());
+    check_request(
+        "every request directive",
+        &[(CC, "no-cache, no-store, only-if-cached"), (CC, "max-age=1, min-fresh=\"2\", Max-Stale=3, no-transform")],
+        RequestDirectives {
+            no_cache: true,
+            no_store: true,
+            only_if_cached: true,
+            max_age: Some(seconds(1)),
+            min_fresh: Some(seconds(2)),
+            max_stale: Some(MaxStale::For(seconds(3))),
+        },
+    );
+    check_request(
+        "If no value is assigned to max-stale, then the client will accept a stale response of any age",
+        &[(CC, "max-stale")],
+        RequestDirectives { max_stale: Some(MaxStale::Any), ..none() },
+    );
+    check_request("invalid advice is ignored", &[(CC, "max-age=x, min-fresh, max-stale=-1")], none());
+    check_request(
+        "the first occurrence is used",
+        &[(CC, "max-age=1, max-age=0")],
+        RequestDirectives { max_age: Some(seconds(1)), ..none() },
+    );
+    check_request(
+        "Pragma: no-cache without Cache-Control",
+        &[("pragma", "x, No-Cache")],
+        RequestDirectives { no_cache: true, ..none() },
+    );
+    check_request(
+        "Cache-Control makes Pragma void",
+        &[("pragma", "no-cache"), (CC, "max-age=5")],
+        RequestDirectives { max_age: Some(seconds(5)), ..none() },
+    );
+}
+
+fn check(case: &str, lines: &[(&'static str, &str)], expected: ResponseDirectives) {
+    assert_eq!(ResponseDirectives::from_headers(&fields(lines)), expected, "{case}: {lines:?}");
+}
+
+fn check_request(case: &str, lines: &[(&'static str, &str)], expected: RequestDirectives) {
+    assert_eq!(RequestDirectives::from_headers(&fields(lines)), expected, "{case}: {lines:?}");
+}

@@ -1,0 +1,119 @@
+//! HTTP-date: the three forms of RFC 9110 §5.6.7, read as a cache does (RFC 9111 §4.2).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::HeaderValue;
+
+/// The time that `value` names in one of the three forms; years 1970 to 9999.
+///
+/// A two-digit year below 70 is of this century, any other of the last; the weekday has to agree.
+pub fn http_date(value: &HeaderValue) -> Option<SystemTime> {
+    // "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the field value
+    // case-insensitively." (RFC 9111 §4.2)
+    let mut buffer = [0; DATE_BYTES_MAX];
+    let date = buffer.get_mut(..value.len())?;
+    let mut inside_word = false;
+    for (to, &from) in date.iter_mut().zip(value.as_bytes()) {
+        *to = if inside_word { from.to_ascii_lowercase() } else { from.to_ascii_uppercase() };
+        inside_word = from.is_ascii_alphabetic();
+    }
+    // "A cache recipient SHOULD consider a date with a zone abbreviation other than "GMT" to be invalid."
+    if date.ends_with(b" Gmt") {
+        let zone = date.len() - 3;
+        date[zone..].make_ascii_uppercase();
+    }
+    // second = 2DIGIT; 00 to 59, and 60 in a leap second, which is as good as the one before: "the nearest time equal
+    // to or earlier than the received value".
+    if let Some(at) = date.windows(LEAP_SECOND.len()).position(|window| window == LEAP_SECOND) {
+        date[at..at + LEAP_SECOND.len()].copy_from_slice(b"23:59:59");
+    }
+    // The library skips whitespace around a date; none of the three forms has any.
+    if date.first()?.is_ascii_whitespace() || date.last()?.is_ascii_whitespace() {
+        return None;
+    }
+    httpdate::parse_http_date(std::str::from_utf8(date).ok()?).ok()
+}
+
+/// `time` as IMF-fixdate, in whole seconds; the nearest representable date outside the years 1970 to 9999.
+pub fn format_http_date(time: SystemTime) -> HeaderValue {
+    let latest = UNIX_EPOCH + SECONDS_TO_YEAR_10000 - Duration::from_secs(1);
+    let text = httpdate::fmt_http_date(time.clamp(UNIX_EPOCH, latest));
+    HeaderValue::try_from(text).expect("an HTTP-date is ASCII")
+}
+
+/// The longest form: `Wednesday, 06-Nov-94 08:49:37 GMT`.
+const DATE_BYTES_MAX: usize = 33;
+
+const LEAP_SECOND: &[u8] = b"23:59:60";
+
+const SECONDS_TO_YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_and_nothing_else() {
+        const EXAMPLE: Option<u64> = Some(784_111_777);
+        check("IMF-fixdate", "Sun, 06 Nov 1994 08:49:37 GMT", EXAMPLE);
+        check("obsolete RFC 850 format", "Sunday, 06-Nov-94 08:49:37 GMT", EXAMPLE);
+        check("ANSI C's asctime() format", "Sun Nov  6 08:49:37 1994", EXAMPLE);
+        check("asctime with two digits", "Sun Nov 06 08:49:37 1994", EXAMPLE);
+        check("a cache matches case-insensitively", "SUN, 06 NOV 1994 08:49:37 gmt", EXAMPLE);
+        check("a cache matches case-insensitively", "sunday, 06-nov-94 08:49:37 Gmt", EXAMPLE);
+        check("the epoch", "Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
+        check("two digits, this century", "Thursday, 18-Aug-50 02:01:18 GMT", Some(2_544_400_878));
+        check("a leap second is the second before", "Sat, 31 Dec 2016 23:59:60 GMT", Some(1_483_228_799));
+        check("the last year", "Fri, 31 Dec 9999 23:59:59 GMT", Some(253_402_300_799));
+        for invalid in [
+            "",
+            "0",
+            "-1",
+            "784111777",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 AEST",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Sun,  06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994  08:49:37 GMT",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
+            "Sun, 06 Nov 1994 08.49.37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:60 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+            " Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun Nov  6 08:49:37 1994 GMT",
+            "1994-11-06T08:49:37Z",
+            "Sün, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            check("invalid", invalid, None);
+        }
+    }
+
+    #[test]
+    fn a_sender_generates_the_imf_fixdate_form() {
+        for (time, expected) in [
+            (UNIX_EPOCH + Duration::from_millis(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (UNIX_EPOCH - Duration::from_secs(1), "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (UNIX_EPOCH + SECONDS_TO_YEAR_10000, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            assert_eq!(format_http_date(time), expected);
+        }
+    }
+
+    fn check(case: &str, text: &str, expected: Option<u64>) {
+        let value = HeaderValue::from_bytes(text.as_bytes()).expect("a table holds valid values");
+        let expected = expected.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(http_date(&value), expected, "{case}: {text:?}");
+    }
+}

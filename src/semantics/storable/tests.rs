@@ -1,0 +1,137 @@
+//! Rules of §3, and of what is stored here, as tables.
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::{NEVER_STORED, NotStorable, SetCookie, StorePolicy, storable};
+use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::field::fields;
+
+const CC: &str = "cache-control";
+const COOKIE: (&str, &str) = ("set-cookie", "a=b");
+const CREDENTIALS: (&str, &str) = ("authorization", "Basic eA==");
+
+#[test]
+fn a_cache_must_not_store_a_response_unless() {
+    use NotStorable::{Authorization, NoStore, PartialContent, Private, Status, VaryAny};
+
+    check("a status code that is defined as heuristically cacheable", 200, &[], &[], Ok(()));
+    check("the no-store cache directive is not present", 200, &[], &[(CC, "no-store, max-age=60")], Err(NoStore));
+    check("the private response directive is not present", 200, &[], &[(CC, "private, max-age=60")], Err(Private));
+    check("or allows a modified response: not here", 200, &[], &[(CC, "private=\"x\"")], Err(Private));
+    check("no-cache is stored, and validated", 200, &[], &[(CC, "no-cache")], Ok(()));
+    check("no-store in the request", 200, &[(CC, "no-store")], &[], Ok(()));
+
+    check("the Authorization header field is not present", 200, &[CREDENTIALS], &[], Err(Authorization));
+    check("max-age allows no sharing", 200, &[CREDENTIALS], &[(CC, "max-age=60")], Err(Authorization));
+    for sharing in ["public", "s-maxage=0", "must-revalidate"] {
+        check("explicitly allows shared caching", 200, &[CREDENTIALS], &[(CC, sharing)], Ok(()));
+    }
+
+    check("Vary containing a member \"*\"", 200, &[], &[("vary", "accept, *")], Err(VaryAny));
+    check("Vary that cannot be read", 200, &[], &[("vary", "acc ept")], Err(VaryAny));
+    check("Vary", 200, &[], &[("vary", "accept")], Ok(()));
+
+    check("206", 206, &[], &[(CC, "public, max-age=60")], Err(PartialContent));
+    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410] {
+        check("heuristically cacheable", status, &[], &[], Ok(()));
+    }
+    for status in [201, 202, 299, 302, 303, 307, 401, 403, 409, 418, 422] {
+        check("nothing that allows it", status, &[], &[], Err(Status));
+        for allowing in ["public", "max-age=60", "s-maxage=60"] {
+            check("a directive allows it", status, &[], &[(CC, allowing)], Ok(()));
+        }
+        check("an Expires header field", status, &[], &[("expires", "0")], Ok(()));
+    }
+    for status in [500, 501, 502, 503, 504, 599] {
+        check("no explicit freshness", status, &[], &[], Err(Status));
+        check("public is no freshness", status, &[], &[(CC, "public")], Err(Status));
+        check("explicit freshness", status, &[], &[(CC, "max-age=1")], Ok(()));
+    }
+    for status in [100, 101, 103, 199, 600, 999].into_iter().chain(NEVER_STORED) {
+        check("never", status, &[], &[(CC, "public, max-age=60")], Err(Status));
+    }
+}
+
+#[test]
+fn must_understand_overrides_no_store() {
+    check("understood", 200, &[], &[(CC, "must-understand, no-store, max-age=60")], Ok(()));
+    check("understood", 302, &[], &[(CC, "must-understand, no-store, max-age=60")], Ok(()));
+    let unknown = [(CC, "must-understand, no-store, max-age=60")];
+    check("not understood", 299, &[], &unknown, Err(NotStorable::Status));
+}
+
+#[test]
+fn cookies() {
+    use SetCookie::{Explicit, Letter, Never};
+    for (policy, cache_control, stored) in [
+        (Explicit, "max-age=60", false),
+        (Explicit, "public", true),
+        (Explicit, "s-maxage=60", true),
+        (Letter, "max-age=60", true),
+        (Letter, "", true),
+        (Never, "public, s-maxage=60", false),
+    ] {
+        let expected = if stored { Ok(()) } else { Err(NotStorable::SetCookie) };
+        check_cookie(policy, &[COOKIE, (CC, cache_control)], expected);
+    }
+    check_cookie(Explicit, &[COOKIE, ("cdn-cache-control", "max-age=60")], Ok(()));
+    check_cookie(Never, &[(CC, "max-age=60")], Ok(()));
+}
+
+#[test]
+fn the_body_ends_where_everybody_thinks() {
+    use NotStorable::{CloseDelimited, Framing};
+    check_framing("Content-Length", 200, &[("content-length", "5")], Ok(()));
+    check_framing("Content-Length zero", 200, &[("content-length", "0")], Ok(()));
+    check_framing("chunked", 200, &[("transfer-encoding", "Chunked")], Ok(()));
+    check_framing("204 has no body", 204, &[], Ok(()));
+    check_framing("neither", 200, &[], Err(CloseDelimited));
+    check_framing("both", 200, &[("content-length", "5"), ("transfer-encoding", "chunked")], Err(Framing));
+    check_framing("204 with Content-Length", 204, &[("content-length", "5")], Err(Framing));
+    check_framing("two lengths", 200, &[("content-length", "5"), ("content-length", "5")], Err(Framing));
+    for length in ["5, 5", "", "-1", "+5", "0x5", "5 5", "five"] {
+        check_framing("invalid length", 200, &[("content-length", length)], Err(Framing));
+    }
+    for coding in ["gzip, chunked", "chunked, chunked", "xchunked", "identity", "", "chunked;x=1", "\"chunked\""] {
+        check_framing("another coding", 200, &[("transfer-encoding", coding)], Err(Framing));
+    }
+}
+
+#[test]
+fn only_responses_to_get_are_stored() {
+    for method in [Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::CONNECT] {
+        let response = fields(&[("content-length", "0")]);
+        let (directives, policy) = (ResponseDirectives::default(), StorePolicy::default());
+        let verdict = storable(&method, &fields(&[]), StatusCode::OK, &response, &directives, &policy);
+        assert_eq!(verdict, Err(NotStorable::Method), "{method}");
+    }
+}
+
+type Lines<'a> = &'a [(&'static str, &'a str)];
+
+fn check(case: &str, status: u16, request: Lines<'_>, response: Lines<'_>, expected: Result<(), NotStorable>) {
+    let mut response = fields(response);
+    if status != 204 {
+        response.insert(CONTENT_LENGTH, 5.into());
+    }
+    let verdict = verdict(status, &fields(request), &response, SetCookie::Explicit);
+    assert_eq!(verdict, expected, "{case}: {status} {response:?}");
+}
+
+fn check_cookie(policy: SetCookie, response: Lines<'_>, expected: Result<(), NotStorable>) {
+    let mut headers = fields(response);
+    headers.insert(CONTENT_LENGTH, 5.into());
+    assert_eq!(verdict(200, &HeaderMap::new(), &headers, policy), expected, "{policy:?}: {response:?}");
+}
+
+fn check_framing(case: &str, status: u16, response: Lines<'_>, expected: Result<(), NotStorable>) {
+    let verdict = verdict(status, &HeaderMap::new(), &fields(response), SetCookie::Explicit);
+    assert_eq!(verdict, expected, "{case}: {response:?}");
+}
+
+fn verdict(status: u16, request: &HeaderMap, response: &HeaderMap, set_cookie: SetCookie) -> Result<(), NotStorable> {
+    let status = StatusCode::from_u16(status).expect("a table holds valid statuses");
+    let directives = ResponseDirectives::from_headers(response);
+    storable(&Method::GET, request, status, response, &directives, &StorePolicy { set_cookie })
+}
