@@ -2,7 +2,7 @@
 //!
 //! Nothing here is deserialised; `file.rs` holds the written form and `validate.rs` turns one into the other.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::semantics::storable::StorePolicy;
 /// Everything one node needs to know, for the region it runs in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The region this node runs in (`HOLDOVER_REGION`); picks origin ranks.
+    /// The region this node runs in (`HOLDOVER_REGION`), empty when it has none; picks origin ranks.
     pub region: String,
     /// The node's name in `Via` and `Cache-Status`.
     pub name: String,
@@ -21,6 +21,8 @@ pub struct Config {
     pub workers: usize,
     /// What the node listens on.
     pub listen: Listen,
+    /// Bearer token that admin requests must carry, if any.
+    pub admin_token: Option<Secret>,
     /// Bounds of the memory cache.
     pub cache: CacheBounds,
     /// How origin names are resolved.
@@ -58,6 +60,28 @@ pub struct Listen {
     pub write_timeout: Duration,
     /// Age at which a connection is asked to close after its current request.
     pub age_max: Duration,
+}
+
+/// Text that must not show up in logs, errors or dumps.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `text`; from here on it is only seen through [`Secret::expose`].
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the one place that compares or sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(hidden)")
+    }
 }
 
 /// Bounds of the memory cache, in bytes.
@@ -291,9 +315,14 @@ pub struct OriginConfig {
 impl OriginConfig {
     /// `host[:port]` as in a URL: IPv6 in brackets, the scheme's default port left out.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+        authority(self.scheme, &self.host, self.port)
     }
+}
+
+/// `host[:port]` as in a URL: IPv6 in brackets, the scheme's default port left out.
+pub(super) fn authority(scheme: Scheme, host: &str, port: u16) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == scheme.default_port() { host } else { format!("{host}:{port}") }
 }
 
 /// The scheme spoken to an origin.
@@ -334,6 +363,3 @@ pub enum HostField {
     /// The origin's own authority.
     Origin,
 }
-
-/// Ranks by region; a region that is not listed gets the origin's `rank`.
-pub type RegionRanks = BTreeMap<String, u32>;

@@ -1,0 +1,258 @@
+//! The file as written: the only types that are deserialized. Defaults are filled in before, from `keys`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use toml::Spanned;
+
+use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
+use super::names::{HostPattern, Name, NameServer, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token};
+use super::units::{Bytes, FromText, Percent, Statuses, Workers};
+use crate::semantics::freshness::Prohibition;
+use crate::semantics::storable::SetCookie;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) node: Node,
+    pub(super) listen: Listen,
+    pub(super) admin: Admin,
+    pub(super) cache: Cache,
+    pub(super) dns: Dns,
+    pub(super) log: Log,
+    #[serde(default)]
+    pub(super) certificate: Vec<Spanned<Certificate>>,
+    #[serde(default)]
+    pub(super) site: Vec<Site>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: Value<Name>,
+    pub(super) workers: Value<Workers>,
+    pub(super) regions: Spanned<Vec<Value<Region>>>,
+    pub(super) drain_delay: Value<Duration>,
+    pub(super) drain_timeout: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    #[serde(default)]
+    pub(super) https: Vec<Value<SocketAddr>>,
+    #[serde(default)]
+    pub(super) http: Vec<Value<SocketAddr>>,
+    pub(super) connections_max: Value<usize>,
+    pub(super) handshake_timeout: Value<Duration>,
+    pub(super) head_timeout: Value<Duration>,
+    pub(super) idle_timeout: Value<Duration>,
+    pub(super) h2_idle_timeout: Value<Duration>,
+    pub(super) write_timeout: Value<Duration>,
+    pub(super) age_max: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) listen: Vec<Value<SocketAddr>>,
+    pub(super) token: Option<Value<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cache {
+    pub(super) memory: Value<Bytes>,
+    pub(super) object_max: Option<Value<Bytes>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dns {
+    pub(super) servers: Vec<Value<NameServer>>,
+    pub(super) timeout: Value<Duration>,
+    pub(super) ttl_min: Value<Duration>,
+    pub(super) ttl_max: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) access: Value<LogTarget>,
+    pub(super) events: Value<LogTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    pub(super) chain: Option<Value<PathBuf>>,
+    pub(super) key: Option<Value<PathBuf>>,
+    pub(super) self_signed: Option<Vec<Value<HostPattern>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    pub(super) name: Option<Value<Name>>,
+    #[serde(default)]
+    pub(super) hosts: Vec<Value<HostPattern>>,
+    pub(super) plain_http: Value<PlainHttp>,
+    pub(super) store: Store,
+    pub(super) stale: Stale,
+    pub(super) heuristic: Heuristic,
+    pub(super) request: Request,
+    pub(super) timeouts: Timeouts,
+    pub(super) failover: Failover,
+    pub(super) failback: Failback,
+    pub(super) probe: Probe,
+    #[serde(default)]
+    pub(super) origin: Vec<Spanned<Origin>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) set_cookie: Value<SetCookie>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stale {
+    pub(super) max: Value<Duration>,
+    pub(super) while_revalidate: Value<Duration>,
+    pub(super) wait: Value<Duration>,
+    pub(super) revive: Value<Duration>,
+    pub(super) first: Value<FirstRemedy>,
+    pub(super) despite: Vec<Value<Prohibition>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Heuristic {
+    pub(super) percent: Value<Percent>,
+    pub(super) max: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    pub(super) fields: Vec<Value<RequestField>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Timeouts {
+    pub(super) connect: Value<Duration>,
+    pub(super) first_byte: Value<Duration>,
+    pub(super) body_idle: Value<Duration>,
+    pub(super) request: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failover {
+    pub(super) tries: Value<usize>,
+    pub(super) statuses: Vec<Value<Statuses>>,
+    pub(super) consecutive_failures: Value<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failback {
+    pub(super) probes: Value<u32>,
+    pub(super) hold_down: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Probe {
+    pub(super) enabled: Value<bool>,
+    pub(super) path: Value<ProbePath>,
+    pub(super) interval: Value<Duration>,
+    pub(super) interval_in_transition: Value<Duration>,
+    pub(super) timeout: Value<Duration>,
+    pub(super) expect: Vec<Value<Statuses>>,
+    pub(super) body: Option<Value<ProbeText>>,
+    pub(super) rise: Value<u32>,
+    pub(super) fall: Value<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Origin {
+    pub(super) name: Option<Value<Name>>,
+    pub(super) url: Option<Value<OriginUrl>>,
+    pub(super) rank: Value<u32>,
+    #[serde(default)]
+    pub(super) ranks: BTreeMap<Spanned<String>, Value<u32>>,
+    pub(super) weight: Value<u32>,
+    pub(super) accepts: Value<Accepts>,
+    pub(super) host: Value<HostField>,
+    pub(super) ca_file: Option<Value<PathBuf>>,
+}
+
+/// A value and where it stands.
+pub(super) struct Value<T> {
+    pub(super) value: T,
+    /// As written, variables replaced.
+    pub(super) text: String,
+    /// Byte range in the file; empty when the value is the default.
+    pub(super) span: Range<usize>,
+}
+
+impl<T> Value<T> {
+    pub(super) fn is_default(&self) -> bool {
+        self.span.is_empty()
+    }
+}
+
+impl<'de, T: FromText> Deserialize<'de> for Value<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Scalar>::deserialize(deserializer)?;
+        let span = spanned.span();
+        let text = spanned.into_inner().0;
+        let value = T::from_text(&text).ok_or_else(|| D::Error::custom("a value that was not checked"))?;
+        Ok(Self { value, text, span })
+    }
+}
+
+/// Any single value, as text; numbers in decimal.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("text, a number, true or false")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}

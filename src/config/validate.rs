@@ -1,0 +1,394 @@
+//! From the file as written to the model, with the rules that concern several keys.
+//!
+//! Every rule looks at values that are right by themselves; one that was refused before takes part in no rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::faults::{Faults, quoted};
+use super::file::{self, Value};
+use super::load::Surroundings;
+use super::model::{
+    CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, HostField,
+    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, Scheme, Secret, SiteConfig, StalePolicy, StatusSet, Timeouts,
+};
+use super::names::Region;
+use super::units::{FromText, Statuses};
+use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::storable::StorePolicy;
+
+/// The model of `file`; of no use when a fault was found, here or before.
+pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults: &mut Faults) -> Config {
+    let regions = regions(&file.node, surroundings.region, faults);
+    check_addresses(&file, faults);
+    check_plain_http(&file, faults);
+    check_names(&file.site, faults);
+    at_most(faults, ("dns.ttl_min", &file.dns.ttl_min), ("dns.ttl_max", &file.dns.ttl_max));
+    let admin = file.admin.listen.into_iter().map(|address| address.value).collect();
+    Config {
+        region: surroundings.region.to_owned(),
+        name: file.node.name.value.0,
+        workers: file.node.workers.value.0.unwrap_or(surroundings.cores.max(1)),
+        listen: listen(file.listen, admin),
+        admin_token: file.admin.token.map(|token| Secret::new(token.value.0)),
+        cache: cache(&file.cache, faults),
+        dns: Dns {
+            servers: file.dns.servers.into_iter().map(|server| server.value.0).collect(),
+            timeout: file.dns.timeout.value,
+            ttl_min: file.dns.ttl_min.value,
+            ttl_max: file.dns.ttl_max.value,
+        },
+        log: Log { access: file.log.access.value, events: file.log.events.value },
+        drain: Drain { delay: file.node.drain_delay.value, timeout: file.node.drain_timeout.value },
+        certificates: certificates(file.certificate, faults),
+        sites: file.site.into_iter().map(|written| site(written, &regions, surroundings.region, faults)).collect(),
+    }
+}
+
+/// The declared regions; the node's own must be one of them. None when one was refused: it may be any.
+fn regions(node: &file::Node, own: &str, faults: &mut Faults) -> BTreeSet<String> {
+    if faults.touch("node.regions", EVERYWHERE) {
+        return BTreeSet::new();
+    }
+    let at = node.regions.span().start;
+    let regions: BTreeSet<String> = node.regions.get_ref().iter().map(|region| region.value.0.clone()).collect();
+    if own.is_empty() {
+        return regions;
+    }
+    if Region::from_text(own).is_none() {
+        let expected = "HOLDOVER_REGION to be lower-case letters, digits, \"-\" or \"_\"";
+        faults.add("node.regions", at, &format!("HOLDOVER_REGION {}", quoted(own)), expected);
+    } else if !regions.is_empty() && !regions.contains(own) {
+        faults.add("node.regions", at, &format!("HOLDOVER_REGION {}", quoted(own)), &one_of(&regions));
+    }
+    regions
+}
+
+/// At least one listener, no two on one address, and a certificate for HTTPS.
+fn check_addresses(file: &file::File, faults: &mut Faults) {
+    let listen = &file.listen;
+    let lists = [("listen.https", &listen.https), ("listen.http", &listen.http), ("admin.listen", &file.admin.listen)];
+    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+    for (path, addresses) in lists {
+        for address in addresses {
+            if let Some((other_path, other)) = seen.iter().find(|(_, other)| overlap(*other, address.value)) {
+                let expected = format!("an address apart from {} of {other_path}", quoted(&other.to_string()));
+                faults.add(path, address.span.start, &quoted_or_default(address), &expected);
+            }
+            seen.push((path, address.value));
+        }
+    }
+    if listen.https.is_empty() && listen.http.is_empty() && !faults.touch("listen.http", EVERYWHERE) {
+        faults.add("listen", 0, "no address", "an address in listen.https or listen.http, such as \"0.0.0.0:8443\"");
+    }
+    let without_certificate = file.certificate.is_empty() && !faults.touch("certificate", EVERYWHERE);
+    if let Some(address) = listen.https.first().filter(|_| without_certificate) {
+        let found = format!("{} without a certificate", quoted(&address.text));
+        let expected = "a [[certificate]], for a start with self_signed = [\"localhost\"]";
+        faults.add("listen.https", address.span.start, &found, expected);
+    }
+}
+
+/// Whether one of two sockets would take the other's connections. Families are apart: `[::]` is bound as IPv6 alone.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_host = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    // Port 0 is any free port.
+    one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_host
+}
+
+/// A redirect needs a place to redirect to.
+fn check_plain_http(file: &file::File, faults: &mut Faults) {
+    if file.listen.http.is_empty() || !file.listen.https.is_empty() || faults.touch("listen.https", EVERYWHERE) {
+        return;
+    }
+    for site in &file.site {
+        let plain_http = &site.plain_http;
+        if plain_http.value == PlainHttp::Redirect && !faults.concern("site.plain_http", plain_http.span.start) {
+            let found = format!("{} while nothing listens for HTTPS", quoted(&plain_http.text));
+            faults.add("site.plain_http", plain_http.span.start, &found, "\"serve\", or an address in listen.https");
+        }
+    }
+}
+
+/// Site names, host names and, within a site, origin names are unique.
+fn check_names(sites: &[file::Site], faults: &mut Faults) {
+    let mut site_names = BTreeMap::new();
+    let mut hosts = BTreeMap::new();
+    for (index, site) in sites.iter().enumerate() {
+        if let Some((name, at)) = site_name(site) {
+            let is_written = site.name.is_some();
+            let other_is_written = site_names.insert(name.clone(), is_written);
+            // Two names that are both taken from `hosts` are reported there.
+            if other_is_written.is_some_and(|other| other || is_written) {
+                faults.add("site.name", at, &quoted(&name), "a name no other site has");
+            }
+        }
+        for host in &site.hosts {
+            let expected = match hosts.insert(host.value.0.as_str(), index) {
+                None => continue,
+                Some(owner) if owner == index => "every host name once",
+                Some(_) => "a host name no other site has",
+            };
+            faults.add("site.hosts", host.span.start, &quoted(&host.text), expected);
+        }
+        let mut origin_names = BTreeSet::new();
+        for (name, at) in site.origin.iter().filter_map(|origin| origin_name(origin.get_ref())) {
+            if !origin_names.insert(name.clone()) {
+                faults.add("site.origin.name", at, &quoted(&name), "a name no other origin of the site has");
+            }
+        }
+    }
+}
+
+/// The name of a site and the place it is taken from; none when that was refused.
+fn site_name(site: &file::Site) -> Option<(String, usize)> {
+    match &site.name {
+        Some(name) => Some((name.value.0.clone(), name.span.start)),
+        None => site.hosts.first().map(|host| (host.value.0.clone(), host.span.start)),
+    }
+}
+
+/// The name of an origin and the place it is taken from; none when that was refused.
+fn origin_name(origin: &file::Origin) -> Option<(String, usize)> {
+    match (&origin.name, &origin.url) {
+        (Some(name), _) => Some((name.value.0.clone(), name.span.start)),
+        (None, Some(url)) => Some((url.value.authority(), url.span.start)),
+        (None, None) => None,
+    }
+}
+
+fn listen(listen: file::Listen, admin: Vec<SocketAddr>) -> Listen {
+    Listen {
+        https: listen.https.into_iter().map(|address| address.value).collect(),
+        http: listen.http.into_iter().map(|address| address.value).collect(),
+        admin,
+        connections_max: listen.connections_max.value,
+        handshake_timeout: listen.handshake_timeout.value,
+        head_timeout: listen.head_timeout.value,
+        idle_timeout: listen.idle_timeout.value,
+        h2_idle_timeout: listen.h2_idle_timeout.value,
+        write_timeout: listen.write_timeout.value,
+        age_max: listen.age_max.value,
+    }
+}
+
+fn cache(cache: &file::Cache, faults: &mut Faults) -> CacheBounds {
+    let memory = cache.memory.value.0;
+    let Some(object_max) = &cache.object_max else {
+        return CacheBounds { memory, object_max: memory / OBJECT_SHARE };
+    };
+    if object_max.value.0 > memory && !faults.concern("cache.memory", cache.memory.span.start) {
+        let expected = format!("at most cache.memory ({})", quoted_or_default(&cache.memory));
+        faults.add("cache.object_max", object_max.span.start, &quoted(&object_max.text), &expected);
+    }
+    CacheBounds { memory, object_max: object_max.value.0 }
+}
+
+fn certificates(sources: Vec<Spanned<file::Certificate>>, faults: &mut Faults) -> Vec<CertificateSource> {
+    let starts: Vec<usize> = sources.iter().map(|source| source.span().start).collect();
+    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+    let ranges: Vec<Range<usize>> = starts.iter().zip(ends).map(|(start, end)| *start..end).collect();
+    sources.into_iter().zip(ranges).filter_map(|(source, range)| certificate(source, range, faults)).collect()
+}
+
+/// Files or names; both or neither is a fault, and so is half a pair.
+fn certificate(
+    source: Spanned<file::Certificate>,
+    range: Range<usize>,
+    faults: &mut Faults,
+) -> Option<CertificateSource> {
+    let at = range.start;
+    let expected = "either chain and key, or self_signed";
+    match source.into_inner() {
+        file::Certificate { chain: Some(chain), key: Some(key), self_signed: None } => {
+            Some(CertificateSource::Files { chain: chain.value, key: key.value })
+        }
+        file::Certificate { chain: None, key: None, self_signed: Some(names) } => {
+            Some(CertificateSource::SelfSigned { names: names.into_iter().map(|name| name.value.0).collect() })
+        }
+        file::Certificate { self_signed: Some(_), .. } => {
+            faults.add("certificate", at, "self_signed beside chain or key", expected);
+            None
+        }
+        // The missing half may have been refused.
+        _ if faults.touch("certificate.", range) => None,
+        file::Certificate { chain: Some(_), .. } => {
+            faults.add("certificate.key", at, "nothing", "the path of a file");
+            None
+        }
+        file::Certificate { key: Some(_), .. } => {
+            faults.add("certificate.chain", at, "nothing", "the path of a file");
+            None
+        }
+        file::Certificate { .. } => {
+            faults.add("certificate", at, "neither files nor names", expected);
+            None
+        }
+    }
+}
+
+fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut Faults) -> SiteConfig {
+    check_times(&site, faults);
+    check_first_host(&site, faults);
+    let name = site_name(&site).map(|(name, _)| name).unwrap_or_default();
+    SiteConfig {
+        name,
+        plain_http: site.plain_http.value,
+        store: StorePolicy { set_cookie: site.store.set_cookie.value },
+        freshness: FreshnessPolicy {
+            heuristic_percent: site.heuristic.percent.value.0,
+            heuristic_max: site.heuristic.max.value,
+            stale_while_revalidate: site.stale.while_revalidate.value,
+            stale_max: site.stale.max.value,
+            stale_despite: site.stale.despite.into_iter().map(|word| word.value).collect(),
+        },
+        stale: StalePolicy {
+            wait: site.stale.wait.value,
+            revive: site.stale.revive.value,
+            first: site.stale.first.value,
+        },
+        forward_fields: forward_fields(site.request, faults),
+        timeouts: Timeouts {
+            connect: site.timeouts.connect.value,
+            first_byte: site.timeouts.first_byte.value,
+            body_idle: site.timeouts.body_idle.value,
+            request: site.timeouts.request.value,
+        },
+        failover: FailoverPolicy {
+            tries: site.failover.tries.value,
+            statuses: status_set(&site.failover.statuses),
+            consecutive_failures: site.failover.consecutive_failures.value,
+        },
+        failback: FailbackPolicy { probes: site.failback.probes.value, hold_down: site.failback.hold_down.value },
+        probe: probe(site.probe),
+        origins: site.origin.into_iter().filter_map(|written| origin(written, regions, region, faults)).collect(),
+        hosts: site.hosts.into_iter().map(|host| host.value.0).collect(),
+    }
+}
+
+/// A wait inside another one is no longer than it; otherwise it would never end by itself.
+fn check_times(site: &file::Site, faults: &mut Faults) {
+    let request = ("site.timeouts.request", &site.timeouts.request);
+    at_most(faults, ("site.stale.wait", &site.stale.wait), request);
+    at_most(faults, ("site.timeouts.connect", &site.timeouts.connect), request);
+    at_most(faults, ("site.timeouts.first_byte", &site.timeouts.first_byte), request);
+    let interval = ("site.probe.interval", &site.probe.interval);
+    at_most(faults, ("site.probe.timeout", &site.probe.timeout), interval);
+    at_most(faults, ("site.probe.interval_in_transition", &site.probe.interval_in_transition), interval);
+}
+
+/// Reports a time above its bound: at whichever of the two is written, since the other one may be a default.
+fn at_most(faults: &mut Faults, (path, time): (&str, &Value<Duration>), (bound_path, bound): (&str, &Value<Duration>)) {
+    if time.value <= bound.value
+        || faults.concern(path, time.span.start)
+        || faults.concern(bound_path, bound.span.start)
+    {
+        return;
+    }
+    if time.is_default() {
+        let expected = format!("at least {path} ({})", quoted_or_default(time));
+        faults.add(bound_path, bound.span.start, &quoted(&bound.text), &expected);
+    } else {
+        let expected = format!("at most {bound_path} ({})", quoted_or_default(bound));
+        faults.add(path, time.span.start, &quoted(&time.text), &expected);
+    }
+}
+
+/// Probes of an origin that wants the client's host name send the site's first one.
+fn check_first_host(site: &file::Site, faults: &mut Faults) {
+    let Some(wildcard) = site.hosts.first().filter(|host| host.value.0.starts_with('*')) else { return };
+    let client_host = |origin: &Spanned<file::Origin>| origin.get_ref().host.value == HostField::Client;
+    if site.probe.enabled.value && site.origin.iter().any(client_host) {
+        let found =
+            format!("{} first, while probes of an origin with host = \"client\" need a name", quoted(&wildcard.text));
+        faults.add("site.hosts", wildcard.span.start, &found, "a host name without wildcard first");
+    }
+}
+
+fn forward_fields(request: file::Request, faults: &mut Faults) -> ForwardFields {
+    let count = request.fields.len();
+    if let Some(all) = request.fields.iter().find(|field| field.value.0 == "*") {
+        if count > 1 {
+            faults.add(
+                "site.request.fields",
+                all.span.start,
+                "\"*\" beside other fields",
+                "\"*\" alone for all fields",
+            );
+        }
+        return ForwardFields::All;
+    }
+    ForwardFields::AllowList(request.fields.into_iter().map(|field| field.value.0).collect())
+}
+
+fn probe(probe: file::Probe) -> ProbePolicy {
+    ProbePolicy {
+        enabled: probe.enabled.value,
+        path: probe.path.value.0,
+        interval: probe.interval.value,
+        interval_in_transition: probe.interval_in_transition.value,
+        timeout: probe.timeout.value,
+        expect: status_set(&probe.expect),
+        body: probe.body.map(|body| body.value.0),
+        rise: probe.rise.value,
+        fall: probe.fall.value,
+    }
+}
+
+fn status_set(statuses: &[Value<Statuses>]) -> StatusSet {
+    StatusSet(statuses.iter().map(|range| (range.value.0, range.value.1)).collect())
+}
+
+fn origin(
+    origin: Spanned<file::Origin>,
+    regions: &BTreeSet<String>,
+    region: &str,
+    faults: &mut Faults,
+) -> Option<OriginConfig> {
+    let origin = origin.into_inner();
+    for named in origin.ranks.keys().filter(|named| !regions.is_empty() && !regions.contains(named.get_ref())) {
+        let expected = format!("{} (node.regions)", one_of(regions));
+        faults.add("site.origin.ranks", named.span().start, &quoted(named.get_ref()), &expected);
+    }
+    let (name, _) = origin_name(&origin)?;
+    let url = origin.url?;
+    if let (Scheme::Http, Some(ca_file)) = (url.value.scheme, &origin.ca_file) {
+        let found = format!("{} for an http:// origin", quoted(&ca_file.text));
+        faults.add("site.origin.ca_file", ca_file.span.start, &found, "an https:// url, or no ca_file");
+    }
+    let rank = origin
+        .ranks
+        .iter()
+        .find(|(named, _)| named.get_ref() == region)
+        .map_or(origin.rank.value, |(_, rank)| rank.value);
+    Some(OriginConfig {
+        name,
+        scheme: url.value.scheme,
+        host: url.value.host,
+        port: url.value.port,
+        rank,
+        weight: origin.weight.value,
+        accepts: origin.accepts.value,
+        host_field: origin.host.value,
+        ca_file: origin.ca_file.map(|path| path.value),
+    })
+}
+
+fn one_of(regions: &BTreeSet<String>) -> String {
+    let regions: Vec<String> = regions.iter().map(|region| quoted(region)).collect();
+    format!("one of {}", regions.join(", "))
+}
+
+fn quoted_or_default<T>(value: &Value<T>) -> String {
+    let text = quoted(&value.text);
+    if value.is_default() { format!("{text} by default") } else { text }
+}
+
+const EVERYWHERE: Range<usize> = 0..usize::MAX;
+
+/// One response takes at most this part of the cache by default.
+const OBJECT_SHARE: u64 = 64;
