@@ -1,0 +1,302 @@
+//! Every state change worth a human's time, with its reason.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::json_line::capped;
+
+/// Something happened.
+///
+/// States are words: an endpoint is `healthy`, `suspect`, `ejected` or in `probation`; an origin is `in`, `out` or
+/// `returning`; a site is in outage mode `normal`, `degraded`, `stale-only` or `recovering`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The node could not accept connections for a moment; it goes on trying.
+    AcceptFailed {
+        /// The listening address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Access log lines were lost, because the output was slower than the requests or failed.
+    AccessLogDropped {
+        /// Since the last event of this kind.
+        lines: u64,
+    },
+    /// An origin's name resolves to other addresses.
+    AddressesChanged {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was resolved.
+        host: String,
+        /// Addresses used from here on.
+        added: Vec<IpAddr>,
+        /// Addresses no longer used.
+        removed: Vec<IpAddr>,
+        /// How long the answer holds.
+        #[serde(rename = "ttl_seconds", serialize_with = "seconds")]
+        ttl: Duration,
+    },
+    /// A certificate is in use.
+    CertificateLoaded {
+        /// The names it is valid for.
+        names: Vec<String>,
+        /// Where it came from.
+        source: String,
+    },
+    /// The node has stopped waiting for requests in flight.
+    DrainFinished {
+        /// Requests that were cut off.
+        in_flight: usize,
+    },
+    /// The node is stopping: readiness fails, listeners close, requests in flight finish.
+    DrainStarted {
+        /// What asked for it.
+        reason: String,
+    },
+    /// One address of an origin changed its health.
+    EndpointChanged {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address.
+        address: SocketAddr,
+        /// Health before.
+        from: &'static str,
+        /// Health from here on.
+        to: &'static str,
+        /// The evidence.
+        reason: String,
+    },
+    /// The origin that a site prefers changed.
+    FailedOver {
+        /// The site's name.
+        site: String,
+        /// The origin preferred before; none when no origin was usable.
+        from: Option<String>,
+        /// The origin preferred from here on; none when no origin is usable.
+        to: Option<String>,
+        /// What led to it.
+        reason: String,
+    },
+    /// The node accepts connections.
+    Listening {
+        /// `https`, `http` or `admin`.
+        protocol: &'static str,
+        /// The listening address.
+        address: SocketAddr,
+    },
+    /// The node is ready to serve.
+    NodeStarted {
+        /// This program's version.
+        version: String,
+        /// The region it runs in.
+        region: String,
+        /// Number of sites.
+        sites: usize,
+    },
+    /// The node ends.
+    NodeStopped,
+    /// An origin as a whole became usable or unusable.
+    OriginChanged {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// Its rank, lower is preferred.
+        rank: u32,
+        /// State before.
+        from: &'static str,
+        /// State from here on.
+        to: &'static str,
+        /// What led to it.
+        reason: String,
+    },
+    /// A site entered another outage mode.
+    OutageModeChanged {
+        /// The site's name.
+        site: String,
+        /// Mode before.
+        from: &'static str,
+        /// Mode from here on.
+        to: &'static str,
+        /// What led to it.
+        reason: String,
+    },
+    /// A request ended in a panic, which is a bug of this program; the node goes on.
+    RequestPanicked {
+        /// The site's name.
+        site: String,
+        /// What the panic said.
+        message: String,
+    },
+    /// An origin's name did not resolve.
+    ResolveFailed {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was asked for.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+        /// Last good addresses that stay in use.
+        kept: usize,
+    },
+}
+
+/// Who should look at an event, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Nobody: it explains what comes later.
+    Info,
+    /// Somebody, within the day: redundancy or a safety margin changed.
+    Notice,
+    /// Somebody, at once: users notice, or will soon.
+    Alert,
+}
+
+impl Severity {
+    /// The word in the event log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+impl Event {
+    /// The kind of event in kebab-case, as in the log and in `holdover_events_total`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AcceptFailed { .. } => "accept-failed",
+            Self::AccessLogDropped { .. } => "access-log-dropped",
+            Self::AddressesChanged { .. } => "addresses-changed",
+            Self::CertificateLoaded { .. } => "certificate-loaded",
+            Self::DrainFinished { .. } => "drain-finished",
+            Self::DrainStarted { .. } => "drain-started",
+            Self::EndpointChanged { .. } => "endpoint-changed",
+            Self::FailedOver { .. } => "failed-over",
+            Self::Listening { .. } => "listening",
+            Self::NodeStarted { .. } => "node-started",
+            Self::NodeStopped => "node-stopped",
+            Self::OriginChanged { .. } => "origin-changed",
+            Self::OutageModeChanged { .. } => "outage-mode-changed",
+            Self::RequestPanicked { .. } => "request-panicked",
+            Self::ResolveFailed { .. } => "resolve-failed",
+        }
+    }
+
+    /// Who should look at it.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::AddressesChanged { .. }
+            | Self::CertificateLoaded { .. }
+            | Self::Listening { .. }
+            | Self::NodeStarted { .. }
+            | Self::NodeStopped => Severity::Info,
+            Self::AccessLogDropped { .. } | Self::DrainStarted { .. } | Self::OriginChanged { .. } => Severity::Notice,
+            Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
+            Self::DrainFinished { in_flight: 0 } => Severity::Info,
+            Self::DrainFinished { .. } => Severity::Notice,
+            Self::EndpointChanged { to: "ejected", .. } => Severity::Notice,
+            Self::EndpointChanged { .. } => Severity::Info,
+            Self::FailedOver { to: None, .. } => Severity::Alert,
+            Self::FailedOver { .. } => Severity::Notice,
+            Self::OutageModeChanged { to: "stale-only", .. } => Severity::Alert,
+            Self::OutageModeChanged { .. } => Severity::Notice,
+            Self::ResolveFailed { kept: 0, .. } => Severity::Alert,
+            Self::ResolveFailed { .. } => Severity::Notice,
+        }
+    }
+
+    /// Names and reasons as log fields; texts longer than 2 KiB are cut.
+    pub fn fields(&self) -> Map<String, Value> {
+        let mut fields = match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            other => unreachable!("a tagged enum with named fields is a JSON object, not {other:?}"),
+        };
+        fields.remove("event");
+        for value in fields.values_mut() {
+            if let Value::String(text) = value {
+                text.truncate(capped(text).len());
+            }
+        }
+        fields
+    }
+
+    /// The event in one English sentence, without the final stop.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::AcceptFailed { address, reason } => format!("cannot accept connections on {address}: {reason}"),
+            Self::AccessLogDropped { lines } => format!("the access log lost {}", counted(*lines, "line")),
+            Self::AddressesChanged { site, origin, host, added, removed, ttl } => {
+                let changes = [listed("added", added), listed("removed", removed)].concat().join(", ");
+                format!("{site}: addresses of origin {origin} ({host}): {changes}; holds {} s", ttl.as_secs())
+            }
+            Self::CertificateLoaded { names, source } => {
+                format!("certificate for {} loaded from {source}", names.join(", "))
+            }
+            Self::DrainFinished { in_flight: 0 } => "drained, every request was finished".to_owned(),
+            Self::DrainFinished { in_flight } => {
+                format!("drained, {} cut off", counted(*in_flight as u64, "request"))
+            }
+            Self::DrainStarted { reason } => format!("draining: {reason}"),
+            Self::EndpointChanged { site, origin, address, from, to, reason } => {
+                format!("{site}: origin {origin} at {address} is {to}, was {from}: {reason}")
+            }
+            Self::FailedOver { site, from: Some(from), to: Some(to), reason } => {
+                format!("{site}: origin {to} takes over from {from}: {reason}")
+            }
+            Self::FailedOver { site, from: None, to: Some(to), reason } => {
+                format!("{site}: origin {to} takes over: {reason}")
+            }
+            Self::FailedOver { site, to: None, reason, .. } => format!("{site}: no usable origin is left: {reason}"),
+            Self::Listening { protocol, address } => format!("listening for {protocol} on {address}"),
+            Self::NodeStarted { version, region, sites } => {
+                format!("holdover {version} started in region {region} with {}", counted(*sites as u64, "site"))
+            }
+            Self::NodeStopped => "stopped".to_owned(),
+            Self::OriginChanged { site, origin, rank, from, to, reason } => {
+                format!("{site}: origin {origin} (rank {rank}) is {to}, was {from}: {reason}")
+            }
+            Self::OutageModeChanged { site, from, to, reason } => {
+                format!("{site}: outage mode is {to}, was {from}: {reason}")
+            }
+            Self::RequestPanicked { site, message } => format!("{site}: a request panicked: {message}"),
+            Self::ResolveFailed { site, origin, host, reason, kept } => {
+                let kept = counted(*kept as u64, "last good address");
+                format!("{site}: origin {origin}: {host} does not resolve: {reason}; {kept} in use")
+            }
+        }
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(duration.as_secs())
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    match (count, noun.ends_with('s')) {
+        (1, _) => format!("1 {noun}"),
+        (_, true) => format!("{count} {noun}es"),
+        (_, false) => format!("{count} {noun}s"),
+    }
+}
+
+fn listed(verb: &str, addresses: &[IpAddr]) -> Vec<String> {
+    addresses.iter().map(|address| format!("{verb} {address}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Figures for Prometheus: one declaration per metric yields the registry and the reference page.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::TypedMetric;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Metric, Registry};
+
+use super::event::Event;
+use super::process;
+use super::site_metrics::{SiteFamilies, SiteMetrics};
+
+/// Every metric of the node; clones are the same.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Access log lines lost.
+    pub access_log_dropped: Counter,
+    /// Bytes of stored responses and fills in flight, as the ledger counts them.
+    pub cache_bytes: Gauge,
+    /// The bound of `cache_bytes`.
+    pub cache_capacity_bytes: Gauge,
+    /// Stored responses.
+    pub cache_objects: Gauge,
+    /// Client connections open.
+    pub connections: Gauge,
+    /// Event log lines lost.
+    pub event_log_dropped: Counter,
+    /// Fills in flight.
+    pub fills_inflight: Gauge,
+    cache_evictions: Labelled<Counter, 1>,
+    dns_refresh: Labelled<Counter, 3>,
+    events: Labelled<Counter, 1>,
+    origin_active: Labelled<Gauge, 2>,
+    origin_failovers: Labelled<Counter, 3>,
+    origin_up: Labelled<Gauge, 3>,
+    outage_mode: Labelled<Gauge, 2>,
+    panics: Counter,
+    process: ProcessMetrics,
+    site_families: SiteFamilies,
+    sites: Arc<Mutex<BTreeMap<String, Arc<SiteMetrics>>>>,
+    endpoints: Arc<Mutex<BTreeSet<Endpoint>>>,
+    registry: Arc<Registry>,
+    descriptions: Arc<[Description]>,
+}
+
+/// What the reference page says of one metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// As queried, for counters with `_total`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts, in one phrase.
+    pub help: &'static str,
+}
+
+/// The `Content-Type` of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let mut catalogue = Catalogue::default();
+        let build: Labelled<Gauge, 1> = catalogue.labelled("holdover_build_info", &["version"], "Always 1");
+        build.at([env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            access_log_dropped: catalogue.plain("holdover_access_log_dropped_total", "Access log lines lost"),
+            cache_bytes: catalogue.plain("holdover_cache_bytes", "Bytes of stored responses and fills in flight"),
+            cache_capacity_bytes: catalogue.plain("holdover_cache_capacity_bytes", "The bound of holdover_cache_bytes"),
+            cache_objects: catalogue.plain("holdover_cache_objects", "Stored responses"),
+            connections: catalogue.plain("holdover_connections", "Client connections open"),
+            event_log_dropped: catalogue.plain("holdover_event_log_dropped_total", "Event log lines lost"),
+            fills_inflight: catalogue.plain("holdover_fills_inflight", "Fills in flight"),
+            cache_evictions: catalogue.labelled(
+                "holdover_cache_evictions_total",
+                &["reason"],
+                "Stored responses removed before anything replaced them",
+            ),
+            dns_refresh: catalogue.labelled(
+                "holdover_dns_refresh_total",
+                &["site", "origin", "result"],
+                "Lookups of origin names",
+            ),
+            events: catalogue.labelled("holdover_events_total", &["event"], "Events, as in the event log"),
+            origin_active: catalogue.labelled(
+                "holdover_origin_active",
+                &["site", "origin"],
+                "1 for the origin that the site prefers, 0 for the others",
+            ),
+            origin_failovers: catalogue.labelled(
+                "holdover_origin_failovers_total",
+                &["site", "from", "to"],
+                "Changes of the preferred origin; `none` is no usable origin",
+            ),
+            origin_up: catalogue.labelled(
+                "holdover_origin_up",
+                &["site", "origin", "address"],
+                "1 while the address gets requests (healthy or suspect), else 0",
+            ),
+            outage_mode: catalogue.labelled(
+                "holdover_outage_mode",
+                &["site", "mode"],
+                "1 for the site's outage mode, 0 for the others",
+            ),
+            panics: catalogue.plain("holdover_panics_total", "Requests that ended in a panic, each one a bug"),
+            process: ProcessMetrics::declare(&mut catalogue),
+            site_families: SiteFamilies::declare(&mut catalogue),
+            sites: Arc::default(),
+            endpoints: Arc::default(),
+            registry: Arc::new(catalogue.registry),
+            descriptions: catalogue.descriptions.into(),
+        }
+    }
+
+    /// Everything in OpenMetrics text, which Prometheus and its kin read; blocks for some microseconds on `/proc`.
+    pub fn encode(&self) -> String {
+        self.process.refresh();
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes every character");
+        text
+    }
+
+    /// All metrics in the order of their declaration, for the reference page.
+    pub fn describe(&self) -> &[Description] {
+        &self.descriptions
+    }
+
+    /// The metrics of one site, the same ones for the same name; to be kept, not asked for per request.
+    pub fn site(&self, name: &str) -> Arc<SiteMetrics> {
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        let site = sites
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(SiteMetrics::new(name, self.site_families.clone())));
+        site.clone()
+    }
+
+    /// Counts stored responses removed for `reason`.
+    pub fn evicted(&self, reason: &'static str, responses: u64) {
+        self.cache_evictions.at([reason]).inc_by(responses);
+    }
+
+    /// Counts one lookup of an origin's name: `changed`, `same` or `failed`.
+    pub fn dns_refreshed(&self, site: &str, origin: &str, result: &'static str) {
+        self.dns_refresh.at([site, origin, result]).inc();
+    }
+
+    /// Shows whether an address gets requests; [`Metrics::observe`] keeps it true from then on.
+    pub fn set_origin_up(&self, site: &str, origin: &str, address: SocketAddr, up: bool) {
+        let endpoint = Endpoint { site: site.to_owned(), origin: origin.to_owned(), address };
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).insert(endpoint);
+        self.origin_up.at([site, origin, &address.to_string()]).set(i64::from(up));
+    }
+
+    /// Shows whether an origin is the one its site prefers; [`Metrics::observe`] keeps it true from then on.
+    pub fn set_origin_active(&self, site: &str, origin: &str, active: bool) {
+        self.origin_active.at([site, origin]).set(i64::from(active));
+    }
+
+    /// Shows a site's outage mode; [`Metrics::observe`] keeps it true from then on.
+    pub fn set_outage_mode(&self, site: &str, mode: &'static str) {
+        for known in OUTAGE_MODES {
+            self.outage_mode.at([site, known]).set(i64::from(known == mode));
+        }
+    }
+
+    /// Counts an event and follows the state it tells of; [`Events`](super::Events) calls it.
+    pub(super) fn observe(&self, event: &Event) {
+        self.events.at([event.name()]).inc();
+        match event {
+            Event::AddressesChanged { site, origin, removed, .. } => self.forget_addresses(site, origin, removed),
+            Event::EndpointChanged { site, origin, address, to, .. } => {
+                self.set_origin_up(site, origin, *address, matches!(*to, "healthy" | "suspect"));
+            }
+            Event::FailedOver { site, from, to, .. } => {
+                let [from_label, to_label] = [from, to].map(|origin| origin.as_deref().unwrap_or("none"));
+                self.origin_failovers.at([site, from_label, to_label]).inc();
+                for (origin, active) in [(from, false), (to, true)] {
+                    if let Some(origin) = origin {
+                        self.set_origin_active(site, origin, active);
+                    }
+                }
+            }
+            Event::OutageModeChanged { site, to, .. } => self.set_outage_mode(site, to),
+            Event::RequestPanicked { .. } => {
+                self.panics.inc();
+            }
+            Event::AcceptFailed { .. }
+            | Event::AccessLogDropped { .. }
+            | Event::CertificateLoaded { .. }
+            | Event::DrainFinished { .. }
+            | Event::DrainStarted { .. }
+            | Event::Listening { .. }
+            | Event::NodeStarted { .. }
+            | Event::NodeStopped
+            | Event::OriginChanged { .. }
+            | Event::ResolveFailed { .. } => {}
+        }
+    }
+
+    /// Addresses come and go with DNS; those gone must not stay as labels for ever.
+    fn forget_addresses(&self, site: &str, origin: &str, removed: &[IpAddr]) {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).retain(|endpoint| {
+            let gone = endpoint.site == site && endpoint.origin == origin && removed.contains(&endpoint.address.ip());
+            if gone {
+                self.origin_up.remove([site, origin, &endpoint.address.to_string()]);
+            }
+            !gone
+        });
+    }
+}
+
+/// One address of an origin that `holdover_origin_up` shows.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Endpoint {
+    site: String,
+    origin: String,
+    address: SocketAddr,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Collects declarations.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    registry: Registry,
+    descriptions: Vec<Description>,
+}
+
+impl Catalogue {
+    /// Declares a metric without labels.
+    pub(super) fn plain<M: Metric + TypedMetric + Clone + Default>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+    ) -> M {
+        let metric = M::default();
+        self.register(name, &[], help, metric.clone());
+        metric
+    }
+
+    /// Declares a metric with labels; it is shown from its first use on.
+    pub(super) fn labelled<M: Metric + TypedMetric + Clone + Default, const N: usize>(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str; N],
+        help: &'static str,
+    ) -> Labelled<M, N> {
+        let family = Family::default();
+        self.register(name, labels, help, family.clone());
+        Labelled { labels, family }
+    }
+
+    fn register<M: Metric + TypedMetric>(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+        metric: M,
+    ) {
+        // The encoder adds the suffix of counters.
+        self.registry.register(name.strip_suffix("_total").unwrap_or(name), help, metric);
+        self.descriptions.push(Description { name, kind: kind::<M>(), labels, help });
+    }
+}
+
+fn kind<M: TypedMetric>() -> &'static str {
+    use prometheus_client::metrics::MetricType;
+    match M::TYPE {
+        MetricType::Counter => "counter",
+        MetricType::Gauge => "gauge",
+        MetricType::Histogram => "histogram",
+        MetricType::Info => "info",
+        MetricType::Unknown => "unknown",
+    }
+}
+
+/// A metric with labels.
+#[derive(Clone, Debug)]
+pub(super) struct Labelled<M, const N: usize> {
+    labels: &'static [&'static str; N],
+    family: Family<[(&'static str, Arc<str>); N], M>,
+}
+
+impl<M: Clone + Default, const N: usize> Labelled<M, N> {
+    /// The metric with these label values; takes a lock and allocates, so hot paths keep what they got.
+    pub(super) fn at(&self, values: [&str; N]) -> M {
+        self.family.get_or_create_owned(&self.label_set(values))
+    }
+
+    fn remove(&self, values: [&str; N]) {
+        self.family.remove(&self.label_set(values));
+    }
+
+    fn label_set(&self, values: [&str; N]) -> [(&'static str, Arc<str>); N] {
+        let mut labels = self.labels.iter();
+        values.map(|value| (*labels.next().expect("as many labels as values, by type"), Arc::from(value)))
+    }
+}
+
+/// The conventional `process_*` metrics.
+#[derive(Clone, Debug)]
+struct ProcessMetrics {
+    cpu_seconds: Counter<f64, AtomicU64>,
+    open_descriptors: Gauge<i64, AtomicI64>,
+    resident_bytes: Gauge<i64, AtomicI64>,
+    start_seconds: Gauge<f64, AtomicU64>,
+}
+
+impl ProcessMetrics {
+    fn declare(catalogue: &mut Catalogue) -> Self {
+        Self {
+            cpu_seconds: catalogue.plain("process_cpu_seconds_total", "User and system CPU time in seconds"),
+            open_descriptors: catalogue.plain("process_open_fds", "Open file descriptors"),
+            resident_bytes: catalogue.plain("process_resident_memory_bytes", "Resident memory in bytes"),
+            start_seconds: catalogue.plain("process_start_time_seconds", "Start time in seconds since 1970"),
+        }
+    }
+
+    fn refresh(&self) {
+        let facts = process::read();
+        self.cpu_seconds.inner().store(facts.cpu_seconds.to_bits(), Ordering::Relaxed);
+        self.open_descriptors.set(facts.open_descriptors.cast_signed());
+        self.resident_bytes.set(facts.resident_bytes.cast_signed());
+        self.start_seconds.set(facts.start_seconds);
+    }
+}
+
+const OUTAGE_MODES: [&str; 4] = ["normal", "degraded", "stale-only", "recovering"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! Figures of one site, counted on a request's road: label sets are resolved once, then only atomics are touched.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::Method;
+use prometheus_client::metrics::counter::Counter;
+
+use super::histogram::DurationHistogram;
+use super::metrics::{Catalogue, Labelled};
+
+/// Counts the requests of one site.
+#[derive(Debug)]
+pub struct SiteMetrics {
+    site: Box<str>,
+    families: SiteFamilies,
+    outcomes: Words<OutcomeMetrics>,
+    incomplete: Counter,
+    not_stored: Words<Counter>,
+    stale_forbidden: Words<Counter>,
+    stale_served: Words<Counter>,
+}
+
+/// What is counted of one finished request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSample<'a> {
+    /// `h1` or `h2`.
+    pub protocol: &'static str,
+    /// The request method.
+    pub method: &'a Method,
+    /// The response status.
+    pub status: u16,
+    /// The first word of our `Cache-Status` member (RFC 9211).
+    pub cache: &'static str,
+    /// Why the response was served stale, if it was.
+    pub stale: Option<&'static str>,
+    /// Body bytes handed to the client's connection.
+    pub body_bytes: u64,
+    /// Whether the whole response was handed to the client's connection.
+    pub complete: bool,
+    /// From the request's head to the end of the response.
+    pub duration: Duration,
+    /// From the request's head to the response head.
+    pub first_byte: Duration,
+}
+
+impl SiteMetrics {
+    pub(super) fn new(site: &str, families: SiteFamilies) -> Self {
+        Self {
+            incomplete: families.incomplete.at([site]),
+            site: site.into(),
+            families,
+            outcomes: Words::default(),
+            not_stored: Words::default(),
+            stale_forbidden: Words::default(),
+            stale_served: Words::default(),
+        }
+    }
+
+    /// Counts one finished request.
+    pub fn record(&self, sample: &RequestSample<'_>) {
+        let outcome = self.outcomes.at(sample.cache, |cache| OutcomeMetrics::new(&self.families, &self.site, cache));
+        outcome.requests(&self.families, &self.site, sample).inc();
+        outcome.response_bytes.inc_by(sample.body_bytes);
+        outcome.duration.observe(sample.duration);
+        outcome.first_byte.observe(sample.first_byte);
+        if !sample.complete {
+            self.incomplete.inc();
+        }
+        if let Some(reason) = sample.stale {
+            self.stale_served.at(reason, |reason| self.families.stale_served.at([&self.site, reason])).inc();
+        }
+    }
+
+    /// Counts one response that was not stored, by the first reason.
+    pub fn not_stored(&self, reason: &'static str) {
+        self.not_stored.at(reason, |reason| self.families.not_stored.at([&self.site, reason])).inc();
+    }
+
+    /// Counts one response that was stored but must not be served stale, so that it will not survive an outage.
+    pub fn stale_forbidden(&self, reason: &'static str) {
+        self.stale_forbidden.at(reason, |reason| self.families.stale_forbidden.at([&self.site, reason])).inc();
+    }
+
+    /// Counts one body that broke on origin `from` and was continued on origin `to`, which may be the same.
+    pub fn body_continued(&self, from: &str, to: &str) {
+        self.families.bodies_continued.at([&self.site, from, to]).inc();
+    }
+
+    /// Counts one attempt at an origin; `duration` lasts to the response head or the failure. For the road of a miss:
+    /// it takes a lock for a moment.
+    pub fn origin_attempt(&self, origin: &str, outcome: &'static str, duration: Duration) {
+        self.families.origin_attempts.at([&self.site, origin, outcome]).inc();
+        self.families.origin_duration.at([&self.site, origin]).observe(duration);
+    }
+}
+
+/// The metrics that have a site among their labels.
+#[derive(Clone, Debug)]
+pub(super) struct SiteFamilies {
+    bodies_continued: Labelled<Counter, 3>,
+    duration: Labelled<DurationHistogram, 2>,
+    first_byte: Labelled<DurationHistogram, 2>,
+    incomplete: Labelled<Counter, 1>,
+    not_stored: Labelled<Counter, 2>,
+    origin_attempts: Labelled<Counter, 3>,
+    origin_duration: Labelled<DurationHistogram, 2>,
+    requests: Labelled<Counter, 5>,
+    response_bytes: Labelled<Counter, 2>,
+    stale_forbidden: Labelled<Counter, 2>,
+    stale_served: Labelled<Counter, 2>,
+}
+
+impl SiteFamilies {
+    pub(super) fn declare(catalogue: &mut Catalogue) -> Self {
+        Self {
+            bodies_continued: catalogue.labelled(
+                "holdover_origin_bodies_continued_total",
+                &["site", "from", "to"],
+                "Bodies that broke on one origin and were continued on another or the same",
+            ),
+            duration: catalogue.labelled(
+                "holdover_http_request_duration_seconds",
+                &["site", "cache"],
+                "From the request's head to the end of the response",
+            ),
+            first_byte: catalogue.labelled(
+                "holdover_http_first_byte_duration_seconds",
+                &["site", "cache"],
+                "From the request's head to the response head",
+            ),
+            incomplete: catalogue.labelled(
+                "holdover_http_incomplete_responses_total",
+                &["site"],
+                "Responses that ended before their last byte, whoever ended them",
+            ),
+            not_stored: catalogue.labelled(
+                "holdover_cache_not_stored_total",
+                &["site", "reason"],
+                "Responses of origins that were not stored, by the first reason",
+            ),
+            origin_attempts: catalogue.labelled(
+                "holdover_origin_attempts_total",
+                &["site", "origin", "outcome"],
+                "Forward requests, each attempt by itself",
+            ),
+            origin_duration: catalogue.labelled(
+                "holdover_origin_request_duration_seconds",
+                &["site", "origin"],
+                "From one attempt's beginning to its response head or failure",
+            ),
+            requests: catalogue.labelled(
+                "holdover_http_requests_total",
+                &["site", "proto", "method", "code", "cache"],
+                "Finished requests",
+            ),
+            response_bytes: catalogue.labelled(
+                "holdover_http_response_bytes_total",
+                &["site", "cache"],
+                "Body bytes handed to clients",
+            ),
+            stale_forbidden: catalogue.labelled(
+                "holdover_cache_stale_forbidden_total",
+                &["site", "reason"],
+                "Responses stored that must not be served stale and so do not survive an outage",
+            ),
+            stale_served: catalogue.labelled(
+                "holdover_cache_stale_served_total",
+                &["site", "reason"],
+                "Responses served stale",
+            ),
+        }
+    }
+}
+
+/// What is counted by outcome.
+#[derive(Debug)]
+struct OutcomeMetrics {
+    cache: &'static str,
+    requests: [[[OnceLock<Counter>; CODES.len()]; METHODS.len()]; PROTOCOLS.len()],
+    response_bytes: Counter,
+    duration: DurationHistogram,
+    first_byte: DurationHistogram,
+}
+
+impl OutcomeMetrics {
+    fn new(families: &SiteFamilies, site: &str, cache: &'static str) -> Self {
+        Self {
+            cache,
+            requests: Default::default(),
+            response_bytes: families.response_bytes.at([site, cache]),
+            duration: families.duration.at([site, cache]),
+            first_byte: families.first_byte.at([site, cache]),
+        }
+    }
+
+    fn requests(&self, families: &SiteFamilies, site: &str, sample: &RequestSample<'_>) -> &Counter {
+        let protocol = position_or_last(&PROTOCOLS, sample.protocol);
+        let method = position_or_last(&METHODS, sample.method.as_str());
+        let code = usize::from(sample.status / 100).clamp(1, CODES.len()) - 1;
+        self.requests[protocol][method][code]
+            .get_or_init(|| families.requests.at([site, PROTOCOLS[protocol], METHODS[method], CODES[code], self.cache]))
+    }
+}
+
+fn position_or_last(words: &[&str], word: &str) -> usize {
+    words.iter().position(|known| *known == word).unwrap_or(words.len() - 1)
+}
+
+/// Values by word, for a few words that are known when they first occur: found by comparing, without a lock.
+#[derive(Debug)]
+struct Words<T> {
+    slots: [OnceLock<(&'static str, T)>; WORDS_MAX],
+    other: OnceLock<T>,
+}
+
+impl<T> Words<T> {
+    /// The value of `word`, made when it first occurs; words beyond [`WORDS_MAX`] share the value of `other`.
+    fn at(&self, word: &'static str, make: impl Fn(&'static str) -> T) -> &T {
+        for slot in &self.slots {
+            let (held, value) = slot.get_or_init(|| (word, make(word)));
+            if *held == word {
+                return value;
+            }
+        }
+        self.other.get_or_init(|| make("other"))
+    }
+}
+
+impl<T> Default for Words<T> {
+    fn default() -> Self {
+        Self { slots: std::array::from_fn(|_| OnceLock::new()), other: OnceLock::new() }
+    }
+}
+
+/// Twice what any of our vocabularies has.
+const WORDS_MAX: usize = 24;
+
+const PROTOCOLS: [&str; 3] = ["h1", "h2", "other"];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
+const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn a_request_is_counted_under_its_labels() {
+        let metrics = Metrics::new();
+        let site = metrics.site("shop");
+        site.record(&SAMPLE);
+        site.record(&RequestSample { stale: Some("origin-down"), complete: false, ..SAMPLE });
+        site.record(&RequestSample { protocol: "h1", status: 503, cache: "uri-miss", ..SAMPLE });
+        check(
+            &metrics,
+            &[
+                r#"holdover_http_requests_total{site="shop",proto="h2",method="GET",code="2xx",cache="hit"} 2"#,
+                r#"holdover_http_requests_total{site="shop",proto="h1",method="GET",code="5xx",cache="uri-miss"} 1"#,
+                r#"holdover_http_response_bytes_total{site="shop",cache="hit"} 2048"#,
+                r#"holdover_http_request_duration_seconds_count{site="shop",cache="hit"} 2"#,
+                r#"holdover_http_first_byte_duration_seconds_bucket{le="0.001",site="shop",cache="hit"} 2"#,
+                r#"holdover_http_incomplete_responses_total{site="shop"} 1"#,
+                r#"holdover_cache_stale_served_total{site="shop",reason="origin-down"} 1"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn labels_of_clients_are_bounded() {
+        let metrics = Metrics::new();
+        let site = metrics.site("shop");
+        for name in ["PROPFIND", "BREW"] {
+            let method = Method::from_bytes(name.as_bytes()).unwrap_or_default();
+            site.record(&RequestSample { method: &method, status: 999, protocol: "h9", ..SAMPLE });
+        }
+        check(
+            &metrics,
+            &[r#"holdover_http_requests_total{site="shop",proto="other",method="other",code="5xx",cache="hit"} 2"#],
+        );
+    }
+
+    #[test]
+    fn a_site_of_the_same_name_is_the_same() {
+        let metrics = Metrics::new();
+        assert!(Arc::ptr_eq(&metrics.site("shop"), &metrics.site("shop")));
+        assert!(!Arc::ptr_eq(&metrics.site("shop"), &metrics.site("blog")));
+    }
+
+    #[test]
+    fn words_beyond_the_bound_share_one_value() {
+        let words = Words::default();
+        let many: Vec<&'static str> = (0..WORDS_MAX + 3).map(|n| &*String::leak(format!("word-{n}"))).collect();
+        for word in &many {
+            assert_eq!(words.at(word, |made| made), if many[..WORDS_MAX].contains(word) { word } else { &"other" });
+        }
+        assert_eq!(words.at("word-0", |made| made), &"word-0");
+    }
+
+    fn check(metrics: &Metrics, expected: &[&str]) {
+        let text = metrics.encode();
+        for line in expected {
+            assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
+        }
+    }
+
+    const SAMPLE: RequestSample<'static> = RequestSample {
+        protocol: "h2",
+        method: &Method::GET,
+        status: 200,
+        cache: "hit",
+        stale: None,
+        body_bytes: 1024,
+        complete: true,
+        duration: Duration::from_millis(2),
+        first_byte: Duration::from_micros(700),
+    };
+}
