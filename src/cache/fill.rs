@@ -1,0 +1,453 @@
+//! Collapsed forwarding: one leader writes a response, any number of followers read it while it grows.
+//!
+//! A fill belongs to no client. Its leader runs in a task of its own and the fill outlives whoever asked first. Bytes
+//! that will be stored are kept whole; a body that turned out not to fit is kept only in a window around its readers,
+//! and a reader that falls behind that window is cut off rather than allowed to slow the others or to pin memory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::chunks::{Forgotten, GrowingBody, StoredBody};
+use super::ledger::Reservation;
+use super::store::Store;
+use super::stored::{StoredHead, StoredResponse};
+use crate::semantics::key::CacheKey;
+
+/// What requests must have in common to share one fill.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FillKey {
+    /// The cache key.
+    pub key: CacheKey,
+    /// The normalized `Accept-Encoding`, the one request field most responses vary on.
+    pub accept_encoding: &'static str,
+}
+
+/// Fills in flight. `E` is what a leader reports when it fails before a head.
+#[derive(Debug)]
+pub struct Fills<E> {
+    running: Arc<Mutex<Running<E>>>,
+}
+
+type Running<E> = HashMap<FillKey, Arc<Fill<E>>>;
+
+impl<E> Fills<E> {
+    /// No fill in flight.
+    pub fn new() -> Self {
+        Self { running: Arc::new(Mutex::new(HashMap::new())) }
+    }
+
+    /// Joins the fill of `key`: as its leader when there is none.
+    pub fn join(&self, key: FillKey) -> Joined<E> {
+        let mut running = lock(&self.running);
+        if let Some(fill) = running.get(&key) {
+            return Joined::Follower(Arc::clone(fill));
+        }
+        let fill = Arc::new(Fill::new());
+        running.insert(key.clone(), Arc::clone(&fill));
+        Joined::Leader(Leader { fill, registered: Some((Arc::clone(&self.running), key)), reservation: None })
+    }
+
+    /// A fill that nobody else can join.
+    pub fn alone(&self) -> Leader<E> {
+        Leader { fill: Arc::new(Fill::new()), registered: None, reservation: None }
+    }
+
+    /// Fills in flight that can be joined.
+    pub fn count(&self) -> usize {
+        lock(&self.running).len()
+    }
+}
+
+impl<E> Default for Fills<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The caller's part in a fill.
+#[derive(Debug)]
+pub enum Joined<E> {
+    /// Reads what another request's leader writes.
+    Follower(Arc<Fill<E>>),
+    /// Must write it.
+    Leader(Leader<E>),
+}
+
+/// How far a fill has come, for those who wait for its head.
+#[derive(Debug)]
+pub enum Stage<E> {
+    /// The leader went away without a word; somebody should lead anew.
+    Abandoned,
+    /// No response: the leader's report.
+    Failed(Arc<E>),
+    /// The head has arrived; the body grows, or is complete.
+    Head(Arc<StoredHead>),
+    /// The response is for the leader's own client only; everybody else goes alone.
+    NotShared,
+    /// The stored response was validated (304) and may be used as this one.
+    Validated(Arc<StoredResponse>),
+}
+
+impl<E> Clone for Stage<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Abandoned => Self::Abandoned,
+            Self::Failed(report) => Self::Failed(Arc::clone(report)),
+            Self::Head(head) => Self::Head(Arc::clone(head)),
+            Self::NotShared => Self::NotShared,
+            Self::Validated(stored) => Self::Validated(Arc::clone(stored)),
+        }
+    }
+}
+
+/// One response while it arrives.
+pub struct Fill<E> {
+    state: Mutex<State<E>>,
+}
+
+impl<E> Fill<E> {
+    fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                stage: None,
+                expected: None,
+                body: Body::Growing(GrowingBody::new(None)),
+                held: None,
+                end: None,
+                windowed: false,
+                readers: HashMap::new(),
+                next_reader: 0,
+                waiting: Vec::new(),
+                leader: None,
+            }),
+        }
+    }
+
+    /// Waits for the head, or for the news that there will be none.
+    pub async fn stage(&self) -> Stage<E> {
+        poll_fn(|context| {
+            let mut state = lock(&self.state);
+            match &state.stage {
+                Some(stage) => Poll::Ready(stage.clone()),
+                None => {
+                    state.waiting.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// The declared length of the body, in bytes, once the head is there.
+    pub fn expected_length(&self) -> Option<u64> {
+        lock(&self.state).expected
+    }
+
+    /// Reads the body from `offset`.
+    pub fn reader(self: &Arc<Self>, offset: u64) -> FillReader<E> {
+        let mut state = lock(&self.state);
+        let id = state.next_reader;
+        state.next_reader += 1;
+        state.readers.insert(id, Reader { offset, waker: None });
+        FillReader { fill: Arc::clone(self), id }
+    }
+}
+
+impl<E> fmt::Debug for Fill<E> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Fill").finish_non_exhaustive()
+    }
+}
+
+/// The only writer of a fill. Dropped before the end, it releases its followers.
+#[derive(Debug)]
+pub struct Leader<E> {
+    fill: Arc<Fill<E>>,
+    registered: Option<(Arc<Mutex<Running<E>>>, FillKey)>,
+    /// Pays for the body while it grows.
+    reservation: Option<Reservation>,
+}
+
+impl<E> Leader<E> {
+    /// The fill this leader writes, for its own client to follow.
+    pub fn fill(&self) -> Arc<Fill<E>> {
+        Arc::clone(&self.fill)
+    }
+
+    /// Ends the fill without a body.
+    pub fn finish(mut self, stage: Stage<E>) {
+        self.unregister();
+        let mut state = lock(&self.fill.state);
+        state.stage.get_or_insert(stage);
+        state.wake_all();
+    }
+
+    /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
+    /// for at least that much of it.
+    pub fn head(&mut self, head: Arc<StoredHead>, expected_bytes: Option<u64>, reservation: Reservation) {
+        self.reservation = Some(reservation);
+        let mut state = lock(&self.fill.state);
+        state.stage = Some(Stage::Head(head));
+        state.expected = expected_bytes;
+        state.body = Body::Growing(GrowingBody::new(expected_bytes));
+        state.wake_all();
+    }
+
+    /// Appends to the body. Bytes beyond the reservation are reserved in `store` first; when there is no room for them,
+    /// or the body grows past `object_bytes_max`, the fill is windowed from then on, and this waits until the fastest
+    /// reader has come near enough.
+    ///
+    /// # Errors
+    /// [`NoReaders`] when the body is windowed and nobody reads it any more.
+    pub async fn append(&mut self, data: &[u8], store: &Store, object_bytes_max: u64) -> Result<(), NoReaders> {
+        let fits = self.pay_for(data.len() as u64, store, object_bytes_max);
+        {
+            let mut state = lock(&self.fill.state);
+            state.windowed |= !fits;
+            if let Body::Growing(body) = &mut state.body {
+                body.append(data);
+            }
+            state.wake_readers();
+            if !state.windowed {
+                return Ok(());
+            }
+        }
+        let kept = poll_fn(|context| lock(&self.fill.state).make_way(context)).await?;
+        if let Some(reservation) = &mut self.reservation {
+            reservation.shrink_to(kept);
+        }
+        Ok(())
+    }
+
+    /// The body is proven complete: it is released to its readers and, when it was kept whole and `head` pays for its
+    /// head, stored under `key`.
+    pub fn complete(mut self, store: &Store, key: &CacheKey, head: Option<Reservation>) {
+        let stored = {
+            let mut state = lock(&self.fill.state);
+            let stored = state.seal(self.reservation.take(), head);
+            state.end = Some(End::Complete);
+            state.wake_all();
+            stored
+        };
+        // Stored before it can no longer be joined, so that no request in between fetches the response again.
+        if let Some(stored) = stored {
+            store.store(key, Arc::new(stored));
+        }
+        self.unregister();
+    }
+
+    fn pay_for(&mut self, more_bytes: u64, store: &Store, object_bytes_max: u64) -> bool {
+        let (length, windowed) = {
+            let state = lock(&self.fill.state);
+            (state.body.length() + more_bytes, state.windowed)
+        };
+        let Some(reservation) = &mut self.reservation else { return false };
+        if windowed || length > object_bytes_max {
+            return false;
+        }
+        let missing = length.saturating_sub(reservation.bytes());
+        missing == 0 || store.grow(reservation, missing.max(GROWTH_BYTES)) || store.grow(reservation, missing)
+    }
+
+    fn unregister(&mut self) {
+        if let Some((running, key)) = self.registered.take() {
+            lock(&running).remove(&key);
+        }
+    }
+}
+
+impl<E> Drop for Leader<E> {
+    fn drop(&mut self) {
+        self.unregister();
+        let mut state = lock(&self.fill.state);
+        state.stage.get_or_insert(Stage::Abandoned);
+        state.end.get_or_insert(End::Broken);
+        if state.held.is_none() {
+            state.held = self.reservation.take();
+        }
+        state.wake_all();
+    }
+}
+
+/// Nobody reads a body that is not going to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoReaders;
+
+/// One reader of a growing body, at its own pace.
+#[derive(Debug)]
+pub struct FillReader<E> {
+    fill: Arc<Fill<E>>,
+    id: u64,
+}
+
+impl<E> FillReader<E> {
+    /// The next bytes; `None` at the proven end.
+    ///
+    /// # Errors
+    /// [`BodyBroken`] when the body broke off, or went on without this reader.
+    pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyBroken>>> {
+        let mut state = lock(&self.fill.state);
+        let Some(offset) = state.readers.get(&self.id).map(|reader| reader.offset) else {
+            return Poll::Ready(Some(Err(BodyBroken)));
+        };
+        match state.body.read(offset) {
+            Err(Forgotten) => Poll::Ready(Some(Err(BodyBroken))),
+            Ok(bytes) if bytes.is_empty() => match state.end {
+                Some(End::Complete) => Poll::Ready(None),
+                Some(End::Broken) => Poll::Ready(Some(Err(BodyBroken))),
+                None => {
+                    if let Some(reader) = state.readers.get_mut(&self.id) {
+                        reader.waker = Some(context.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            },
+            Ok(bytes) => {
+                if let Some(reader) = state.readers.get_mut(&self.id) {
+                    reader.offset = offset + bytes.len() as u64;
+                }
+                if let Some(leader) = state.leader.take() {
+                    leader.wake();
+                }
+                Poll::Ready(Some(Ok(bytes)))
+            }
+        }
+    }
+}
+
+impl<E> Drop for FillReader<E> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.fill.state);
+        state.readers.remove(&self.id);
+        if let Some(leader) = state.leader.take() {
+            leader.wake();
+        }
+    }
+}
+
+/// A body that will not be completed for this reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyBroken;
+
+struct State<E> {
+    stage: Option<Stage<E>>,
+    expected: Option<u64>,
+    body: Body,
+    /// Pays for a body that is not stored, as long as it has readers.
+    held: Option<Reservation>,
+    end: Option<End>,
+    windowed: bool,
+    readers: HashMap<u64, Reader>,
+    next_reader: u64,
+    /// Those who wait for the stage.
+    waiting: Vec<Waker>,
+    /// The leader, waiting for readers of a windowed body.
+    leader: Option<Waker>,
+}
+
+impl<E> State<E> {
+    /// The stored response, when the whole body was kept.
+    fn seal(&mut self, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
+        let (Some(Stage::Head(stored_head)), Some(body), Body::Growing(growing)) = (&self.stage, body, &mut self.body)
+        else {
+            return None;
+        };
+        let Some(head) = head.filter(|_| !self.windowed) else {
+            self.held = Some(body);
+            return None;
+        };
+        match growing.seal(body) {
+            Ok(sealed) => {
+                let sealed = Arc::new(sealed);
+                self.body = Body::Sealed(Arc::clone(&sealed));
+                Some(StoredResponse::new((**stored_head).clone(), sealed, head))
+            }
+            Err(body) => {
+                self.held = Some(body);
+                None
+            }
+        }
+    }
+
+    /// Forgets what lies behind the window; ready with the bytes still kept when the leader may go on.
+    fn make_way(&mut self, context: &mut Context<'_>) -> Poll<Result<u64, NoReaders>> {
+        let offsets = || self.readers.values().map(|reader| reader.offset);
+        let (Some(slowest), Some(fastest), Body::Growing(body)) = (offsets().min(), offsets().max(), &mut self.body)
+        else {
+            return Poll::Ready(Err(NoReaders));
+        };
+        body.forget_before(slowest.max(fastest.saturating_sub(LAG_BYTES)));
+        if body.length() < fastest + AHEAD_BYTES {
+            return Poll::Ready(Ok(body.kept()));
+        }
+        self.leader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn wake_readers(&mut self) {
+        for reader in self.readers.values_mut() {
+            if let Some(waker) = reader.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+        self.wake_readers();
+    }
+}
+
+struct Reader {
+    offset: u64,
+    waker: Option<Waker>,
+}
+
+enum Body {
+    Growing(GrowingBody),
+    Sealed(Arc<StoredBody>),
+}
+
+impl Body {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Growing(body) => body.length(),
+            Self::Sealed(body) => body.length(),
+        }
+    }
+
+    fn read(&self, offset: u64) -> Result<Bytes, Forgotten> {
+        match self {
+            Self::Growing(body) => body.read(offset),
+            Self::Sealed(body) => Ok(body.read(offset)),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Broken,
+    Complete,
+}
+
+/// Every critical section leaves its state whole, so a panic elsewhere while it was held does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How far a windowed body is read from its origin ahead of the fastest reader.
+const AHEAD_BYTES: u64 = 512 * 1024;
+
+/// How far a reader of a windowed body may fall behind the fastest one.
+const LAG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is reserved at once for a body of unknown length.
+const GROWTH_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

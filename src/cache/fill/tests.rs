@@ -1,0 +1,147 @@
+//! Rules of collapsed forwarding.
+
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, StatusCode};
+
+use super::*;
+use crate::cache::chunks::CHUNK_BYTES;
+use crate::cache::store::Lookup;
+use crate::semantics::freshness::Lifetime;
+use crate::semantics::key::cache_key;
+use crate::semantics::target::Target;
+use crate::semantics::vary::Nominated;
+
+fn head() -> Arc<StoredHead> {
+    Arc::new(StoredHead {
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+        lifetime: Lifetime {
+            freshness: Duration::from_secs(60),
+            initial_age: Duration::ZERO,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            prohibition: None,
+        },
+        received: clock_free_instant(),
+        nominated: Nominated::of(&[], &HeaderMap::new()),
+        origin: Arc::from("a"),
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "any instant will do; these rules do not depend on time")]
+fn clock_free_instant() -> Instant {
+    Instant::now()
+}
+
+fn key() -> FillKey {
+    let target = Target { host: "a".into(), port: None, path_and_query: "/x".into() };
+    FillKey { key: cache_key("https", &target), accept_encoding: "" }
+}
+
+fn leader(fills: &Fills<&'static str>) -> Leader<&'static str> {
+    match fills.join(key()) {
+        Joined::Leader(leader) => leader,
+        Joined::Follower(_) => panic!("somebody leads already"),
+    }
+}
+
+fn follower(fills: &Fills<&'static str>) -> Arc<Fill<&'static str>> {
+    match fills.join(key()) {
+        Joined::Follower(fill) => fill,
+        Joined::Leader(_) => panic!("nobody leads"),
+    }
+}
+
+async fn read(reader: &mut FillReader<&'static str>) -> Option<Result<Bytes, BodyBroken>> {
+    poll_fn(|context| reader.poll_read(context)).await
+}
+
+#[tokio::test]
+async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
+    let (fills, store) = (Fills::new(), Store::new(1 << 20));
+    let mut leader = leader(&fills);
+    let fill = follower(&fills);
+    let reservation = store.reserve(6).expect("fits");
+    leader.head(head(), Some(6), reservation);
+    assert!(matches!(fill.stage().await, Stage::Head(_)));
+    let (mut first, mut second) = (fill.reader(0), fill.reader(3));
+    leader.append(b"abc", &store, 100).await.expect("kept whole");
+    assert_eq!(read(&mut first).await, Some(Ok(Bytes::from("abc"))));
+    let late = tokio::spawn(async move { (read(&mut second).await, read(&mut second).await) });
+    leader.append(b"def", &store, 100).await.expect("kept whole");
+    leader.complete(&store, &key().key, store.reserve(100));
+    assert_eq!(late.await.expect("no panic"), (Some(Ok(Bytes::from("def"))), None));
+    assert_eq!(read(&mut first).await, Some(Ok(Bytes::from("def"))));
+    assert_eq!(read(&mut first).await, None);
+    assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Found(_)));
+    assert_eq!(fills.count(), 0);
+}
+
+#[tokio::test]
+async fn a_leader_that_goes_away_releases_everybody_and_stores_nothing() {
+    let (fills, store) = (Fills::new(), Store::new(1 << 20));
+    let mut first = leader(&fills);
+    let fill = follower(&fills);
+    first.head(head(), Some(6), store.reserve(6).expect("fits"));
+    first.append(b"abc", &store, 100).await.expect("kept whole");
+    let mut reader = fill.reader(0);
+    drop(first);
+    assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from("abc"))));
+    assert_eq!(read(&mut reader).await, Some(Err(BodyBroken)));
+    assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));
+
+    drop((fill, reader));
+
+    let second = leader(&fills);
+    let fill = follower(&fills);
+    drop(second);
+    assert!(matches!(fill.stage().await, Stage::Abandoned));
+    assert_eq!(store.ledger().used(), 0);
+}
+
+#[tokio::test]
+async fn a_report_reaches_every_follower() {
+    let fills = Fills::new();
+    let leader = leader(&fills);
+    let (one, two) = (follower(&fills), follower(&fills));
+    leader.finish(Stage::Failed(Arc::new("refused")));
+    for fill in [one, two] {
+        assert!(matches!(fill.stage().await, Stage::Failed(report) if *report == "refused"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
+    let (fills, store) = (Fills::new(), Store::new(256 * 1024));
+    let mut leader = leader(&fills);
+    let fill = follower(&fills);
+    leader.head(head(), None, store.reserve(0).expect("fits"));
+    let (mut fast, mut slow) = (fill.reader(0), fill.reader(0));
+    let pump = tokio::spawn(async move {
+        let mut received = 0;
+        while let Some(Ok(bytes)) = read(&mut fast).await {
+            received += bytes.len();
+            tokio::task::yield_now().await;
+        }
+        received
+    });
+    let piece = vec![7; CHUNK_BYTES];
+    let pieces = 2 * usize::try_from(LAG_BYTES).expect("small") / CHUNK_BYTES;
+    for _ in 0..pieces {
+        leader.append(&piece, &store, u64::MAX).await.expect("read by one");
+        assert!(store.ledger().used() <= store.ledger().bound());
+    }
+    assert_eq!(read(&mut slow).await, Some(Err(BodyBroken)));
+    leader.complete(&store, &key().key, store.reserve(100));
+    assert_eq!(pump.await.expect("no panic"), pieces * CHUNK_BYTES);
+    assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));
+}
+
+#[tokio::test]
+async fn a_body_without_room_ends_when_nobody_reads_it() {
+    let (fills, store) = (Fills::new(), Store::new(1024));
+    let mut leader = leader(&fills);
+    leader.head(head(), None, store.reserve(0).expect("fits"));
+    assert_eq!(leader.append(&[0; 4096], &store, u64::MAX).await, Err(NoReaders));
+}

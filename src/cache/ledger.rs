@@ -1,0 +1,140 @@
+//! The byte ledger: what holds the memory bound.
+//!
+//! Every stored response and every fill in flight holds a [`Reservation`] for its bytes. The engine that decides what to
+//! evict lags behind its writers, so its own weight is no bound; a reservation that is refused is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts reserved bytes against a bound that is never exceeded. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    account: Arc<Account>,
+}
+
+impl Ledger {
+    /// A ledger with nothing reserved.
+    pub fn new(bound_bytes: u64) -> Self {
+        Self { account: Arc::new(Account { bound: bound_bytes, used: AtomicU64::new(0) }) }
+    }
+
+    /// Reserves `bytes`, or nothing when they do not fit.
+    pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        self.account.take(bytes).then(|| Reservation { account: Arc::clone(&self.account), bytes })
+    }
+
+    /// Bytes reserved now; at most [`Ledger::bound`].
+    pub fn used(&self) -> u64 {
+        self.account.used.load(Ordering::Relaxed)
+    }
+
+    /// The bound, in bytes.
+    pub fn bound(&self) -> u64 {
+        self.account.bound
+    }
+}
+
+/// Bytes taken from a [`Ledger`]; given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    account: Arc<Account>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Takes `more` bytes as well; false, and nothing changed, when they do not fit.
+    #[must_use]
+    pub fn grow(&mut self, more: u64) -> bool {
+        let fits = self.account.take(more);
+        if fits {
+            self.bytes += more;
+        }
+        fits
+    }
+
+    /// Gives back what is held beyond `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let surplus = self.bytes.saturating_sub(bytes);
+        self.account.used.fetch_sub(surplus, Ordering::Relaxed);
+        self.bytes -= surplus;
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[derive(Debug)]
+struct Account {
+    bound: u64,
+    used: AtomicU64,
+}
+
+impl Account {
+    fn take(&self, bytes: u64) -> bool {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|&after| after <= self.bound)
+            })
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_beyond_the_bound_is_refused_and_changes_nothing() {
+        let ledger = Ledger::new(100);
+        let mut first = ledger.reserve(60).expect("fits");
+        assert!(ledger.reserve(41).is_none());
+        assert!(!first.grow(41));
+        assert_eq!((ledger.used(), first.bytes()), (60, 60));
+        assert!(first.grow(40));
+        assert!(ledger.reserve(1).is_none());
+    }
+
+    #[test]
+    fn bytes_return_when_shrunk_and_when_dropped() {
+        let ledger = Ledger::new(100);
+        let mut reservation = ledger.reserve(80).expect("fits");
+        reservation.shrink_to(30);
+        assert_eq!(ledger.used(), 30);
+        reservation.shrink_to(50);
+        assert_eq!(ledger.used(), 30);
+        drop(reservation);
+        assert_eq!(ledger.used(), 0);
+    }
+
+    #[test]
+    fn an_overflowing_request_is_refused() {
+        let ledger = Ledger::new(u64::MAX);
+        let _most = ledger.reserve(u64::MAX).expect("fits");
+        assert!(ledger.reserve(1).is_none());
+    }
+
+    #[test]
+    fn many_threads_never_pass_the_bound() {
+        let ledger = Ledger::new(1000);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for size in 1..2000_u64 {
+                        let held = ledger.reserve(size % 700);
+                        assert!(ledger.used() <= 1000);
+                        drop(held);
+                    }
+                });
+            }
+        });
+        assert_eq!(ledger.used(), 0);
+    }
+}

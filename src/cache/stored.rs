@@ -1,0 +1,130 @@
+//! A stored response (RFC 9111 §1): head, complete body, and what reuse needs to know.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::chunks::StoredBody;
+use super::ledger::Reservation;
+use crate::semantics::freshness::Lifetime;
+use crate::semantics::vary::Nominated;
+
+/// The head of a response and the facts about its arrival.
+#[derive(Clone, Debug)]
+pub struct StoredHead {
+    /// Final status.
+    pub status: StatusCode,
+    /// End-to-end fields, `Age` left out; values share one allocation.
+    pub headers: HeaderMap,
+    /// Freshness as the origin stated it.
+    pub lifetime: Lifetime,
+    /// When the head arrived.
+    pub received: Instant,
+    /// The request fields that selected this response.
+    pub nominated: Nominated,
+    /// The origin it came from.
+    pub origin: Arc<str>,
+}
+
+impl StoredHead {
+    /// Time spent in this cache.
+    pub fn resident(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received)
+    }
+
+    /// Current age (RFC 9111 §4.2.3).
+    pub fn age(&self, now: Instant) -> Duration {
+        self.lifetime.current_age(self.resident(now))
+    }
+
+    /// What this head occupies beyond its body, in bytes, index and bookkeeping included.
+    pub fn cost(&self, key_bytes: usize) -> u64 {
+        let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let slots = self.headers.capacity() * FIELD_SLOT_BYTES;
+        (fields + slots + key_bytes + self.nominated.size() + ENTRY_BYTES) as u64
+    }
+}
+
+/// A response that was proven complete and may answer later requests.
+#[derive(Debug)]
+pub struct StoredResponse {
+    /// Status, fields, lifetime.
+    pub head: StoredHead,
+    /// The whole body; shared with the responses this one was freshened from.
+    pub body: Arc<StoredBody>,
+    /// Until when a failed revalidation lets this response count as good again, in milliseconds after `head.received`.
+    revived_until: AtomicU64,
+    /// Pays for the head; the body pays for itself.
+    reservation: Reservation,
+}
+
+impl StoredResponse {
+    /// Joins a head with its complete body; `reservation` pays for the head.
+    pub fn new(head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
+        Self { head, body, revived_until: AtomicU64::new(0), reservation }
+    }
+
+    /// Bytes held: body, head and bookkeeping.
+    pub fn size(&self) -> u64 {
+        self.body.length() + self.reservation.bytes()
+    }
+
+    /// Counts as good again until `until`, because no origin could be asked.
+    pub fn revive(&self, until: Instant) {
+        let until = until.saturating_duration_since(self.head.received).as_millis();
+        self.revived_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether a failed revalidation was so recent that no origin should be asked again.
+    pub fn revived(&self, now: Instant) -> bool {
+        self.head.resident(now).as_millis() < u128::from(self.revived_until.load(Ordering::Relaxed))
+    }
+}
+
+/// Copies every value into one allocation of our own: a value that came off the network pins the read buffer.
+pub fn compact(headers: &HeaderMap) -> HeaderMap {
+    let total = headers.values().map(HeaderValue::len).sum();
+    let mut block = BytesMut::with_capacity(total);
+    headers.values().for_each(|value| block.extend_from_slice(value.as_bytes()));
+    let block = block.freeze();
+    let mut compacted = HeaderMap::with_capacity(headers.len());
+    let mut start = 0;
+    for (name, value) in headers {
+        let end = start + value.len();
+        compacted.append(name, value_from(block.slice(start..end), value));
+        start = end;
+    }
+    compacted
+}
+
+fn value_from(copy: Bytes, original: &HeaderValue) -> HeaderValue {
+    let mut value = HeaderValue::from_maybe_shared(copy).unwrap_or_else(|_| original.clone());
+    value.set_sensitive(original.is_sensitive());
+    value
+}
+
+/// One slot of a header map: name, value, hash, links; rounded up.
+const FIELD_SLOT_BYTES: usize = 112;
+
+/// The response itself, its share of the engine's index and of the allocator's rounding.
+const ENTRY_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_keeps_every_field_line_in_order() {
+        let mut headers = HeaderMap::new();
+        headers.append("b", HeaderValue::from_static("2"));
+        headers.append("a", HeaderValue::from_static("1"));
+        headers.append("b", HeaderValue::from_bytes(b"\xff\t ").expect("opaque bytes are allowed"));
+        headers.append("c", HeaderValue::from_static(""));
+        assert_eq!(compact(&headers), headers);
+        let lines: Vec<_> = compact(&headers).get_all("b").iter().cloned().collect();
+        assert_eq!(lines, headers.get_all("b").iter().cloned().collect::<Vec<_>>());
+    }
+}
