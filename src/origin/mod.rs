@@ -1,1 +1,23 @@
-//! origin.
+//! Where responses come from: ranked origins, their addresses and health, and one request over attempts.
+
+pub mod answers;
+pub mod body;
+pub mod connect;
+pub mod connections;
+pub mod discovery;
+pub mod failback;
+pub mod fetch;
+pub mod health;
+pub mod incoming;
+pub mod outage;
+pub mod pool;
+pub mod probe;
+pub mod ranking;
+pub mod retry;
+pub mod roster;
+pub mod schedule;
+pub mod splice;
+pub mod status;
+pub mod steward;
+pub mod upload;
+pub mod view;

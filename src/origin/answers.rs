@@ -1,0 +1,239 @@
+//! Addresses of one origin: what to believe of DNS answers, and when to ask again.
+//!
+//! A name server that is down, wrong or empty must not take a site down with it. The last good answer is kept for as
+//! long as nothing better comes. A denial (NXDOMAIN) has to be repeated before it counts, and even then removes only
+//! addresses that do not answer, and never the last ones.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::config::model::Dns;
+
+/// How a lookup ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// With addresses.
+    Found {
+        /// In any order, repetitions allowed.
+        addresses: Vec<IpAddr>,
+        /// The least over the chain of answers.
+        ttl: Duration,
+    },
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+    /// The name exists and has no addresses.
+    Empty,
+    /// No answer, and why.
+    Failed(String),
+}
+
+/// Bounds on how long an answer is used before it is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardPolicy {
+    /// No sooner than this.
+    pub ttl_min: Duration,
+    /// No later than this.
+    pub ttl_max: Duration,
+}
+
+impl From<&Dns> for GuardPolicy {
+    fn from(dns: &Dns) -> Self {
+        Self { ttl_min: dns.ttl_min, ttl_max: dns.ttl_max }
+    }
+}
+
+/// What a lookup changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Addresses that are new.
+    pub added: Vec<IpAddr>,
+    /// Addresses that are gone.
+    pub removed: Vec<IpAddr>,
+    /// How long the outcome is good for: the clamped TTL, or the delay after a failure.
+    pub interval: Duration,
+    /// When to ask again: at 80 to 100 % of `interval`.
+    pub next: Instant,
+    /// Why the lookup gave nothing, when it did not.
+    pub failure: Option<String>,
+}
+
+/// The addresses of one origin.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    addresses: Vec<IpAddr>,
+    /// `None` for an IP literal, which is never looked up.
+    timer: Option<Timer>,
+    answered_at: Option<Instant>,
+    failure: Option<String>,
+    failures: u32,
+    denial: Option<Denial>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    /// When the last lookup began, or ended if it has.
+    asked: Instant,
+    in_flight: bool,
+    next: Instant,
+}
+
+/// NXDOMAIN answers since the last one that was not.
+#[derive(Clone, Copy, Debug)]
+struct Denial {
+    first: Instant,
+    times: u32,
+}
+
+impl Answers {
+    /// A name is to be looked up at once; an IP literal (without brackets) is its own answer.
+    pub fn new(host: &str, now: Instant) -> Self {
+        let literal: Option<IpAddr> = host.parse().ok();
+        let timer = Timer { asked: now, in_flight: false, next: now };
+        Self {
+            addresses: literal.into_iter().collect(),
+            timer: literal.is_none().then_some(timer),
+            answered_at: None,
+            failure: None,
+            failures: 0,
+            denial: None,
+        }
+    }
+
+    /// A lookup begins; until it ends, or is evidently lost, none is due.
+    pub fn begin(&mut self, now: Instant) {
+        if let Some(timer) = &mut self.timer {
+            *timer = Timer { asked: now, in_flight: true, next: now + LOST };
+        }
+    }
+
+    /// A lookup has ended. `alive` tells which addresses still work; `random` in 0..1 spreads the next lookup over the
+    /// last fifth of its interval.
+    pub fn on(
+        &mut self,
+        lookup: Lookup,
+        alive: impl Fn(IpAddr) -> bool,
+        policy: &GuardPolicy,
+        random: f64,
+        now: Instant,
+    ) -> Change {
+        let denied = self.denied(&lookup, now);
+        let outcome = match lookup {
+            Lookup::Found { addresses, ttl } => chosen(&self.addresses, addresses).map(|addresses| (addresses, ttl)),
+            Lookup::NoSuchName => Err("no such name".to_owned()),
+            Lookup::Empty => Err("the name has no addresses".to_owned()),
+            Lookup::Failed(reason) => Err(reason),
+        };
+        let (addresses, interval) = match outcome {
+            Ok((addresses, ttl)) => {
+                self.answered_at = Some(now);
+                self.failure = None;
+                self.failures = 0;
+                (addresses, ttl.min(policy.ttl_max).max(policy.ttl_min))
+            }
+            Err(reason) => {
+                let delay = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(8));
+                self.failure = Some(reason);
+                self.failures = self.failures.saturating_add(1);
+                (self.kept(denied, alive), delay.min(RETRY_MAX))
+            }
+        };
+        let next = now + interval.mul_f64(0.8 + 0.2 * random.clamp(0.0, 1.0));
+        if let Some(timer) = &mut self.timer {
+            *timer = Timer { asked: now, in_flight: false, next };
+        }
+        let before = std::mem::replace(&mut self.addresses, addresses);
+        Change {
+            added: missing_from(&before, &self.addresses),
+            removed: missing_from(&self.addresses, &before),
+            interval,
+            next,
+            failure: self.failure.clone(),
+        }
+    }
+
+    /// Brings the next lookup forward, because an address stopped working; at most one every five seconds.
+    pub fn hasten(&mut self, now: Instant) {
+        if let Some(timer) = self.timer.as_mut().filter(|timer| !timer.in_flight) {
+            timer.next = timer.next.min(now.max(timer.asked + HASTE));
+        }
+    }
+
+    /// The addresses in use, at most 16.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// When to ask (again); `None` for an IP literal.
+    pub fn due(&self) -> Option<Instant> {
+        self.timer.map(|timer| timer.next)
+    }
+
+    /// When the last good answer came.
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.answered_at
+    }
+
+    /// Why the last lookup gave nothing, when it did not.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether nothing is known yet, because the first lookup has not ended.
+    pub fn pending(&self) -> bool {
+        self.addresses.is_empty() && self.failure.is_none()
+    }
+
+    /// Whether the name has by now been denied often and long enough to believe it.
+    fn denied(&mut self, lookup: &Lookup, now: Instant) -> bool {
+        match lookup {
+            Lookup::NoSuchName => {
+                let denial = self.denial.get_or_insert(Denial { first: now, times: 0 });
+                denial.times = denial.times.saturating_add(1);
+                denial.times >= DENIALS_MIN && now >= denial.first + DENIAL_TIME_MIN
+            }
+            Lookup::Found { .. } => {
+                self.denial = None;
+                false
+            }
+            Lookup::Empty | Lookup::Failed(_) => false,
+        }
+    }
+
+    /// What stays in use without a good answer: everything, or what is alive once the name has been denied; never
+    /// nothing, since a dead address may come back and no address cannot.
+    fn kept(&self, denied: bool, alive: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
+        let living: Vec<IpAddr> = self.addresses.iter().copied().filter(|address| !denied || alive(*address)).collect();
+        if living.is_empty() { self.addresses.clone() } else { living }
+    }
+}
+
+/// The addresses to use of those found: the ones in use first, so that a long answer in changing order stays the same.
+fn chosen(current: &[IpAddr], mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, String> {
+    // Connecting to an unspecified address reaches this very machine.
+    found.retain(|address| !address.is_unspecified() && !address.is_multicast());
+    found.sort_unstable();
+    found.dedup();
+    let (mut chosen, new): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().partition(|address| current.contains(address));
+    chosen.extend(new);
+    chosen.truncate(ADDRESSES_MAX);
+    if chosen.is_empty() { Err("no usable address in the answer".to_owned()) } else { Ok(chosen) }
+}
+
+fn missing_from(reference: &[IpAddr], addresses: &[IpAddr]) -> Vec<IpAddr> {
+    addresses.iter().copied().filter(|address| !reference.contains(address)).collect()
+}
+
+/// More addresses of one origin than this only cost probes.
+const ADDRESSES_MAX: usize = 16;
+/// After the first failed lookup; doubles with each further one.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Least time between lookups that are brought forward.
+const HASTE: Duration = Duration::from_secs(5);
+const DENIALS_MIN: u32 = 3;
+const DENIAL_TIME_MIN: Duration = Duration::from_secs(30);
+/// A lookup that has not ended by now never will; its own deadline is far shorter.
+const LOST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

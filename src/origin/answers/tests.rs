@@ -1,0 +1,160 @@
+//! Sequences of lookups and the addresses they leave.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::clock::Clock;
+
+/// One step: seconds since the last one, the lookup, and the last octets of the addresses in use after it.
+type Step<'a> = (u64, Lookup, &'a [u8]);
+
+/// `alive` are the last octets of addresses that pass their probes.
+#[track_caller]
+fn check(alive: &[u8], steps: &[Step<'_>]) {
+    let mut now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", now);
+    for (seconds, lookup, expected) in steps {
+        now += Duration::from_secs(*seconds);
+        let before = answers.addresses().to_vec();
+        let alive = |candidate| alive.iter().any(|octet| address(*octet) == candidate);
+        let change = answers.on(lookup.clone(), alive, &POLICY, 1.0, now);
+        let expected: Vec<IpAddr> = expected.iter().copied().map(address).collect();
+        assert_eq!(answers.addresses(), expected, "{lookup:?} in {steps:?}");
+        assert_eq!(change.added, missing_from(&before, &expected));
+        assert_eq!(change.removed, missing_from(&expected, &before));
+        let good = matches!(lookup, Lookup::Found { addresses, .. } if addresses.iter().any(|a| !a.is_unspecified()));
+        assert_eq!(change.failure.is_none(), good, "{lookup:?}");
+    }
+}
+
+#[track_caller]
+fn check_interval(lookups: &[Lookup], random: f64, expected_milliseconds: u64) {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", now);
+    assert_eq!(answers.due(), Some(now), "a name is looked up at once");
+    for lookup in lookups {
+        answers.on(lookup.clone(), |_| true, &POLICY, random, now);
+    }
+    assert_eq!(answers.due(), Some(now + Duration::from_millis(expected_milliseconds)), "{lookups:?}");
+}
+
+#[test]
+fn a_good_answer_replaces_the_last_one() {
+    check(&[], &[(0, found(&[2, 1, 2]), &[1, 2]), (1, found(&[3, 2]), &[2, 3]), (1, found(&[4]), &[4])]);
+}
+
+#[test]
+fn the_last_good_answer_outlives_failures_and_empty_answers() {
+    check(
+        &[],
+        &[
+            (0, found(&[1, 2]), &[1, 2]),
+            (1, failed(), &[1, 2]),
+            (1, Lookup::Empty, &[1, 2]),
+            (9_999, Lookup::Empty, &[1, 2]),
+            (999_999, failed(), &[1, 2]),
+            (1, found(&[]), &[1, 2]),
+            (1, found(&[0]), &[1, 2]),
+        ],
+    );
+}
+
+#[test]
+fn a_name_that_never_resolved_has_no_addresses() {
+    check(&[], &[(0, failed(), &[]), (1, Lookup::NoSuchName, &[]), (60, Lookup::Empty, &[]), (1, found(&[1]), &[1])]);
+}
+
+#[test]
+fn denial_counts_after_three_times_and_thirty_seconds() {
+    let start = (0, found(&[1, 2]), &[1, 2][..]);
+    check(&[2], &[start.clone(), denied(0, &[1, 2]), denied(1, &[1, 2]), denied(2, &[1, 2])]);
+    check(&[2], &[start.clone(), denied(0, &[1, 2]), denied(40, &[1, 2]), denied(1, &[2])]);
+    check(&[2], &[start.clone(), denied(0, &[1, 2]), denied(15, &[1, 2]), denied(15, &[2])]);
+    check(&[2], &[start, denied(0, &[1, 2]), denied(20, &[1, 2]), (1, found(&[1, 2]), &[1, 2]), denied(20, &[1, 2])]);
+}
+
+#[test]
+fn denial_removes_neither_living_addresses_nor_the_last_ones() {
+    let start = (0, found(&[1, 2]), &[1, 2][..]);
+    check(&[1, 2], &[start.clone(), denied(30, &[1, 2]), denied(30, &[1, 2]), denied(30, &[1, 2])]);
+    check(&[], &[start, denied(30, &[1, 2]), denied(30, &[1, 2]), denied(30, &[1, 2])]);
+}
+
+#[test]
+fn at_most_sixteen_addresses_and_those_in_use_stay() {
+    let many: Vec<u8> = (1..=60).collect();
+    let first: Vec<u8> = (1..=16).collect();
+    check(&[], &[(0, found(&many), &first), (1, found(&many.iter().rev().copied().collect::<Vec<_>>()), &first)]);
+    let kept: Vec<u8> = [50, 60].into_iter().chain(1..=14).collect();
+    check(&[], &[(0, found(&[60, 50]), &[50, 60]), (1, found(&many), &kept)]);
+}
+
+#[test]
+fn the_ttl_is_clamped_and_jittered() {
+    let found = |seconds| [Lookup::Found { addresses: vec![address(1)], ttl: Duration::from_secs(seconds) }];
+    check_interval(&found(60), 1.0, 60_000);
+    check_interval(&found(60), 0.0, 48_000);
+    check_interval(&found(0), 1.0, 5_000);
+    check_interval(&found(u64::from(u32::MAX)), 1.0, 3_600_000);
+}
+
+#[test]
+fn failures_are_retried_ever_later_up_to_thirty_seconds() {
+    for (times, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (60, 30)] {
+        check_interval(&vec![failed(); times], 1.0, seconds * 1_000);
+    }
+    check_interval(&[failed(), failed(), found(&[1]), failed()], 1.0, 1_000);
+}
+
+#[test]
+fn an_ip_literal_needs_no_dns() {
+    let now = Clock::new().now().monotonic;
+    for literal in ["192.0.2.1", "2001:db8::1"] {
+        let mut answers = Answers::new(literal, now);
+        answers.hasten(now);
+        assert_eq!(answers.addresses(), [literal.parse::<IpAddr>().expect("a literal")]);
+        assert_eq!(answers.due(), None);
+        assert!(!answers.pending());
+    }
+}
+
+#[test]
+fn one_lookup_at_a_time_unless_it_is_lost() {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", now);
+    assert!(answers.pending());
+    answers.begin(now);
+    answers.hasten(now);
+    assert_eq!(answers.due(), Some(now + LOST));
+}
+
+#[test]
+fn trouble_brings_the_next_lookup_forward_within_bounds() {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", now);
+    answers.on(found(&[1]), |_| true, &POLICY, 1.0, now);
+    answers.hasten(now + Duration::from_secs(1));
+    assert_eq!(answers.due(), Some(now + HASTE));
+    answers.on(found(&[1]), |_| true, &POLICY, 1.0, now);
+    answers.hasten(now + Duration::from_secs(7));
+    assert_eq!(answers.due(), Some(now + Duration::from_secs(7)));
+}
+
+fn found(octets: &[u8]) -> Lookup {
+    Lookup::Found { addresses: octets.iter().copied().map(address).collect(), ttl: Duration::from_secs(60) }
+}
+
+fn denied(seconds: u64, kept: &[u8]) -> Step<'_> {
+    (seconds, Lookup::NoSuchName, kept)
+}
+
+fn failed() -> Lookup {
+    Lookup::Failed("timeout".to_owned())
+}
+
+/// 0 stands for the unspecified address.
+fn address(octet: u8) -> IpAddr {
+    if octet == 0 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv4Addr::new(192, 0, 2, octet).into() }
+}
+
+const POLICY: GuardPolicy = GuardPolicy { ttl_min: Duration::from_secs(5), ttl_max: Duration::from_secs(3_600) };

@@ -1,0 +1,110 @@
+//! The one dialer: probes and traffic reach an origin in the same way.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+use super::pool::Origin;
+use super::retry::FailureKind;
+
+/// The body of a request to an origin.
+pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A byte stream to an origin.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens byte streams. Implemented by TCP and, in tests, by streams in memory.
+pub trait Dial: Send + Sync + 'static {
+    /// Connects to `address`; the caller bounds the wait.
+    fn dial(&self, address: SocketAddr) -> Dialing;
+}
+
+/// A connection on its way.
+pub type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+
+/// TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpDial;
+
+impl Dial for TcpDial {
+    fn dial(&self, address: SocketAddr) -> Dialing {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// Connects to `address` of `origin`, TLS included, within `wait`, and speaks HTTP/1.1 over it. The connection's task is
+/// spawned on `tasks` and ends with the returned sender.
+///
+/// # Errors
+/// `Connect`, `ConnectTimeout` or `Tls`, with the cause in words.
+pub async fn connect(
+    dial: &dyn Dial,
+    origin: &Origin,
+    address: SocketAddr,
+    wait: Duration,
+    tasks: &TaskTracker,
+) -> Result<SendRequest<RequestBody>, ConnectError> {
+    timeout(wait, handshake(dial, origin, address, tasks)).await.unwrap_or_else(|_| {
+        Err(ConnectError { kind: FailureKind::ConnectTimeout, cause: format!("no connection within {wait:?}") })
+    })
+}
+
+async fn handshake(
+    dial: &dyn Dial,
+    origin: &Origin,
+    address: SocketAddr,
+    tasks: &TaskTracker,
+) -> Result<SendRequest<RequestBody>, ConnectError> {
+    let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
+    let stream = dial.dial(address).await.map_err(refused)?;
+    let stream: Box<dyn Stream> = match &origin.tls {
+        None => stream,
+        Some(tls) => {
+            let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+            let connected = connector.connect(tls.server_name.clone(), stream).await;
+            Box::new(connected.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: error.to_string() })?)
+        }
+    };
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_BUFFER_BYTES)
+        .max_header_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() })?;
+    // The sender hears of every error of the connection; here it would be reported twice.
+    tasks.spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+/// Why no connection came about.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// `Connect`, `ConnectTimeout` or `Tls`.
+    pub kind: FailureKind,
+    /// For the event log.
+    pub cause: String,
+}
+
+/// Largest response head accepted from an origin.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest read buffer of an origin connection: more than a head, and enough for bulk bodies.
+const READ_BUFFER_BYTES: usize = 256 * 1024;

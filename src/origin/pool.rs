@@ -1,0 +1,121 @@
+//! A site's origins as the data plane sees them: what to speak to each, and the latest view of their health.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use rustls::pki_types::ServerName;
+use tokio::sync::mpsc;
+
+use super::health::Evidence;
+use super::outage::OutageMode;
+use super::view::PoolView;
+use crate::config::model::{HostField, OriginConfig, SiteConfig};
+use crate::telemetry::SiteMetrics;
+
+/// The origins of one site. Read by workers, published to by the site's steward.
+#[derive(Debug)]
+pub struct Pool {
+    /// The site's name.
+    pub site: Arc<str>,
+    /// The site's policies.
+    pub config: Arc<SiteConfig>,
+    /// In the order of the configuration.
+    pub origins: Vec<Origin>,
+    /// Counters of the site.
+    pub metrics: Arc<SiteMetrics>,
+    view: ArcSwap<PoolView>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Pool {
+    /// A pool that starts with `view`; its steward reads the other end of the channel. `tls` holds, per origin, what to
+    /// connect with when its scheme is https.
+    pub fn new(
+        config: Arc<SiteConfig>,
+        tls: Vec<Option<OriginTls>>,
+        view: PoolView,
+        metrics: Arc<SiteMetrics>,
+    ) -> (Arc<Self>, mpsc::Receiver<Report>) {
+        let (reports, received) = mpsc::channel(REPORTS_MAX);
+        let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls)).collect();
+        let site = Arc::from(config.name.as_str());
+        (Arc::new(Self { site, config, origins, metrics, view: ArcSwap::from_pointee(view), reports }), received)
+    }
+
+    /// The latest view.
+    pub fn view(&self) -> Arc<PoolView> {
+        self.view.load_full()
+    }
+
+    /// The site's outage mode, at the price of a glance: for the road of every request.
+    pub fn mode(&self) -> OutageMode {
+        self.view.load().mode
+    }
+
+    /// Publishes a newer view.
+    pub fn publish(&self, view: PoolView) {
+        self.view.store(Arc::new(view));
+    }
+
+    /// Tells the steward what a request met. Under a flood some reports are lost; the rest say the same.
+    pub fn report(&self, origin: usize, address: SocketAddr, evidence: Evidence) {
+        let _lost_in_a_flood = self.reports.try_send(Report { origin, address, evidence });
+    }
+}
+
+/// One origin: how to reach and to address it.
+#[derive(Debug)]
+pub struct Origin {
+    /// Unique within the site.
+    pub name: Arc<str>,
+    /// As configured.
+    pub config: OriginConfig,
+    /// Present for https.
+    pub tls: Option<OriginTls>,
+    authority: HeaderValue,
+}
+
+impl Origin {
+    fn new(config: &OriginConfig, tls: Option<OriginTls>) -> Self {
+        let authority = match &config.host_field {
+            HostField::Named(name) => name.clone(),
+            HostField::Client | HostField::Origin => config.authority(),
+        };
+        // The configuration admits only names that are valid field values.
+        let authority = HeaderValue::try_from(authority).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Self { name: Arc::from(config.name.as_str()), config: config.clone(), tls, authority }
+    }
+
+    /// The `Host` field this origin gets on behalf of a client that asked for `client_authority`.
+    pub fn host_field(&self, client_authority: &str) -> HeaderValue {
+        match self.config.host_field {
+            HostField::Client => HeaderValue::try_from(client_authority).unwrap_or_else(|_| self.authority.clone()),
+            HostField::Named(_) | HostField::Origin => self.authority.clone(),
+        }
+    }
+}
+
+/// What to connect to an https origin with.
+#[derive(Clone, Debug)]
+pub struct OriginTls {
+    /// Trust anchors and protocol versions.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The configured name: sent as SNI and verified, whatever address answers.
+    pub server_name: ServerName<'static>,
+}
+
+/// What a request met at an address of an origin.
+#[derive(Debug)]
+pub struct Report {
+    /// Index of the origin within the site.
+    pub origin: usize,
+    /// The address asked.
+    pub address: SocketAddr,
+    /// What happened.
+    pub evidence: Evidence,
+}
+
+/// Reports waiting for the steward, at most.
+const REPORTS_MAX: usize = 1024;

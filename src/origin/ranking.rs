@@ -1,0 +1,132 @@
+//! The order in which the endpoints of a site are tried for one request.
+//!
+//! Origins come by standing, then by rank, then by weighted chance. Tries spread over origins first, because what breaks
+//! one address of a data centre tends to break the next one too. Only tries that every usable origin can spare are spent
+//! at home: with three tries and two origins the order is first, first again (at another healthy address), second.
+
+use std::net::SocketAddr;
+
+use crate::config::model::Accepts;
+
+use super::health::HealthState;
+use super::outage::OutageMode;
+use super::view::{OriginView, PoolView};
+
+/// One endpoint to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Index of the origin in the view.
+    pub origin: usize,
+    /// Where to connect.
+    pub address: SocketAddr,
+}
+
+/// What decides about candidates besides the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Whether the method is safe (RFC 9110 §9.2.1); a read-only origin gets no other.
+    pub safe: bool,
+    /// Most endpoints that the request will try; at least 1.
+    pub tries: usize,
+    /// Whether ejected endpoints may be tried though no other is left. Meant for a trickle of requests, not for each.
+    pub trickle: bool,
+}
+
+/// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, and not at all in
+/// stale-only mode unless the demand is a trickle.
+pub fn candidates(view: &PoolView, demand: Demand, random: &mut fastrand::Rng) -> Vec<Candidate> {
+    let mut queues: Vec<Queue> = order(view, demand.safe, random)
+        .into_iter()
+        .map(|origin| Queue { origin: origin.index, endpoints: in_order(origin, demand.safe, random) })
+        .collect();
+    let usable = queues.iter().filter(|queue| queue.next_state() != Some(HealthState::Ejected)).count();
+    let mut spare = demand.tries.saturating_sub(usable);
+    let mut candidates = Vec::new();
+    for queue in &mut queues {
+        candidates.extend(queue.take_if(HealthState::usable));
+        while spare > 0 && queue.next_state() == Some(HealthState::Healthy) {
+            candidates.extend(queue.take_if(HealthState::usable));
+            spare -= 1;
+        }
+    }
+    take_in_turn(&mut queues, HealthState::usable, &mut candidates);
+    if demand.trickle || view.mode != OutageMode::StaleOnly {
+        take_in_turn(&mut queues, |_| true, &mut candidates);
+    }
+    candidates
+}
+
+/// Origins by standing and rank; equals in a random order in which a place is won in proportion to weight.
+fn order<'a>(view: &'a PoolView, safe: bool, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
+    let mut origins: Vec<&OriginView> =
+        view.origins.iter().filter(|origin| safe || origin.accepts == Accepts::All).collect();
+    origins.sort_by_key(|origin| (origin.standing, origin.rank));
+    for equals in origins.chunk_by_mut(|a, b| (a.standing, a.rank) == (b.standing, b.rank)) {
+        for place in 0..equals.len() {
+            let winner = place + draw(&equals[place..], random);
+            equals.swap(place, winner);
+        }
+    }
+    origins
+}
+
+fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
+    let total: u64 = origins.iter().map(|origin| u64::from(origin.weight.max(1))).sum();
+    let mut ticket = if origins.len() > 1 { random.u64(0..total) } else { 0 };
+    for (index, origin) in origins.iter().enumerate() {
+        let weight = u64::from(origin.weight.max(1));
+        if ticket < weight {
+            return index;
+        }
+        ticket -= weight;
+    }
+    0
+}
+
+/// The best endpoint last, so that taking one is a `pop`.
+fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<(HealthState, SocketAddr)> {
+    let mut endpoints: Vec<_> = origin.endpoints.iter().map(|endpoint| (endpoint.state, endpoint.address)).collect();
+    random.shuffle(&mut endpoints);
+    // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
+    let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
+    endpoints.sort_by_key(|(state, _)| match state {
+        HealthState::Probation if trial => 3,
+        HealthState::Healthy => 2,
+        HealthState::Probation | HealthState::Suspect => 1,
+        HealthState::Ejected => 0,
+    });
+    endpoints
+}
+
+struct Queue {
+    origin: usize,
+    endpoints: Vec<(HealthState, SocketAddr)>,
+}
+
+impl Queue {
+    fn next_state(&self) -> Option<HealthState> {
+        self.endpoints.last().map(|(state, _)| *state)
+    }
+
+    fn take_if(&mut self, wanted: impl Fn(HealthState) -> bool) -> Option<Candidate> {
+        let (_, address) = self.endpoints.pop_if(|(state, _)| wanted(*state))?;
+        Some(Candidate { origin: self.origin, address })
+    }
+}
+
+/// One of each origin, then the next of each, until none is wanted.
+fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidates: &mut Vec<Candidate>) {
+    loop {
+        let before = candidates.len();
+        candidates.extend(queues.iter_mut().filter_map(|queue| queue.take_if(wanted)));
+        if candidates.len() == before {
+            return;
+        }
+    }
+}
+
+/// One safe request in this many tries an endpoint on probation before the healthy ones of its origin.
+const TRIAL_ODDS: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What an operator sees of one site's origins: the state, since when, and why.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::model::Accepts;
+
+use super::failback::Standing;
+use super::health::{HealthState, Tally};
+use super::outage::OutageMode;
+
+/// One site. Times are relative to the moment the status was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RosterStatus {
+    /// The site's name.
+    pub site: String,
+    /// How the site stands as a whole, since when, and why.
+    pub mode: Entered<OutageMode>,
+    /// The origin that requests go to first; `None` when none is usable.
+    pub preferred: Option<Arc<str>>,
+    /// In the order of the configuration.
+    pub origins: Vec<OriginStatus>,
+}
+
+/// One origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OriginStatus {
+    /// Unique within the site.
+    pub name: Arc<str>,
+    /// The name that is resolved, or an IP literal.
+    pub host: String,
+    /// Lower is preferred.
+    pub rank: u32,
+    /// Share inside a rank.
+    pub weight: u32,
+    /// Which methods it may get.
+    pub accepts: Accepts,
+    /// Whether it may be preferred, since when, and why.
+    pub standing: Entered<Standing>,
+    /// How long it is held down yet, when it is.
+    pub hold_down_left: Option<Duration>,
+    /// Since the last good DNS answer; `None` before the first, and for IP literals.
+    pub answer_age: Option<Duration>,
+    /// Until the next lookup; `None` for IP literals.
+    pub next_lookup: Option<Duration>,
+    /// Why the last lookup gave nothing, when it did not.
+    pub lookup_failure: Option<String>,
+    /// Its addresses.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// One address of an origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointStatus {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// How healthy it is, since when, and why.
+    pub health: Entered<HealthState>,
+    /// What speaks for and against it.
+    pub tally: Tally,
+    /// Since its last probe ended.
+    pub last_probe_age: Option<Duration>,
+}
+
+/// A state with the circumstances of its beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entered<S> {
+    /// The state.
+    pub state: S,
+    /// How long ago it began.
+    pub age: Duration,
+    /// Why it began.
+    pub reason: String,
+}

@@ -1,0 +1,198 @@
+//! The control loop of one site's origins: probes and resolves when the roster says so, tells it what came of it, and
+//! publishes what it concludes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+
+use super::answers::Lookup;
+use super::connect::Dial;
+use super::discovery::Resolve;
+use super::health::Evidence;
+use super::pool::{Pool, Report};
+use super::probe::probe;
+use super::roster::Roster;
+use super::status::RosterStatus;
+use crate::clock::Clock;
+use crate::telemetry::{Event, Events, Metrics};
+
+/// Runs on the control runtime, for as long as somebody holds a [`StatusRequests`] or a worker may report.
+pub struct Steward {
+    pool: Arc<Pool>,
+    roster: Roster,
+    reports: mpsc::Receiver<Report>,
+    questions: mpsc::Receiver<oneshot::Sender<RosterStatus>>,
+    dial: Arc<dyn Dial>,
+    resolve: Arc<dyn Resolve>,
+    clock: Clock,
+    events: Events,
+    metrics: Metrics,
+    random: fastrand::Rng,
+}
+
+/// What a steward needs of the world.
+#[derive(Clone)]
+pub struct Means {
+    /// For probes.
+    pub dial: Arc<dyn Dial>,
+    /// For names.
+    pub resolve: Arc<dyn Resolve>,
+    /// Time.
+    pub clock: Clock,
+    /// Where conclusions are told.
+    pub events: Events,
+    /// Counts lookups.
+    pub metrics: Metrics,
+}
+
+impl Steward {
+    /// The steward of `pool`, which reads its `reports`; and how to ask it for its state.
+    pub fn new(
+        pool: Arc<Pool>,
+        roster: Roster,
+        reports: mpsc::Receiver<Report>,
+        means: Means,
+    ) -> (Self, StatusRequests) {
+        let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
+        let Means { dial, resolve, clock, events, metrics } = means;
+        let random = fastrand::Rng::new();
+        let asking = StatusRequests { ask };
+        (Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, random }, asking)
+    }
+
+    /// The loop itself; cancel it by dropping it.
+    pub async fn run(mut self) {
+        let mut tasks = JoinSet::new();
+        self.show_from_the_start();
+        loop {
+            self.begin_what_is_due(&mut tasks);
+            let due = self.roster.due().unwrap_or_else(|| self.clock.now().monotonic + IDLE);
+            let mut events = Vec::new();
+            tokio::select! {
+                Some(report) = self.reports.recv() => {
+                    self.take_report(report, &mut events);
+                    // A burst of reports is one change of the view.
+                    while let Ok(report) = self.reports.try_recv() {
+                        self.take_report(report, &mut events);
+                    }
+                }
+                Some(done) = tasks.join_next() => match done {
+                    Ok(finding) => self.take_finding(finding, &mut events),
+                    // A panicked probe or lookup is taken for lost by its schedule, and is due again.
+                    Err(_panic) => {}
+                },
+                Some(question) = self.questions.recv() => {
+                    let _asker_left = question.send(self.roster.status(self.clock.now().monotonic));
+                }
+                () = sleep_until(due.into()) => self.roster.tick(self.clock.now().monotonic, &mut events),
+            }
+            self.conclude(events);
+        }
+    }
+
+    fn show_from_the_start(&self) {
+        let view = self.roster.view();
+        self.metrics.set_outage_mode(&self.pool.site, view.mode.as_str());
+        for origin in &view.origins {
+            let preferred = view.preferred == Some(origin.index);
+            self.metrics.set_origin_active(&self.pool.site, &origin.name, preferred);
+            for endpoint in &origin.endpoints {
+                self.metrics.set_origin_up(&self.pool.site, &origin.name, endpoint.address, endpoint.state.usable());
+            }
+        }
+    }
+
+    fn begin_what_is_due(&mut self, tasks: &mut JoinSet<Finding>) {
+        let now = self.clock.now().monotonic;
+        for origin in self.roster.lookups_due(now) {
+            let (pool, resolve) = (Arc::clone(&self.pool), Arc::clone(&self.resolve));
+            tasks.spawn(async move {
+                let host = pool.origins.get(origin).map_or("", |origin| &origin.config.host);
+                let lookup = timeout(LOOKUP_MAX, resolve.resolve(host)).await;
+                let lookup = lookup.unwrap_or_else(|_| Lookup::Failed(format!("no answer within {LOOKUP_MAX:?}")));
+                Finding::Lookup { origin, lookup }
+            });
+        }
+        for (origin, address) in self.roster.probes_due(&mut self.random, now) {
+            let (pool, dial) = (Arc::clone(&self.pool), Arc::clone(&self.dial));
+            tasks.spawn(async move {
+                let result = probe(&*dial, &pool, origin, address).await;
+                Finding::Probe { origin, address, result }
+            });
+        }
+    }
+
+    fn take_report(&mut self, Report { origin, address, evidence }: Report, events: &mut Vec<Event>) {
+        self.roster.on_evidence(origin, address, evidence, self.clock.now().monotonic, events);
+    }
+
+    fn take_finding(&mut self, finding: Finding, events: &mut Vec<Event>) {
+        let now = self.clock.now().monotonic;
+        match finding {
+            Finding::Lookup { origin, lookup } => {
+                let failed = !matches!(lookup, Lookup::Found { .. });
+                self.roster.on_lookup(origin, lookup, &mut self.random, now, events);
+                let changed = events.iter().any(|event| matches!(event, Event::AddressesChanged { .. }));
+                let result = if changed {
+                    "changed"
+                } else if failed {
+                    "failed"
+                } else {
+                    "same"
+                };
+                let name = self.pool.origins.get(origin).map_or("", |origin| &origin.name);
+                self.metrics.dns_refreshed(&self.pool.site, name, result);
+            }
+            Finding::Probe { origin, address, result } => {
+                let evidence = match result {
+                    Ok(()) => Evidence::ProbePassed,
+                    Err(reason) => Evidence::ProbeFailed(reason),
+                };
+                self.roster.on_evidence(origin, address, evidence, now, events);
+            }
+        }
+    }
+
+    /// Every change of the view comes with an event, so without one there is nothing to publish.
+    fn conclude(&self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        self.pool.publish(self.roster.view());
+        events.into_iter().for_each(|event| self.events.emit(event));
+    }
+}
+
+/// Asks a steward for its state.
+#[derive(Clone, Debug)]
+pub struct StatusRequests {
+    ask: mpsc::Sender<oneshot::Sender<RosterStatus>>,
+}
+
+impl StatusRequests {
+    /// The state of the site's origins; `None` when the steward does not answer within a second.
+    pub async fn status(&self) -> Option<RosterStatus> {
+        let (answer, answered) = oneshot::channel();
+        self.ask.try_send(answer).ok()?;
+        timeout(ANSWER_MAX, answered).await.ok()?.ok()
+    }
+}
+
+enum Finding {
+    Lookup { origin: usize, lookup: Lookup },
+    Probe { origin: usize, address: SocketAddr, result: Result<(), String> },
+}
+
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// With nothing due, the loop still turns now and then.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A resolver bounds its own wait; this is for one that fails to.
+const LOOKUP_MAX: Duration = Duration::from_secs(15);
+
+const QUESTIONS_MAX: usize = 16;
