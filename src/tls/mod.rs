@@ -1,1 +1,15 @@
-//! tls.
+//! TLS on both sides: certificates by name, the server's and the client's configuration.
+
+pub mod certificates;
+pub mod client;
+pub mod fault;
+mod pem;
+mod provider;
+pub mod self_signed;
+pub mod server;
+
+pub use certificates::{CertificateTable, Certificates, LoadedCertificate};
+pub use client::client_config;
+pub use fault::{TlsFault, TlsProblem};
+pub use self_signed::{SelfSigned, self_signed};
+pub use server::server_config;
