@@ -1,1 +1,20 @@
-//! serve.
+//! A request's road: one screen, one match.
+
+pub mod admit;
+pub mod body;
+pub mod bypass;
+pub mod client;
+pub mod deliver;
+pub mod exchange;
+pub mod handle;
+pub mod hit;
+pub mod judge;
+pub mod lead;
+pub mod miss;
+pub mod outcome;
+pub mod pass;
+pub mod route;
+pub mod site;
+pub mod stale;
+pub mod synthetic;
+pub mod worker;

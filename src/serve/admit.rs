@@ -1,0 +1,70 @@
+//! What may be asked, and whether the cache has a say in it.
+
+use http::{HeaderMap, Method, header};
+
+use super::client::ClientConnection;
+use super::site::Site;
+use super::synthetic::Refusal;
+use crate::config::model::PlainHttp;
+use crate::semantics::cache_status::ForwardReason;
+use crate::semantics::forwarding;
+use crate::semantics::target::Target;
+
+/// The road a request is admitted to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The cache is asked first.
+    Cache,
+    /// Straight to an origin, for this reason.
+    Forward(ForwardReason),
+    /// Answered with a redirect to this URL.
+    Redirect(String),
+}
+
+/// Admits a request to a road.
+///
+/// # Errors
+/// [`Refusal`] for methods that are not served here, requests that came round in a loop, and cacheable requests with a
+/// body, which nothing defines and smuggling uses (RFC 9110 §9.3.1).
+pub fn admit(
+    site: &Site,
+    node: &str,
+    client: &ClientConnection,
+    method: &Method,
+    target: &Target,
+    headers: &HeaderMap,
+    has_body: bool,
+) -> Result<Admission, Refusal> {
+    if matches!(*method, Method::CONNECT | Method::TRACE) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    if forwarding::loops(headers, node) {
+        return Err(Refusal::Loop);
+    }
+    if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {
+        return Ok(Admission::Redirect(format!("https://{}{}", bracketed(&target.host), target.path_and_query)));
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(Admission::Forward(ForwardReason::Method));
+    }
+    if has_body {
+        return Err(Refusal::UnexpectedBody);
+    }
+    // Answers to authenticated requests are for one user; everything of such a request goes through, and nothing of
+    // its answer is stored.
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Ok(Admission::Forward(ForwardReason::Request));
+    }
+    Ok(Admission::Cache)
+}
+
+/// Whether the request has a body: announced by its head or, over HTTP/2, by a head that does not end the stream.
+pub fn has_body(headers: &HeaderMap, ends_with_head: bool) -> bool {
+    let announced = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    announced || !ends_with_head
+}
+
+fn bracketed(host: &str) -> std::borrow::Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
+}

@@ -1,0 +1,35 @@
+//! Requests in which the cache has no part: other methods, and requests for one user.
+
+use super::exchange::Exchange;
+use super::outcome::Answer;
+use super::pass::pass;
+use super::synthetic::Refusal;
+use super::worker::Worker;
+use crate::origin::connect::RequestBody;
+use crate::origin::outage::OutageMode;
+use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+use crate::semantics::key::cache_key;
+
+/// Passes the client's own request to the first usable origin that accepts it, and its answer back.
+///
+/// # Errors
+/// [`Refusal`] when no origin can be asked or none answered.
+pub async fn bypass(
+    worker: &Worker,
+    exchange: &Exchange,
+    reason: ForwardReason,
+    body: Option<RequestBody>,
+) -> Result<Answer, Refusal> {
+    if exchange.site.pool.mode() == OutageMode::StaleOnly {
+        return Err(Refusal::OriginsDown(reason));
+    }
+    let forward = exchange.own_forward(body);
+    let fetched =
+        worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::fetch(reason, &error))?;
+    // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
+    // to an unsafe request method".
+    if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
+        worker.shared.store.invalidate(&cache_key(exchange.client.scheme(), &exchange.target));
+    }
+    Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))
+}

@@ -1,0 +1,82 @@
+//! From a representation to the response this client asked for: preconditions, range, HEAD.
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+use super::body::{ResponseBody, Source};
+use crate::semantics::range::{self, RangeAnswer};
+use crate::semantics::validator::{self, Precondition};
+
+/// A selected representation, its body not yet opened.
+#[derive(Debug)]
+pub struct Representation {
+    /// Status it was received with.
+    pub status: StatusCode,
+    /// End-to-end fields, without framing.
+    pub headers: HeaderMap,
+    /// Length of the whole body in bytes, when it is known.
+    pub length: Option<u64>,
+    /// Age in seconds, of a response that came from or went through the cache.
+    pub age: Option<u64>,
+}
+
+/// The response to a request of `method` with fields `request`. `open` opens the body at an offset; a body that can only
+/// be opened at its start has an unknown length.
+pub fn deliver(
+    method: &Method,
+    request: &HeaderMap,
+    representation: Representation,
+    open: impl FnOnce(u64) -> Source,
+) -> Response<ResponseBody> {
+    let Representation { status, mut headers, length, age } = representation;
+    if let Some(age) = age {
+        headers.insert(header::AGE, HeaderValue::from(age));
+    }
+    if validator::evaluate(method, request, status, &headers) == Precondition::NotModified {
+        return not_modified(headers);
+    }
+    let Some(length) = length else {
+        let body = if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::new(open(0), None) };
+        return with(status, headers, body);
+    };
+    if *method == Method::HEAD {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        return with(status, headers, ResponseBody::empty());
+    }
+    let answer = if status == StatusCode::OK { range::answer(request, &headers, length) } else { RangeAnswer::Whole };
+    match answer {
+        RangeAnswer::Whole => with(status, headers, ResponseBody::new(open(0), Some(length))),
+        RangeAnswer::Part { first, last } => {
+            headers.insert(header::CONTENT_RANGE, range::content_range(first, last, length));
+            with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(first), Some(last - first + 1)))
+        }
+        RangeAnswer::Unsatisfiable => {
+            headers.insert(header::CONTENT_RANGE, range::unsatisfied(length));
+            headers.remove(header::CONTENT_TYPE);
+            with(StatusCode::RANGE_NOT_SATISFIABLE, headers, ResponseBody::empty())
+        }
+    }
+}
+
+/// RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation metadata other than the above listed fields".
+fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
+    for name in [
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+    ] {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::ETAG) {
+        headers.remove(header::LAST_MODIFIED);
+    }
+    with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
+}
+
+fn with(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,117 @@
+//! One request being answered, and the requests to origins it leads to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+
+use super::client::ClientConnection;
+use super::site::Site;
+use crate::clock::Now;
+use crate::config::model::{FirstRemedy, ForwardFields};
+use crate::origin::connect::RequestBody;
+use crate::origin::fetch::Forward;
+use crate::semantics::target::Target;
+use crate::semantics::{content_coding, forwarding};
+
+/// A request that was routed and admitted.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The site it is for.
+    pub site: Arc<Site>,
+    /// This node's name.
+    pub node: Arc<str>,
+    /// The client's connection.
+    pub client: Arc<ClientConnection>,
+    /// When its head had arrived.
+    pub arrival: Now,
+    /// Its method.
+    pub method: Method,
+    /// Its protocol version.
+    pub version: Version,
+    /// Host and canonical path.
+    pub target: Target,
+    /// Its fields.
+    pub headers: HeaderMap,
+}
+
+impl Exchange {
+    /// The request for a response that may be stored: GET, with only the fields that the site lets through, so that no
+    /// field outside the key can change the answer. `conditions` are those of a revalidation.
+    pub fn cacheable_forward(&self, conditions: Vec<(HeaderName, HeaderValue)>, stale_at_hand: bool) -> Forward {
+        let mut headers = self.headers.clone();
+        forwarding::remove_hop_by_hop(&mut headers);
+        match &self.site.config.forward_fields {
+            ForwardFields::All => {
+                for name in CONDITIONS_AND_RANGE {
+                    headers.remove(name);
+                }
+                content_coding::replace(&mut headers);
+            }
+            ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
+        }
+        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        headers.extend(conditions);
+        let tries = match self.site.config.stale.first {
+            FirstRemedy::Stale if stale_at_hand => 1,
+            FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
+        };
+        Forward { tries, ..self.forward(Method::GET, headers, None) }
+    }
+
+    /// The client's own request, passed on with every end-to-end field.
+    pub fn own_forward(&self, body: Option<RequestBody>) -> Forward {
+        let mut headers = self.headers.clone();
+        forwarding::remove_hop_by_hop(&mut headers);
+        headers.remove(header::EXPECT);
+        headers.append(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
+        self.forward(self.method.clone(), headers, body)
+    }
+
+    fn forward(&self, method: Method, mut headers: HeaderMap, body: Option<RequestBody>) -> Forward {
+        headers.remove(header::HOST);
+        forwarding::append_via(&mut headers, self.version, &self.node);
+        forwarding::append_cdn_loop(&mut headers, &self.node);
+        Forward {
+            method,
+            path_and_query: self.target.path_and_query.clone(),
+            authority: self.authority(),
+            headers,
+            body,
+            tries: self.site.config.failover.tries,
+            deadline: self.deadline(),
+            last_resort: None,
+        }
+    }
+
+    /// When the client must have been answered.
+    pub fn deadline(&self) -> Instant {
+        self.arrival.monotonic + self.site.config.timeouts.request
+    }
+
+    fn authority(&self) -> Box<str> {
+        let host = &self.target.host;
+        match (host.contains(':'), self.target.port) {
+            (true, Some(port)) => format!("[{host}]:{port}").into(),
+            (true, None) => format!("[{host}]").into(),
+            (false, Some(port)) => format!("{host}:{port}").into(),
+            (false, None) => host.clone(),
+        }
+    }
+}
+
+/// Answered from the whole response here, so never asked of an origin on a cacheable request.
+const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+];
+
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("holdover/", env!("CARGO_PKG_VERSION")));

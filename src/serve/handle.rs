@@ -1,0 +1,108 @@
+//! The road of every request, on one screen.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::admit::{self, Admission};
+use super::body::ResponseBody;
+use super::bypass::bypass;
+use super::client::ClientConnection;
+use super::exchange::Exchange;
+use super::hit::hit;
+use super::judge::{Fallback, Way, judge};
+use super::miss::Miss;
+use super::outcome::{Answer, Outcome};
+use super::route::route;
+use super::stale::stale;
+use super::synthetic::{self, Refusal};
+use super::worker::Worker;
+use crate::cache::store::Lookup;
+use crate::clock::Now;
+use crate::origin::connect::RequestBody;
+use crate::origin::outage::OutageMode;
+use crate::semantics::cache_status::ForwardReason;
+use crate::semantics::freshness::assess;
+use crate::semantics::key::cache_key;
+use crate::semantics::target::target;
+
+/// Answers one request; whatever happens, there is a response.
+pub async fn handle<B>(
+    worker: Arc<Worker>,
+    request: Request<B>,
+    client: Arc<ClientConnection>,
+) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let arrival = worker.shared.clock.now();
+    let (parts, body) = request.into_parts();
+    let mut outcome = Outcome::open(&worker.shared, &client, &parts, arrival);
+    let has_body = admit::has_body(&parts.headers, body.is_end_stream());
+    let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
+    let answer = match answer(&worker, parts, body, &client, arrival, &mut outcome).await {
+        Ok(answer) => answer,
+        Err(refusal) => Answer::refused(&refusal),
+    };
+    outcome.finish(answer)
+}
+
+async fn answer(
+    worker: &Arc<Worker>,
+    request: http::request::Parts,
+    body: Option<RequestBody>,
+    client: &Arc<ClientConnection>,
+    arrival: Now,
+    outcome: &mut Outcome,
+) -> Result<Answer, Refusal> {
+    let target = target(&request.uri, &request.headers, request.version).map_err(Refusal::BadTarget)?;
+    let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
+    outcome.routed(&site, &target);
+    let node = &worker.shared.node;
+    let admission = admit::admit(&site, node, client, &request.method, &target, &request.headers, body.is_some())?;
+    let exchange = Exchange {
+        site,
+        node: Arc::clone(node),
+        client: Arc::clone(client),
+        arrival,
+        method: request.method,
+        version: request.version,
+        target,
+        headers: request.headers,
+    };
+    match admission {
+        Admission::Cache => cached(worker, &exchange).await,
+        Admission::Forward(reason) => bypass(worker, &exchange, reason, body).await,
+        Admission::Redirect(url) => Ok(Answer::from(synthetic::redirect(&url, exchange.method.is_safe()))),
+    }
+}
+
+async fn cached(worker: &Arc<Worker>, exchange: &Exchange) -> Result<Answer, Refusal> {
+    let (site, now) = (&exchange.site, exchange.arrival.monotonic);
+    let key = cache_key(exchange.client.scheme(), &exchange.target);
+    let (stored, reason) = match worker.shared.store.lookup(&key, &exchange.headers) {
+        Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),
+        Lookup::NoVariant => (None, ForwardReason::VaryMiss),
+        Lookup::Absent => (None, ForwardReason::UriMiss),
+    };
+    let reuse =
+        stored.as_ref().map(|stored| assess(&stored.head.lifetime, stored.head.resident(now), &site.config.freshness));
+    let revived = stored.as_ref().is_some_and(|stored| stored.revived(now));
+    let down = site.pool.mode() == OutageMode::StaleOnly;
+    let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
+    match (judge(reuse, revived, down), stored) {
+        (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),
+        (Way::Stale { past, reason }, Some(stored)) => {
+            let answer = stale(exchange, &stored, past, reason, None);
+            if reason.refreshes() {
+                miss(Some(stored), Fallback::Stale { past }).refresh();
+            }
+            Ok(answer)
+        }
+        (Way::Forward { fallback }, stored) => miss(stored, fallback).answer().await,
+        (Way::Hit { .. } | Way::Stale { .. } | Way::Unavailable, _) => Err(Refusal::OriginsDown(reason)),
+    }
+}

@@ -1,0 +1,43 @@
+//! A stored response answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::Source;
+use super::deliver::{Representation, deliver};
+use super::exchange::Exchange;
+use super::outcome::Answer;
+use crate::cache::stored::StoredResponse;
+use crate::semantics::cache_status::{CacheStatus, CacheStatusMember};
+
+/// Answers from a response that stays fresh for `ttl`.
+pub fn hit(exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> Answer {
+    let member = CacheStatusMember { ttl: Some(whole_seconds(ttl)), ..CacheStatusMember::new(CacheStatus::Hit) };
+    from_stored(exchange, stored, member)
+}
+
+/// Answers from `stored`, with what `Cache-Status` shall say of it.
+pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
+    let age = stored.head.age(exchange.arrival.monotonic).as_secs();
+    let representation = Representation {
+        status: stored.head.status,
+        headers: stored.head.headers.clone(),
+        length: Some(stored.body.length()),
+        age: Some(age),
+    };
+    let response = deliver(&exchange.method, &exchange.headers, representation, |offset| {
+        Source::Stored(Arc::clone(&stored.body), offset)
+    });
+    Answer {
+        response,
+        cache: Some(member),
+        age: Some(age),
+        origin: Some(Arc::clone(&stored.head.origin)),
+        fetched: None,
+    }
+}
+
+/// Seconds as `Cache-Status` counts them.
+pub fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,219 @@
+//! Leads a fill: asks the origins, judges the answer, stores it if it may be stored. Belongs to no client.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::sync::oneshot;
+
+use super::exchange::Exchange;
+use super::outcome::FetchFacts;
+use super::worker::Worker;
+use crate::cache::fill::{Leader, Stage};
+use crate::cache::stored::{StoredHead, StoredResponse, compact};
+use crate::origin::fetch::{FetchError, Fetched};
+use crate::origin::incoming::Framing;
+use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::key::CacheKey;
+use crate::semantics::storable::{NotStorable, storable};
+use crate::semantics::vary::{Nominated, vary_fields};
+use crate::semantics::{forwarding, freshness, validator};
+
+/// Everything a fill needs to know of the request that started it.
+#[derive(Debug)]
+pub struct Lead {
+    /// The worker it runs on.
+    pub worker: Arc<Worker>,
+    /// The request.
+    pub exchange: Exchange,
+    /// Its key.
+    pub key: CacheKey,
+    /// The stored response that is to be validated or replaced.
+    pub stored: Option<Arc<StoredResponse>>,
+    /// Whether `stored` may be served stale should every origin fail.
+    pub stale_usable: bool,
+}
+
+/// What the leader tells the client that started it, and nobody else.
+#[derive(Debug)]
+pub enum Handed {
+    /// The response is shared; it is being stored or not.
+    Shared {
+        /// Where it came from.
+        facts: FetchFacts,
+        /// Whether it is being stored.
+        stored: bool,
+    },
+    /// The response is for this client only.
+    Unshared(Box<Fetched>),
+}
+
+impl Lead {
+    /// Fetches and fills to the end.
+    pub async fn run(self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+        match self.fetch().await {
+            Err(error) => {
+                self.revive();
+                leader.finish(Stage::Failed(Arc::new(error)));
+            }
+            Ok(Fetch::Validated(validated, facts)) => {
+                let _client_left = hand.send(Handed::Shared { facts, stored: true });
+                leader.finish(Stage::Validated(validated));
+            }
+            Ok(Fetch::Response(fetched)) => self.take(*fetched, leader, hand).await,
+        }
+    }
+
+    async fn fetch(&self) -> Result<Fetch, FetchError> {
+        let conditions = self.stored.as_ref().map(|stored| validator::conditional_fields(&stored.head.headers));
+        let fetched = self.ask(conditions.unwrap_or_default()).await?;
+        match &self.stored {
+            Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched) {
+                Some(validated) => Ok(Fetch::Validated(validated, FetchFacts::of(&fetched))),
+                // RFC 9111 §4.3.4: a 304 that selects no stored response updates none; only a whole answer helps.
+                None => self.ask(Vec::new()).await.map(Box::new).map(Fetch::Response),
+            },
+            Some(_) | None => Ok(Fetch::Response(Box::new(fetched))),
+        }
+    }
+
+    /// A failure status counts as an answer only when there is nothing better.
+    async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
+        let forward = self.exchange.cacheable_forward(conditions, self.stale_usable);
+        let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
+        if fetched.failed && self.stale_usable { Err(fetched.into_failure()) } else { Ok(fetched) }
+    }
+
+    fn freshen(&self, stored: &Arc<StoredResponse>, fetched: &Fetched) -> Option<Arc<StoredResponse>> {
+        let mut not_modified = fetched.headers.clone();
+        forwarding::remove_hop_by_hop(&mut not_modified);
+        let headers = validator::freshen(&stored.head.headers, &not_modified)?;
+        let head = self.head(stored.head.status, headers, fetched, stored.head.nominated.clone());
+        let store = &self.worker.shared.store;
+        let paid = store.reserve(head.cost(self.key.as_str().len()));
+        let is_paid = paid.is_some();
+        let reservation = paid.or_else(|| store.reserve(0))?;
+        let validated = Arc::new(StoredResponse::new(head, Arc::clone(&stored.body), reservation));
+        if is_paid {
+            store.store(&self.key, Arc::clone(&validated));
+        }
+        Some(validated)
+    }
+
+    async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+        let site = &self.exchange.site;
+        let shared = &self.worker.shared;
+        let expected = match fetched.framing {
+            Framing::Bodiless => Some(0),
+            Framing::Chunked | Framing::Close => None,
+            Framing::Length(length) => Some(length),
+        };
+        let verdict = self.storable(&fetched, expected);
+        if let Err(reason) = verdict {
+            site.metrics.not_stored(reason.as_str());
+        }
+        let shares = verdict.is_ok() || (fetched.failed && verdict != Err(NotStored::TooLarge));
+        let Some(body) = shares.then(|| shared.store.reserve(expected.unwrap_or(0))).flatten() else {
+            self.forget_what_was_stored(&fetched, verdict);
+            let _client_left = hand.send(Handed::Unshared(Box::new(fetched)));
+            leader.finish(Stage::NotShared);
+            return;
+        };
+        let mut headers = fetched.headers.clone();
+        forwarding::remove_hop_by_hop(&mut headers);
+        let nominated = Nominated::of(&vary_fields(&headers).unwrap_or_default(), &self.exchange.headers);
+        let head = Arc::new(self.head(fetched.status, headers, &fetched, nominated));
+        let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
+        if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
+            site.metrics.stale_forbidden(prohibition.as_str());
+        }
+        let _client_left = hand.send(Handed::Shared { facts: FetchFacts::of(&fetched), stored: paid.is_some() });
+        leader.head(head, expected, body);
+        while let Some(read) = fetched.body.next().await {
+            let Ok(data) = read else { return };
+            if leader.append(&data, &shared.store, shared.object_bytes_max).await.is_err() {
+                return;
+            }
+        }
+        if paid.is_some() {
+            shared.uncacheable.forget(&self.key);
+        }
+        leader.complete(&shared.store, &self.key, paid);
+    }
+
+    fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
+        if fetched.framing == Framing::Close {
+            return Err(NotStored::CloseDelimited);
+        }
+        if expected.is_some_and(|length| length > self.worker.shared.object_bytes_max) {
+            return Err(NotStored::TooLarge);
+        }
+        let directives = ResponseDirectives::from_headers(&fetched.headers);
+        let (request, policy) = (&self.exchange.headers, &self.exchange.site.config.store);
+        storable(&Method::GET, request, fetched.status, &fetched.headers, &directives, policy).map_err(NotStored::Rule)
+    }
+
+    /// The origin no longer lets its response be shared: requests for it stop queuing, and what was stored of it goes.
+    fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
+        if verdict.is_err() && !fetched.failed {
+            self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
+            if let Some(stored) = &self.stored {
+                self.worker.shared.store.remove(&self.key, stored);
+            }
+        }
+    }
+
+    fn head(&self, status: StatusCode, mut headers: HeaderMap, fetched: &Fetched, nominated: Nominated) -> StoredHead {
+        let directives = ResponseDirectives::from_headers(&headers);
+        let policy = &self.exchange.site.config.freshness;
+        let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
+        let lifetime = freshness::lifetime(status, &headers, &directives, asked, answered, policy);
+        // Both are this cache's to say: `Age` when it answers, the length by framing.
+        headers.remove(header::AGE);
+        headers.remove(header::CONTENT_LENGTH);
+        let origin = Arc::clone(&fetched.origin);
+        StoredHead {
+            status,
+            headers: compact(&headers),
+            lifetime,
+            received: fetched.received.monotonic,
+            nominated,
+            origin,
+        }
+    }
+
+    /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
+    fn revive(&self) {
+        if let Some(stored) = self.stored.as_ref().filter(|_| self.stale_usable) {
+            let spread = 0.8 + 0.4 * fastrand::f64();
+            let revive = self.exchange.site.config.stale.revive.mul_f64(spread);
+            stored.revive(self.worker.shared.clock.now().monotonic + revive);
+        }
+    }
+}
+
+enum Fetch {
+    Response(Box<Fetched>),
+    Validated(Arc<StoredResponse>, FetchFacts),
+}
+
+/// Why a response is not stored. A failure is shared with those who wait for it all the same: a crowd must not repeat
+/// it one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotStored {
+    /// Its end is that of the connection, so it is never proven complete.
+    CloseDelimited,
+    /// RFC 9111 §3, or the site's policy.
+    Rule(NotStorable),
+    /// Its length is beyond the bound of one stored body.
+    TooLarge,
+}
+
+impl NotStored {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::CloseDelimited => "close-delimited",
+            Self::Rule(reason) => reason.as_str(),
+            Self::TooLarge => "too-large",
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! An origin has to be asked: join the fill that asks it, and answer with what it brings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::body::Source;
+use super::deliver::{Representation, deliver};
+use super::exchange::Exchange;
+use super::hit::{from_stored, whole_seconds};
+use super::judge::{Fallback, StaleReason};
+use super::lead::{Handed, Lead};
+use super::outcome::Answer;
+use super::pass::pass;
+use super::stale::stale;
+use super::synthetic::Refusal;
+use super::worker::Worker;
+use crate::cache::fill::{Fill, FillKey, Joined, Stage};
+use crate::cache::stored::{StoredHead, StoredResponse};
+use crate::origin::fetch::FetchError;
+use crate::origin::retry::FailureKind;
+use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+use crate::semantics::content_coding;
+use crate::semantics::key::CacheKey;
+
+/// A request that needs an origin, and what is stored for it already.
+#[derive(Debug)]
+pub struct Miss<'a> {
+    /// The worker.
+    pub worker: &'a Arc<Worker>,
+    /// The request.
+    pub exchange: &'a Exchange,
+    /// Its key.
+    pub key: &'a CacheKey,
+    /// Why the cache does not answer.
+    pub reason: ForwardReason,
+    /// What is stored and needs validation.
+    pub stored: Option<Arc<StoredResponse>>,
+    /// Whether it may answer should every origin fail.
+    pub fallback: Fallback,
+}
+
+impl Miss<'_> {
+    /// Answers with what an origin says or, failing that, with the fallback.
+    ///
+    /// # Errors
+    /// [`Refusal`] when no origin answered in time and nothing stored may.
+    pub async fn answer(&self) -> Result<Answer, Refusal> {
+        let mut alone = self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic);
+        for _ in 0..JOINS_MAX {
+            let (fill, handed) = self.join(alone);
+            let Ok(stage) = timeout(self.patience(), fill.stage()).await else {
+                return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None);
+            };
+            match (stage, handed) {
+                (Stage::Failed(error), _) => return self.fall_back(StaleReason::IfError, error.kind, error.status),
+                (Stage::Validated(stored), handed) => return Ok(self.validated(&stored, handed)),
+                (Stage::Head(head), handed) if handed.is_some() || head.nominated.matches(&self.exchange.headers) => {
+                    return Ok(self.arriving(&fill, &head, handed));
+                }
+                (Stage::NotShared, Some(handed)) => {
+                    if let Ok(Handed::Unshared(fetched)) = handed.await {
+                        let conditions = Some(&self.exchange.headers);
+                        return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
+                    }
+                }
+                // What the others share is not for this request.
+                (Stage::Head(_) | Stage::NotShared, _) => alone = true,
+                (Stage::Abandoned, _) => {}
+            }
+        }
+        self.fall_back(StaleReason::IfError, FailureKind::Deadline, None)
+    }
+
+    /// Asks an origin in the background, unless somebody does already.
+    pub fn refresh(&self) {
+        drop(self.join(false));
+    }
+
+    /// The fill to read, and, for its leader's client, where the leader reports.
+    fn join(&self, alone: bool) -> (Arc<Fill<FetchError>>, Option<oneshot::Receiver<Handed>>) {
+        let fills = &self.worker.shared.fills;
+        let accept_encoding = content_coding::normalize(&self.exchange.headers);
+        let joined = if alone {
+            Joined::Leader(fills.alone())
+        } else {
+            fills.join(FillKey { key: self.key.clone(), accept_encoding })
+        };
+        let leader = match joined {
+            Joined::Follower(fill) => return (fill, None),
+            Joined::Leader(leader) => leader,
+        };
+        let fill = leader.fill();
+        let lead = Lead {
+            worker: Arc::clone(self.worker),
+            exchange: self.exchange.clone(),
+            key: self.key.clone(),
+            stored: self.stored.clone(),
+            stale_usable: self.fallback != Fallback::Nothing,
+        };
+        let (hand, handed) = oneshot::channel();
+        self.worker.tasks.spawn(lead.run(leader, hand));
+        (fill, Some(handed))
+    }
+
+    /// Longest wait for the head: short when something can be served instead.
+    fn patience(&self) -> Duration {
+        let config = &self.exchange.site.config;
+        match self.fallback {
+            Fallback::Nothing => config.timeouts.request + MARGIN,
+            Fallback::Stale { .. } => config.stale.wait,
+        }
+    }
+
+    fn fall_back(
+        &self,
+        reason: StaleReason,
+        kind: FailureKind,
+        status: Option<http::StatusCode>,
+    ) -> Result<Answer, Refusal> {
+        match (self.fallback, &self.stored) {
+            (Fallback::Stale { past }, Some(stored)) => Ok(stale(self.exchange, stored, past, reason, status)),
+            (Fallback::Stale { .. } | Fallback::Nothing, _) => Err(Refusal::Fetch(self.reason, kind)),
+        }
+    }
+
+    fn validated(&self, stored: &Arc<StoredResponse>, handed: Option<oneshot::Receiver<Handed>>) -> Answer {
+        let collapsed = handed.is_none();
+        let facts = shared_facts(handed).map(|(facts, _)| facts);
+        let now = self.worker.shared.clock.now().monotonic;
+        let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
+        let member = CacheStatusMember {
+            ttl: Some(whole_seconds(ttl)),
+            forward_status: Some(http::StatusCode::NOT_MODIFIED),
+            stored: true,
+            collapsed,
+            ..self.member()
+        };
+        Answer { fetched: facts, ..from_stored(self.exchange, stored, member) }
+    }
+
+    fn arriving(
+        &self,
+        fill: &Arc<Fill<FetchError>>,
+        head: &Arc<StoredHead>,
+        handed: Option<oneshot::Receiver<Handed>>,
+    ) -> Answer {
+        let collapsed = handed.is_none();
+        let (facts, stored) = shared_facts(handed).map_or((None, false), |(facts, stored)| (Some(facts), stored));
+        let age = head.age(self.worker.shared.clock.now().monotonic);
+        let representation = Representation {
+            status: head.status,
+            headers: head.headers.clone(),
+            length: fill.expected_length(),
+            age: (!age.is_zero() || collapsed).then_some(age.as_secs()),
+        };
+        let response = deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
+            Source::Fill(fill.reader(offset))
+        });
+        let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
+        Answer {
+            response,
+            cache: Some(member),
+            age: Some(age.as_secs()),
+            origin: Some(Arc::clone(&head.origin)),
+            fetched: facts,
+        }
+    }
+
+    fn member(&self) -> CacheStatusMember {
+        CacheStatusMember::new(CacheStatus::Forward(self.reason))
+    }
+}
+
+/// What the leader told its own client, which it did before it released the fill.
+fn shared_facts(handed: Option<oneshot::Receiver<Handed>>) -> Option<(super::outcome::FetchFacts, bool)> {
+    match handed?.try_recv() {
+        Ok(Handed::Shared { facts, stored }) => Some((facts, stored)),
+        Ok(Handed::Unshared(_)) | Err(_) => None,
+    }
+}
+
+/// Once with the others, once more when their leader went away, once alone.
+const JOINS_MAX: usize = 3;
+
+/// A leader that is not back by the request's deadline reports so itself; this is for one that never does.
+const MARGIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,199 @@
+//! What became of a request: the one record behind `Cache-Status`, metrics and the access log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, Response, StatusCode, header};
+
+use super::body::ResponseBody;
+use super::client::ClientConnection;
+use super::site::Site;
+use super::synthetic::Refusal;
+use super::worker::Shared;
+use crate::clock::Now;
+use crate::semantics::cache_status::CacheStatusMember;
+use crate::semantics::target::Target;
+use crate::semantics::{date, forwarding};
+use crate::telemetry::{AccessRecord, RequestSample, SiteMetrics};
+
+/// A response on its way to the client, and how it came about.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response, `Cache-Status` still missing.
+    pub response: Response<ResponseBody>,
+    /// What `Cache-Status` shall say.
+    pub cache: Option<CacheStatusMember>,
+    /// The response's age in seconds.
+    pub age: Option<u64>,
+    /// The origin the response comes from, now or when it was stored.
+    pub origin: Option<Arc<str>>,
+    /// Present when an origin was asked for this answer.
+    pub fetched: Option<FetchFacts>,
+}
+
+impl Answer {
+    /// A refusal in words.
+    pub fn refused(refusal: &Refusal) -> Self {
+        Self { cache: refusal.cache(), ..Self::from(refusal.response()) }
+    }
+}
+
+impl From<Response<ResponseBody>> for Answer {
+    /// An answer of the node's own, without a part of the cache in it.
+    fn from(response: Response<ResponseBody>) -> Self {
+        Self { response, cache: None, age: None, origin: None, fetched: None }
+    }
+}
+
+/// What is told of a forward request.
+#[derive(Clone, Debug)]
+pub struct FetchFacts {
+    /// The origin that answered.
+    pub origin: Arc<str>,
+    /// The address that answered.
+    pub address: SocketAddr,
+    /// Endpoints tried.
+    pub attempts: u32,
+    /// What it answered.
+    pub status: StatusCode,
+    /// From the first attempt to the response head.
+    pub time: Duration,
+}
+
+/// The record of one request, closed by the end of its response's body.
+#[derive(Debug)]
+pub struct Outcome {
+    shared: Arc<Shared>,
+    metrics: Arc<SiteMetrics>,
+    arrival: Now,
+    record: AccessRecord,
+    stale: Option<&'static str>,
+    broken: bool,
+}
+
+impl Outcome {
+    /// Opens the record of a request that arrived at `arrival`.
+    pub fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
+        let logged = shared.access_log.is_on();
+        let text = |name| {
+            let value = request.headers.get(name).filter(|_| logged)?;
+            Some(Box::from(String::from_utf8_lossy(value.as_bytes())))
+        };
+        let path = if logged { request.uri.path_and_query().map_or("", |path| path.as_str()) } else { "" };
+        let record = AccessRecord {
+            time: arrival.wall,
+            client: client.peer.ip(),
+            protocol: client.protocol,
+            tls: client.tls.is_some(),
+            site: Arc::clone(&shared.node),
+            method: request.method.clone(),
+            scheme: client.scheme(),
+            host: Box::default(),
+            path_and_query: path.into(),
+            status: 0,
+            body_bytes: 0,
+            complete: false,
+            duration: Duration::ZERO,
+            first_byte: Duration::ZERO,
+            cache: REFUSED,
+            detail: None,
+            ttl: None,
+            stored: false,
+            collapsed: false,
+            age: None,
+            origin: None,
+            address: None,
+            attempts: 0,
+            origin_status: None,
+            origin_time: None,
+            user_agent: text(header::USER_AGENT),
+            referer: text(header::REFERER),
+        };
+        let metrics = Arc::clone(&shared.unrouted);
+        Self { shared: Arc::clone(shared), metrics, arrival, record, stale: None, broken: false }
+    }
+
+    /// The request is for `site`.
+    pub fn routed(&mut self, site: &Site, target: &Target) {
+        self.metrics = Arc::clone(&site.metrics);
+        self.record.site = Arc::clone(&site.name);
+        if self.shared.access_log.is_on() {
+            self.record.host = target.host.clone();
+            self.record.path_and_query = target.path_and_query.clone();
+        }
+    }
+
+    /// Puts on the response what every response carries, and closes this record with its body.
+    pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
+        let Answer { mut response, cache, age, origin, fetched } = answer;
+        let now = self.shared.clock.now();
+        let record = &mut self.record;
+        record.first_byte = now.monotonic.saturating_duration_since(self.arrival.monotonic);
+        record.status = response.status().as_u16();
+        record.age = age;
+        record.origin = origin;
+        if let Some(facts) = fetched {
+            record.origin = Some(facts.origin);
+            record.address = Some(facts.address);
+            record.attempts = facts.attempts;
+            record.origin_status = Some(facts.status.as_u16());
+            record.origin_time = Some(facts.time);
+        }
+        let version = response.version();
+        let headers = response.headers_mut();
+        if let Some(member) = cache {
+            record.cache = member.status.as_str();
+            record.detail = member.detail;
+            record.ttl = member.ttl;
+            record.stored = member.stored;
+            record.collapsed = member.collapsed;
+            self.stale = member.detail.filter(|_| member.ttl.is_some_and(|ttl| ttl < 0));
+            // RFC 9211 §2: caches closer to the client append their member after the others.
+            headers.append(CACHE_STATUS, member.render(&self.shared.node));
+            forwarding::append_via(headers, version, &self.shared.node);
+        }
+        if !headers.contains_key(header::DATE) {
+            headers.insert(header::DATE, date::format_http_date(now.wall));
+        }
+        response.map(|body| body.closing(self))
+    }
+
+    /// Counts body bytes handed to the client's connection.
+    pub fn sent(&mut self, bytes: u64) {
+        self.record.body_bytes += bytes;
+    }
+
+    /// The body ended before its end.
+    pub fn broke_off(&mut self) {
+        self.broken = true;
+    }
+
+    /// Counts and logs the request; `complete` when its last byte was handed to the client's connection.
+    pub fn close(mut self, complete: bool) {
+        let now = self.shared.clock.now().monotonic;
+        let record = &mut self.record;
+        record.complete = complete && !self.broken;
+        record.duration = now.saturating_duration_since(self.arrival.monotonic);
+        self.metrics.record(&RequestSample {
+            protocol: record.protocol,
+            method: &record.method,
+            status: record.status,
+            cache: record.cache,
+            stale: self.stale,
+            body_bytes: record.body_bytes,
+            complete: record.complete,
+            duration: record.duration,
+            first_byte: record.first_byte,
+        });
+        if self.shared.access_log.is_on() {
+            self.shared.access_log.write(self.record);
+        }
+    }
+}
+
+/// The word for requests that were answered before the cache was asked.
+const REFUSED: &str = "refused";
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

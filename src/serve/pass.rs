@@ -1,0 +1,82 @@
+//! A response that is for one client only, streamed from the origin as it comes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use tokio::sync::mpsc;
+
+use super::body::{BodyError, Source};
+use super::deliver::{Representation, deliver};
+use super::outcome::{Answer, FetchFacts};
+use super::worker::Worker;
+use crate::origin::fetch::Fetched;
+use crate::origin::incoming::Framing;
+use crate::semantics::cache_status::CacheStatusMember;
+use crate::semantics::forwarding;
+
+/// The response to a request that no other request shares. With `conditions`, the client's preconditions have not been
+/// sent to the origin and are evaluated here.
+pub fn pass(
+    worker: &Worker,
+    method: &Method,
+    conditions: Option<&HeaderMap>,
+    fetched: Fetched,
+    member: CacheStatusMember,
+) -> Answer {
+    let facts = FetchFacts::of(&fetched);
+    let mut headers = fetched.headers.clone();
+    forwarding::remove_hop_by_hop(&mut headers);
+    let length = match fetched.framing {
+        Framing::Length(length) => Some(length),
+        Framing::Bodiless => headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        Framing::Chunked | Framing::Close => None,
+    };
+    headers.remove(header::CONTENT_LENGTH);
+    let nothing = HeaderMap::new();
+    let representation = Representation { status: fetched.status, headers, length, age: None };
+    // A range would have to be cut out of a stream that starts at its beginning; the whole is a valid answer.
+    let request = conditions.map_or(nothing, without_range);
+    let response = deliver(method, &request, representation, |_| stream(worker, fetched));
+    let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
+    Answer { response, cache: Some(member), age: None, origin: None, fetched: Some(facts) }
+}
+
+fn without_range(client: &HeaderMap) -> HeaderMap {
+    let mut conditions = client.clone();
+    conditions.remove(header::RANGE);
+    conditions
+}
+
+/// Reads the body in a task of its own, a few pieces ahead of the client.
+fn stream(worker: &Worker, fetched: Fetched) -> Source {
+    if fetched.framing == Framing::Bodiless {
+        return Source::Empty;
+    }
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(PIECES_AHEAD);
+    let mut body = fetched.body;
+    worker.tasks.spawn(async move {
+        while let Some(read) = body.next().await {
+            if sender.send(read.map_err(|_| BodyError)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Source::Origin(receiver)
+}
+
+impl FetchFacts {
+    /// What is told of `fetched`.
+    pub fn of(fetched: &Fetched) -> Self {
+        Self {
+            origin: Arc::clone(&fetched.origin),
+            address: fetched.address,
+            attempts: fetched.attempts,
+            status: fetched.status,
+            time: fetched.received.monotonic.saturating_duration_since(fetched.started.monotonic),
+        }
+    }
+}
+
+/// Pieces read ahead of a client: enough to keep both connections busy.
+const PIECES_AHEAD: usize = 2;

@@ -1,0 +1,59 @@
+//! Sites at run time: policies, origins and counters, found by host name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::model::SiteConfig;
+use crate::origin::pool::Pool;
+use crate::telemetry::SiteMetrics;
+
+/// One site.
+#[derive(Debug)]
+pub struct Site {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Policies.
+    pub config: Arc<SiteConfig>,
+    /// Origins.
+    pub pool: Arc<Pool>,
+    /// Counters, their labels resolved once.
+    pub metrics: Arc<SiteMetrics>,
+}
+
+/// All sites by host name; immutable, published as a whole.
+#[derive(Debug, Default)]
+pub struct SiteTable {
+    exact: HashMap<Box<str>, Arc<Site>>,
+    /// By the part after `*.`.
+    wildcard: HashMap<Box<str>, Arc<Site>>,
+}
+
+impl SiteTable {
+    /// The table of `sites`, whose host names the configuration keeps distinct.
+    pub fn new(sites: impl IntoIterator<Item = Arc<Site>>) -> Self {
+        let mut table = Self::default();
+        for site in sites {
+            for host in &site.config.hosts {
+                match host.strip_prefix("*.") {
+                    Some(parent) => table.wildcard.insert(parent.into(), Arc::clone(&site)),
+                    None => table.exact.insert(host.as_str().into(), Arc::clone(&site)),
+                };
+            }
+        }
+        table
+    }
+
+    /// The site of a lower-case host name: by the exact name, else by the longest wildcard above it.
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        self.exact.get(host).or_else(|| {
+            let mut rest = host;
+            while let Some((_, parent)) = rest.split_once('.') {
+                if let Some(site) = self.wildcard.get(parent) {
+                    return Some(site);
+                }
+                rest = parent;
+            }
+            None
+        })
+    }
+}

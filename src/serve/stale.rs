@@ -1,0 +1,35 @@
+//! A stale response answers, because nothing better can or because it need not wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::exchange::Exchange;
+use super::hit::{from_stored, whole_seconds};
+use super::judge::StaleReason;
+use super::outcome::Answer;
+use crate::cache::stored::StoredResponse;
+use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+
+/// Answers from a response whose freshness ended `past` ago. RFC 9211 keeps `hit` and `fwd` apart: it is a hit when no
+/// origin was asked for this answer; otherwise `forward_status` is what the origin said, if anything.
+pub fn stale(
+    exchange: &Exchange,
+    stored: &Arc<StoredResponse>,
+    past: Duration,
+    reason: StaleReason,
+    forward_status: Option<StatusCode>,
+) -> Answer {
+    let status = match reason {
+        StaleReason::IfError | StaleReason::SlowOrigin => CacheStatus::Forward(ForwardReason::Stale),
+        StaleReason::OriginDown | StaleReason::Revived | StaleReason::WhileRevalidate => CacheStatus::Hit,
+    };
+    let member = CacheStatusMember {
+        ttl: Some(-whole_seconds(past)),
+        forward_status,
+        detail: Some(reason.as_str()),
+        ..CacheStatusMember::new(status)
+    };
+    from_stored(exchange, stored, member)
+}

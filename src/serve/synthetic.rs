@@ -1,0 +1,111 @@
+//! The only place where a failure becomes a status.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::body::ResponseBody;
+use crate::origin::fetch::FetchError;
+use crate::origin::retry::FailureKind;
+use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+use crate::semantics::target::BadTarget;
+
+/// Why a request gets no response of an origin's.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The target is not one consistent, canonical URL.
+    BadTarget(BadTarget),
+    /// No origin gave a usable response to this forward.
+    Fetch(ForwardReason, FailureKind),
+    /// The request has been here before.
+    Loop,
+    /// CONNECT or TRACE.
+    MethodNotAllowed,
+    /// The host is not one of ours, or not the one the connection was made for.
+    Misdirected,
+    /// Every origin is known to be down, and nothing stored may answer.
+    OriginsDown(ForwardReason),
+    /// GET or HEAD with a body.
+    UnexpectedBody,
+}
+
+impl Refusal {
+    /// From what a fetch met.
+    pub fn fetch(reason: ForwardReason, error: &FetchError) -> Self {
+        Self::Fetch(reason, error.kind)
+    }
+
+    /// The status that stands for it.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadTarget(_) | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
+            Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::Fetch(_, FailureKind::NoCandidate) | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Fetch(..) => StatusCode::BAD_GATEWAY,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+        }
+    }
+
+    /// What `Cache-Status` says of it; nothing for requests that never reached the cache.
+    pub fn cache(&self) -> Option<CacheStatusMember> {
+        let (reason, detail) = match self {
+            Self::Fetch(reason, kind) => (*reason, kind.as_str()),
+            Self::OriginsDown(reason) => (*reason, "origin-down"),
+            Self::BadTarget(_) | Self::Loop | Self::MethodNotAllowed | Self::Misdirected | Self::UnexpectedBody => {
+                return None;
+            }
+        };
+        let detail = Some(detail);
+        Some(CacheStatusMember { detail, ..CacheStatusMember::new(CacheStatus::Forward(reason)) })
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::BadTarget(fault) => fault.to_string(),
+            Self::Fetch(_, FailureKind::NoCandidate) | Self::OriginsDown(_) => {
+                "The site's origins cannot be reached, and this page is not stored here. Please try again.".into()
+            }
+            Self::Fetch(..) => "The site's origins gave no usable answer. Please try again.".into(),
+            Self::Loop => "This request has passed through here before.".into(),
+            Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),
+            Self::Misdirected => "This host is not served on this connection.".into(),
+            Self::UnexpectedBody => "A GET or HEAD request has no body.".into(),
+        }
+    }
+
+    /// The response itself: plain text, never stored, with a hint when to come back where that makes sense.
+    pub fn response(&self) -> Response<ResponseBody> {
+        let status = self.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        let text = format!("{} {reason}\n{}\n", status.as_u16(), self.sentence());
+        let mut response = Response::new(ResponseBody::whole(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        response
+    }
+}
+
+/// A redirect to `url`: 301 for methods that may become GET, 308 for the rest.
+pub fn redirect(url: &str, safe: bool) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    if let Ok(location) = HeaderValue::try_from(url) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// About what it takes until probes have found an origin that returned.
+const RETRY_AFTER: Duration = Duration::from_secs(5);

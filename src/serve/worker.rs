@@ -1,0 +1,48 @@
+//! What one worker answers requests with.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
+
+use super::site::SiteTable;
+use crate::cache::admission::Uncacheable;
+use crate::cache::fill::Fills;
+use crate::cache::store::Store;
+use crate::clock::Clock;
+use crate::origin::fetch::{FetchError, Fetcher};
+use crate::telemetry::{AccessLog, SiteMetrics};
+
+/// One worker's means; connections to origins are its own, the rest is shared with the other workers.
+#[derive(Debug)]
+pub struct Worker {
+    /// Shared by all workers of the node.
+    pub shared: Arc<Shared>,
+    /// Asks origins.
+    pub fetcher: Arc<Fetcher>,
+    /// Fills and body pumps, which outlive the requests that started them; a drain waits for them.
+    pub tasks: TaskTracker,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The node's name in `Via` and `Cache-Status`.
+    pub node: Arc<str>,
+    /// Sites by host name.
+    pub sites: ArcSwap<SiteTable>,
+    /// Stored responses.
+    pub store: Store,
+    /// Largest body stored, in bytes.
+    pub object_bytes_max: u64,
+    /// Fills in flight.
+    pub fills: Fills<FetchError>,
+    /// Keys whose responses proved not storable.
+    pub uncacheable: Uncacheable,
+    /// Time.
+    pub clock: Clock,
+    /// One line per request.
+    pub access_log: AccessLog,
+    /// Counts requests that belong to no site.
+    pub unrouted: Arc<SiteMetrics>,
+}
