@@ -1,1 +1,18 @@
-//! listen.
+//! Where clients come in: sockets, TLS, HTTP/1.1 and HTTP/2, and a deadline for everything a client may leave undone.
+
+pub mod accept;
+pub mod connections;
+pub mod deadline;
+pub mod http;
+mod panic;
+pub mod protocol;
+pub mod socket;
+mod watch;
+pub mod watched;
+
+pub use accept::{Entrance, Reception};
+pub use connections::Connections;
+pub use deadline::AbortReason;
+pub use http::{Conditions, Ending, RequestBody, Respond, serve_connection};
+pub use protocol::Protocol;
+pub use socket::{BindError, bind};

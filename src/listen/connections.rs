@@ -1,0 +1,91 @@
+//! How many client connections are open, over all workers, and how many may be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counts the client connections of a node and bounds them; shared by all its workers.
+#[derive(Debug)]
+pub struct Connections {
+    max: usize,
+    open: AtomicUsize,
+    refused: AtomicU64,
+    handshakes_failed: AtomicU64,
+    stalled: AtomicU64,
+}
+
+impl Connections {
+    /// None open, at most `max` at once.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max,
+            open: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            handshakes_failed: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+        }
+    }
+
+    /// Open at the moment, TLS handshakes included.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Closed right after accept, because the most were open.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Closed because TLS was not established, in time or at all.
+    pub fn handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.load(Ordering::Relaxed)
+    }
+
+    /// Closed because the client kept the node waiting too long.
+    pub fn stalled(&self) -> u64 {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more connection, given back when dropped; `None` if all are taken, which counts as refused.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
+            return Some(Place(Arc::clone(self)));
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    pub(super) fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stalled_once(&self) {
+        self.stalled.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Connections>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let connections = Arc::new(Connections::new(2));
+        let first = connections.admit();
+        let second = connections.admit();
+        assert!(first.is_some() && second.is_some() && connections.admit().is_none());
+        assert_eq!((connections.open(), connections.refused()), (2, 1));
+        drop(first);
+        assert!(connections.admit().is_some());
+    }
+}

@@ -1,0 +1,298 @@
+//! One client connection, from the end of its handshake to its end: hyper's road, our deadlines.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::deadline::{AbortReason, Verdict, verdict};
+use super::panic::caught;
+use super::protocol::Protocol;
+use super::watched::{InFlight, Watch, WatchedRequest, WatchedResponse};
+use crate::clock::Clock;
+use crate::config::model::Listen;
+use crate::serve::client::ClientConnection;
+use crate::telemetry::{Event, Events};
+
+/// A request's body as handlers get it; its error is hyper's, so that a broken upload looks the same everywhere.
+pub type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// Answers requests: any function from a request and its connection to a response.
+pub trait Respond: Clone + Send + Sync + 'static {
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers one request; dropped when the client goes away.
+    fn respond(
+        &self,
+        request: Request<RequestBody>,
+        client: Arc<ClientConnection>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+impl<F, A, B> Respond for F
+where
+    F: Fn(Request<RequestBody>, Arc<ClientConnection>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    type Body = B;
+
+    fn respond(
+        &self,
+        request: Request<RequestBody>,
+        client: Arc<ClientConnection>,
+    ) -> impl Future<Output = Response<B>> + Send {
+        self(request, client)
+    }
+}
+
+/// What the connections of one worker share.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Deadlines.
+    pub limits: Arc<Listen>,
+    /// The time.
+    pub clock: Clock,
+    /// Where panics are told.
+    pub events: Events,
+    /// Counts listeners, connections and HTTP/2 streams, so that a drain can wait for them.
+    pub tasks: TaskTracker,
+    /// Once cancelled, nothing is accepted and every connection closes after the requests in flight.
+    pub drain: CancellationToken,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The client kept the node waiting.
+    Aborted(AbortReason),
+    /// As the protocol has it.
+    Closed,
+    /// The client broke the connection or the protocol, or a response could not be completed.
+    Failed(hyper::Error),
+    /// A response's body panicked.
+    Panicked,
+}
+
+/// Serves one connection until it ends. `watch` is the one that the [`Watched`](super::watched::Watched) socket inside
+/// `io` tells; `respond` answers the requests.
+pub async fn serve_connection<IO, R>(
+    io: IO,
+    watch: Arc<Watch>,
+    client: Arc<ClientConnection>,
+    respond: R,
+    conditions: &Conditions,
+) -> Ending
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin,
+    R: Respond,
+{
+    let io = TokioIo::new(io);
+    let alarm = Panics { events: conditions.events.clone(), client: Arc::clone(&client) };
+    let service = {
+        let (watch, alarm) = (Arc::clone(&watch), alarm.clone());
+        service_fn(move |request: Request<Incoming>| {
+            let (respond, alarm) = (respond.clone(), alarm.clone());
+            let in_flight = InFlight::begin(&watch);
+            async move { Ok::<_, Infallible>(answer(respond, request, in_flight, alarm).await) }
+        })
+    };
+    let served = match watch.protocol() {
+        Protocol::Http1 => {
+            let connection = http1_builder().serve_connection(io, service);
+            caught(drive(connection, http1::Connection::graceful_shutdown, &watch, conditions)).await
+        }
+        Protocol::Http2 => {
+            let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone() };
+            let connection = http2_builder(streams).serve_connection(io, service);
+            caught(drive(connection, http2::Connection::graceful_shutdown, &watch, conditions)).await
+        }
+    };
+    served.unwrap_or_else(|message| {
+        alarm.tell(message);
+        Ending::Panicked
+    })
+}
+
+/// Answers one request; a handler that panics costs that request alone.
+async fn answer<R: Respond>(
+    respond: R,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+    alarm: Panics,
+) -> Response<WatchedResponse<R::Body>> {
+    let request = request.map(|body| watched_request(body, &in_flight));
+    let client = Arc::clone(&alarm.client);
+    match caught(async move { respond.respond(request, client).await }).await {
+        Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
+        Err(message) => {
+            alarm.tell(message);
+            let mut response = Response::new(WatchedResponse::new(None, in_flight));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+/// A request without a body, which nearly all are, costs no allocation here: an empty body has no size.
+fn watched_request(body: Incoming, in_flight: &InFlight) -> RequestBody {
+    if body.is_end_stream() {
+        return Empty::new().map_err(|never| match never {}).boxed_unsync();
+    }
+    WatchedRequest::new(body, Arc::clone(in_flight.watch())).boxed_unsync()
+}
+
+/// Polls the connection and holds it to its deadlines and to the drain.
+async fn drive<C>(connection: C, finish: fn(Pin<&mut C>), watch: &Watch, conditions: &Conditions) -> Ending
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut drained = pin!(conditions.drain.cancelled());
+    let mut alarm = pin!(sleep_until((watch.look() + conditions.limits.head_timeout).into()));
+    let mut finishing: Option<Instant> = None;
+    std::future::poll_fn(|context: &mut Context<'_>| {
+        loop {
+            let now = watch.look();
+            if let Poll::Ready(result) = connection.as_mut().poll(context) {
+                return Poll::Ready(result.map_or_else(Ending::Failed, |()| Ending::Closed));
+            }
+            let due = if finishing.is_none() && drained.as_mut().poll(context).is_ready() {
+                Verdict::Finish
+            } else {
+                verdict(&watch.activity(finishing), &conditions.limits, now)
+            };
+            match due {
+                Verdict::Abort(reason) => return Poll::Ready(Ending::Aborted(reason)),
+                Verdict::Finish => {
+                    finishing = Some(now);
+                    finish(connection.as_mut());
+                }
+                Verdict::Keep { until } => {
+                    // A deadline that moved away needs no new alarm: the old one asks, and is told the new one.
+                    if alarm.is_elapsed() || alarm.deadline() > until.into() {
+                        alarm.as_mut().reset(until.into());
+                    }
+                    if alarm.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    })
+    .await
+}
+
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .half_close(false)
+        .keep_alive(true)
+        .max_buf_size(H1_BUFFER_BYTES)
+        .max_header_size(HEAD_BYTES);
+    builder
+}
+
+fn http2_builder(streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_TIMEOUT)
+        .max_concurrent_streams(H2_STREAMS)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(H2_RESETS_PENDING)
+        .max_local_error_reset_streams(H2_LOCAL_RESETS);
+    builder
+}
+
+/// Runs HTTP/2 streams, each in a task of its own, where a panic costs that stream alone.
+#[derive(Clone)]
+struct Streams {
+    tasks: TaskTracker,
+    alarm: Panics,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let alarm = self.alarm.clone();
+        self.tasks.spawn(async move {
+            if let Err(message) = caught(stream).await {
+                alarm.tell(message);
+            }
+        });
+    }
+}
+
+/// Tells of panics.
+#[derive(Clone)]
+struct Panics {
+    events: Events,
+    client: Arc<ClientConnection>,
+}
+
+impl Panics {
+    /// A handler that panicked cannot say which site it served, so the name in the TLS handshake has to do.
+    fn tell(&self, message: String) {
+        let name = self.client.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        self.events.emit(Event::RequestPanicked { site: name.unwrap_or("unknown").to_owned(), message });
+    }
+}
+
+/// Read and write buffer of an HTTP/1 connection; hyper's own default is six times that.
+const H1_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Largest request head, request line and fields together; the list of fields over HTTP/2.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// Requests at once on one HTTP/2 connection; RFC 9113 §6.5.2 recommends no less.
+const H2_STREAMS: u32 = 100;
+
+/// What a client may send of one request's body before a handler takes any.
+const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// The same over all streams of a connection.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Response bytes buffered for one stream.
+const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Streams reset before they were accepted: above it the client is flooding (CVE-2023-44487).
+const H2_RESETS_PENDING: usize = 20;
+
+/// Streams we had to reset for the client's errors: above it the client is flooding (CVE-2025-8671).
+const H2_LOCAL_RESETS: usize = 128;
+
+/// Between PINGs that find out whether an HTTP/2 client is still there.
+const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Longest wait for the answer to one.
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,550 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use http_body::Frame;
+use hyper::client;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::*;
+use crate::config::model::LogTarget;
+use crate::listen::watched::Watched;
+use crate::telemetry::Metrics;
+
+// ---- HTTP/1: what a client may leave undone ----
+
+#[tokio::test(start_paused = true)]
+async fn h1_without_a_byte_is_closed_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    lab.aborted_at(10, AbortReason::HeadOverdue).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_half_a_head_is_closed_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    lab.send("GET / HTTP/1.1\r\nHost: a.ex").await;
+    lab.aborted_at(10, AbortReason::HeadOverdue).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_dripping_head_is_closed_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    for byte in "GET / HTT".chars() {
+        lab.send(&byte.to_string()).await;
+        sleep(SECOND).await;
+    }
+    lab.aborted_at(10, AbortReason::HeadOverdue).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_idle_between_requests_is_closed_at_the_idle_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    lab.send(GET).await;
+    lab.reads("HTTP/1.1 200 OK\r\n").await;
+    sleep(8 * SECOND).await;
+    lab.send(GET).await;
+    lab.reads("HTTP/1.1 200 OK\r\n").await;
+    lab.closed_at(23).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_half_a_later_head_has_the_head_deadline_from_its_first_byte() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    lab.send(GET).await;
+    lab.reads("HTTP/1.1 200 OK\r\n").await;
+    sleep(2 * SECOND).await;
+    lab.send("GE").await;
+    lab.aborted_at(12, AbortReason::HeadOverdue).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_response_nobody_reads_is_aborted_at_the_write_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, large);
+    lab.send(GET).await;
+    lab.ends_at(20, |ending| matches!(ending, Ending::Aborted(AbortReason::ResponseStalled))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_response_read_below_the_floor_is_aborted() {
+    let mut lab = Lab::new(Protocol::Http1, large);
+    lab.send(GET).await;
+    let mut piece = [0; 256];
+    while !lab.served.is_finished() {
+        lab.client.read_exact(&mut piece).await.expect("the buffer still holds bytes");
+        sleep(SECOND).await;
+    }
+    // A quarter of the floor: of each second, three quarters are lost.
+    assert!((26..=28).contains(&lab.elapsed()), "{}", lab.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_response_read_slowly_but_above_the_floor_is_completed() {
+    let mut lab = Lab::new(Protocol::Http1, large);
+    lab.send("GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").await;
+    let mut total = 0;
+    let mut piece = [0; 8192];
+    loop {
+        match lab.client.read(&mut piece).await.expect("the connection is sound") {
+            0 => break,
+            bytes => total += bytes,
+        }
+        sleep(4 * SECOND).await;
+    }
+    assert!(total > LARGE && lab.elapsed() > 4 * LARGE as u64 / 8192, "{total} bytes in {} s", lab.elapsed());
+    assert!(matches!(lab.served.await, Ok(Ending::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_stalled_request_body_is_aborted_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, upload);
+    lab.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\n0123456789").await;
+    lab.aborted_at(10, AbortReason::RequestStalled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_stalled_chunked_request_body_is_aborted_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http1, upload);
+    lab.send("POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+    lab.aborted_at(10, AbortReason::RequestStalled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_dripping_request_body_is_aborted() {
+    let mut lab = Lab::new(Protocol::Http1, upload);
+    lab.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\n").await;
+    for _ in 0..10 {
+        lab.send("x").await;
+        sleep(SECOND).await;
+    }
+    lab.aborted_at(10, AbortReason::RequestStalled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_head_beyond_the_limit_is_refused() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    let head = format!("GET / HTTP/1.1\r\nHost: a.example\r\nX: {}", "x".repeat(HEAD_BYTES));
+    // The server stops reading before its end.
+    let _ = lab.client.write_all(head.as_bytes()).await;
+    lab.reads("HTTP/1.1 431 ").await;
+    lab.closed_at(0).await;
+}
+
+// ---- HTTP/1: what is not the client's fault ----
+
+#[tokio::test(start_paused = true)]
+async fn h1_a_slow_origin_is_not_held_against_the_client() {
+    for respond in [slow_head, slow_body] {
+        let mut lab = Lab::new(Protocol::Http1, respond);
+        lab.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello").await;
+        lab.reads("HTTP/1.1 200 OK\r\n").await;
+        lab.closed_at(60 + 15).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_at_its_greatest_age_a_connection_closes_after_its_request() {
+    let mut lab = Lab::new(Protocol::Http1, slow_head);
+    for _ in 0..3 {
+        lab.send(GET).await;
+        lab.reads("HTTP/1.1 200 OK\r\n").await;
+    }
+    assert_eq!(lab.elapsed(), 180);
+    sleep(14 * SECOND).await;
+    lab.send(GET).await;
+    // The deadline of 200 s passes while the request is in flight.
+    lab.reads("HTTP/1.1 200 OK\r\n").await;
+    lab.closed_at(14 + 240).await;
+}
+
+// ---- HTTP/2, frame by frame ----
+
+#[tokio::test(start_paused = true)]
+async fn h2_without_a_request_is_closed_at_the_head_deadline() {
+    let headers_without_end = frame(1, 0x1, 1, &[0x82, 0x87, 0x84]);
+    let half_frame = &frame(1, 0x5, 1, &[0x82, 0x87, 0x84])[..10];
+    let openings: [&[u8]; 6] = [
+        b"",
+        &PREFACE[..12],
+        PREFACE,
+        &[PREFACE, &SETTINGS].concat(),
+        &[PREFACE, &SETTINGS, &headers_without_end].concat(),
+        &[PREFACE, &SETTINGS, half_frame].concat(),
+    ];
+    for opening in openings {
+        let mut lab = Lab::new(Protocol::Http2, instant);
+        lab.client.write_all(opening).await.expect("the connection is sound");
+        lab.aborted_at(10, AbortReason::HeadOverdue).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_response_behind_a_closed_window_is_aborted_at_the_write_deadline() {
+    let mut lab = Lab::new(Protocol::Http2, large);
+    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    lab.client.write_all(&[PREFACE, &no_window, &h2_get()].concat()).await.expect("the connection is sound");
+    lab.aborted_at(20, AbortReason::ResponseStalled).await;
+    lab.tasks.close();
+    timeout(SECOND, lab.tasks.wait()).await.expect("its streams end with the connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_body_that_comes_late_still_meets_the_write_deadline() {
+    let mut lab = Lab::new(Protocol::Http2, late_body);
+    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    lab.client.write_all(&[PREFACE, &no_window, &h2_get()].concat()).await.expect("the connection is sound");
+    lab.aborted_at(5 + 20, AbortReason::ResponseStalled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_stalled_request_body_is_aborted_at_the_head_deadline() {
+    let mut lab = Lab::new(Protocol::Http2, upload);
+    let post = frame(1, 0x4, 1, &[0x83, 0x87, 0x84, 0x41, 0x01, b'a']);
+    lab.client.write_all(&[PREFACE, &SETTINGS, &post].concat()).await.expect("the connection is sound");
+    lab.aborted_at(10, AbortReason::RequestStalled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_peer_that_answers_no_ping_is_gone_before_the_idle_deadline() {
+    let mut lab = Lab::new(Protocol::Http2, instant);
+    lab.client.write_all(&[PREFACE, &SETTINGS, &h2_get()].concat()).await.expect("the connection is sound");
+    lab.ends_at(40, |_| true).await;
+}
+
+// ---- HTTP/2, with a client that keeps the rules ----
+
+#[tokio::test(start_paused = true)]
+async fn h2_idle_between_requests_is_closed_at_the_idle_deadline() {
+    let mut lab = Lab::new(Protocol::Http2, instant);
+    let mut client = lab.h2_client().await;
+    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
+    lab.closed_at(60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_slow_origin_is_not_held_against_the_client() {
+    for respond in [slow_head, slow_body] {
+        let mut lab = Lab::new(Protocol::Http2, respond);
+        let mut client = lab.h2_client().await;
+        assert_eq!(h2_fetch(&mut client).await, (StatusCode::OK, Bytes::from("hello")));
+        assert_eq!(lab.elapsed(), 60);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_a_large_response_arrives_whole() {
+    let mut lab = Lab::new(Protocol::Http2, large);
+    let mut client = lab.h2_client().await;
+    assert_eq!(h2_fetch(&mut client).await.1.len(), LARGE);
+}
+
+// ---- Panics ----
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_request_and_the_connection_lives() {
+    let mut lab = Lab::new(Protocol::Http1, panics_at_first(false));
+    lab.send(GET).await;
+    lab.reads("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n").await;
+    lab.send(GET).await;
+    lab.reads("HTTP/1.1 200 OK\r\n").await;
+    lab.told_of_panic("a bug").await;
+
+    let mut lab = Lab::new(Protocol::Http2, panics_at_first(false));
+    let mut client = lab.h2_client().await;
+    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
+    lab.told_of_panic("a bug").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_panics_breaks_off_its_response() {
+    let mut lab = Lab::new(Protocol::Http1, panics_at_first(true));
+    lab.send(GET).await;
+    lab.told_of_panic("a bug in a body").await;
+    lab.ends_at(1, |ending| matches!(ending, Ending::Panicked)).await;
+
+    let mut lab = Lab::new(Protocol::Http2, panics_at_first(true));
+    let mut client = lab.h2_client().await;
+    let response = client.send_request(get()).await.expect("the head was sent");
+    assert!(response.into_body().collect().await.is_err());
+    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
+    lab.told_of_panic("a bug in a body").await;
+}
+
+// ---- Drain ----
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_closes_idle_connections_at_once() {
+    let mut fresh = Lab::new(Protocol::Http1, instant);
+    let mut idle = Lab::new(Protocol::Http1, instant);
+    idle.send(GET).await;
+    idle.reads("HTTP/1.1 200 OK\r\n").await;
+    let mut idle_h2 = Lab::new(Protocol::Http2, instant);
+    let mut client = idle_h2.h2_client().await;
+    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
+    for lab in [&mut fresh, &mut idle, &mut idle_h2] {
+        sleep(SECOND).await;
+        lab.drain.cancel();
+        lab.closed_at(lab.elapsed()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_lets_requests_in_flight_finish() {
+    let mut lab = Lab::new(Protocol::Http1, slow_head);
+    lab.send(GET).await;
+    sleep(SECOND).await;
+    lab.drain.cancel();
+    lab.reads("HTTP/1.1 200 OK\r\nconnection: close\r\n").await;
+    lab.closed_at(60).await;
+
+    let mut lab = Lab::new(Protocol::Http2, slow_body);
+    let mut client = lab.h2_client().await;
+    let drain = lab.drain.clone();
+    tokio::spawn(async move {
+        sleep(SECOND).await;
+        drain.cancel();
+    });
+    assert_eq!(h2_fetch(&mut client).await, (StatusCode::OK, Bytes::from("hello")));
+    assert!(client.send_request(get()).await.is_err(), "GOAWAY forbids further requests");
+    lab.closed_at(60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_half_a_head() {
+    let mut lab = Lab::new(Protocol::Http1, instant);
+    lab.send("GET / HTT").await;
+    sleep(SECOND).await;
+    lab.drain.cancel();
+    lab.aborted_at(6, AbortReason::FinishOverdue).await;
+}
+
+// ---- Handlers ----
+
+type Answer = Pin<Box<dyn Future<Output = Response<Script>> + Send>>;
+
+fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    Box::pin(async { Response::new(Script::new([(0, "hello".into())])) })
+}
+
+fn large(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    let pieces = std::iter::repeat_n((0, Bytes::from(vec![b'x'; LARGE / 8])), 8);
+    Box::pin(async { Response::new(Script::new(pieces)) })
+}
+
+fn slow_head(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    Box::pin(async {
+        sleep(60 * SECOND).await;
+        Response::new(Script::new([(0, "hello".into())]))
+    })
+}
+
+fn slow_body(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    Box::pin(async { Response::new(Script::new([(0, "hel".into()), (60, "lo".into())])) })
+}
+
+fn late_body(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    Box::pin(async { Response::new(Script::new([(5, "hello".into())])) })
+}
+
+fn upload(request: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+    Box::pin(async {
+        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Response::new(Script::new([(0, body)]))
+    })
+}
+
+/// The first request panics: its handler, or its body after a first piece.
+fn panics_at_first(in_body: bool) -> impl Fn(Request<RequestBody>, Arc<ClientConnection>) -> Answer + Clone {
+    let seen = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    move |_, _| {
+        let first = !seen.swap(true, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async move {
+            assert!(!first || in_body, "a bug");
+            let mut script = Script::new([(0, "hello".into()), (1, "hello".into())]);
+            script.panics = first;
+            Response::new(script)
+        })
+    }
+}
+
+/// A body that gives each piece after so many seconds.
+struct Script {
+    pieces: VecDeque<(u64, Bytes)>,
+    wait: Option<Pin<Box<Sleep>>>,
+    panics: bool,
+}
+
+impl Script {
+    fn new(pieces: impl IntoIterator<Item = (u64, Bytes)>) -> Self {
+        Self { pieces: pieces.into_iter().collect(), wait: None, panics: false }
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let Some((seconds, piece)) = this.pieces.front().cloned() else { return Poll::Ready(None) };
+        if seconds > 0 {
+            let wait =
+                this.wait.get_or_insert_with(|| Box::pin(sleep(SECOND * u32::try_from(seconds).expect("small"))));
+            std::task::ready!(wait.as_mut().poll(context));
+            assert!(!this.panics, "a bug in a body");
+        }
+        this.wait = None;
+        this.pieces.pop_front();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+// ---- The lab ----
+
+/// One connection served over a pipe, and the client's end of it.
+struct Lab {
+    client: DuplexStream,
+    served: JoinHandle<Ending>,
+    clock: Clock,
+    started: Instant,
+    tasks: TaskTracker,
+    drain: CancellationToken,
+    events: broadcast::Receiver<Arc<Event>>,
+}
+
+impl Lab {
+    fn new<R: Respond>(protocol: Protocol, respond: R) -> Self {
+        let (client, server) = duplex(PIPE_BYTES);
+        let clock = Clock::new();
+        let events = Events::new(&LogTarget::Off, clock.clone(), Metrics::new()).expect("nothing is opened");
+        let received = events.subscribe();
+        let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
+        let conditions = Conditions {
+            limits: Arc::new(limits()),
+            clock: clock.clone(),
+            events,
+            tasks: tasks.clone(),
+            drain: drain.clone(),
+        };
+        let started = clock.now().monotonic;
+        let served = tokio::spawn(async move {
+            let watch = Arc::new(Watch::new(protocol, &conditions.limits, conditions.clock.clone()));
+            let mut socket = Watched::new(server);
+            socket.watch(Arc::clone(&watch));
+            let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+            let client = Arc::new(ClientConnection { peer, tls: None, protocol: protocol.as_str() });
+            serve_connection(socket, watch, client, respond, &conditions).await
+        });
+        Self { client, served, clock, started, tasks, drain, events: received }
+    }
+
+    /// Whole seconds since the connection began; it rounds, because deadlines are a few microseconds off.
+    fn elapsed(&self) -> u64 {
+        (self.clock.now().monotonic - self.started + Duration::from_millis(500)).as_secs()
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.client.write_all(text.as_bytes()).await.expect("the connection is sound");
+    }
+
+    /// Reads one response, chunked or with a length, and checks how it begins.
+    async fn reads(&mut self, beginning: &str) {
+        let mut text = String::new();
+        while !is_whole(&text) {
+            let byte = self.client.read_u8().await.expect("the response is whole");
+            text.push(byte.into());
+        }
+        assert!(text.starts_with(beginning), "{text}");
+    }
+
+    /// As the protocol has it, exactly then; a client that was quicker to close is no fault.
+    async fn closed_at(&mut self, seconds: u64) {
+        self.ends_at(seconds, |ending| matches!(ending, Ending::Closed | Ending::Failed(_))).await;
+    }
+
+    async fn aborted_at(&mut self, seconds: u64, reason: AbortReason) {
+        self.ends_at(seconds, |ending| matches!(ending, Ending::Aborted(found) if *found == reason)).await;
+    }
+
+    async fn ends_at(&mut self, seconds: u64, expected: impl Fn(&Ending) -> bool) {
+        let ending = timeout(1000 * SECOND, &mut self.served).await.expect("it ends").expect("it does not panic");
+        assert_eq!(self.elapsed(), seconds, "{ending:?}");
+        assert!(expected(&ending), "{ending:?}");
+    }
+
+    async fn told_of_panic(&mut self, expected: &str) {
+        let event = timeout(10 * SECOND, self.events.recv()).await.expect("it is told").expect("the node lives");
+        let expected = Event::RequestPanicked { site: "unknown".to_owned(), message: expected.to_owned() };
+        assert_eq!(*event, expected);
+    }
+
+    /// Turns the client's end into an HTTP/2 client.
+    async fn h2_client(&mut self) -> H2Client {
+        let (unused, _) = duplex(1);
+        let io = TokioIo::new(std::mem::replace(&mut self.client, unused));
+        let (client, connection) =
+            client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("the connection is sound");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+fn is_whole(response: &str) -> bool {
+    let Some((head, body)) = response.split_once("\r\n\r\n") else { return false };
+    match head.split_once("content-length: ") {
+        Some((_, rest)) => rest.lines().next().and_then(|length| length.parse().ok()) == Some(body.len()),
+        None => body.ends_with("0\r\n\r\n"),
+    }
+}
+
+type H2Client = client::conn::http2::SendRequest<Empty<Bytes>>;
+
+async fn h2_fetch(client: &mut H2Client) -> (StatusCode, Bytes) {
+    let response = client.send_request(get()).await.expect("it is answered");
+    let status = response.status();
+    (status, response.into_body().collect().await.expect("it is whole").to_bytes())
+}
+
+fn get() -> Request<Empty<Bytes>> {
+    Request::get("https://a.example/").body(Empty::new()).expect("it is valid")
+}
+
+/// RFC 9113 §4.1.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("small");
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// `GET https://a/` on stream 1, whole.
+fn h2_get() -> Vec<u8> {
+    frame(1, 0x5, 1, &[0x82, 0x87, 0x84, 0x41, 0x01, b'a'])
+}
+
+fn limits() -> Listen {
+    Listen {
+        https: Vec::new(),
+        http: Vec::new(),
+        admin: Vec::new(),
+        connections_max: 100,
+        handshake_timeout: 5 * SECOND,
+        head_timeout: 10 * SECOND,
+        idle_timeout: 15 * SECOND,
+        h2_idle_timeout: 60 * SECOND,
+        write_timeout: 20 * SECOND,
+        age_max: 200 * SECOND,
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+const SECOND: Duration = Duration::from_secs(1);
+const LARGE: usize = 256 * 1024;
+const PIPE_BYTES: usize = 16 * 1024;
