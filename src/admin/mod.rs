@@ -1,1 +1,5 @@
-//! admin.
+//! What operators and their machines ask a node: health, metrics, status.
+
+pub mod api;
+pub mod readiness;
+pub mod status;

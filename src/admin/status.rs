@@ -1,0 +1,78 @@
+//! `/status`: the node's state in one JSON document.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::Admin;
+use crate::origin::status::{EndpointStatus, OriginStatus, RosterStatus};
+use crate::telemetry::timestamp::Timestamp;
+
+/// The document, as text.
+pub async fn status(admin: &Admin) -> String {
+    let mut sites = Vec::with_capacity(admin.sites.len());
+    for site in &admin.sites {
+        sites.extend(site.status().await.as_ref().map(self::site));
+    }
+    let shared = &admin.shared;
+    let now = shared.clock.now();
+    let document = json!({
+        "node": &*shared.node,
+        "version": env!("CARGO_PKG_VERSION"),
+        "region": &*admin.region,
+        "state": admin.readiness.as_str(),
+        "time": Timestamp(now.wall).to_string(),
+        "uptime_seconds": seconds(now.monotonic.saturating_duration_since(admin.started.monotonic)),
+        "cache": {
+            "bytes": shared.store.ledger().used(),
+            "capacity_bytes": shared.store.ledger().bound(),
+            "keys": shared.store.keys(),
+            "fills_in_flight": shared.fills.count(),
+        },
+        "sites": sites,
+    });
+    format!("{document:#}\n")
+}
+
+fn site(status: &RosterStatus) -> Value {
+    json!({
+        "name": status.site,
+        "mode": status.mode.state.as_str(),
+        "mode_seconds": seconds(status.mode.age),
+        "mode_reason": status.mode.reason,
+        "preferred_origin": status.preferred.as_deref(),
+        "origins": status.origins.iter().map(origin).collect::<Vec<_>>(),
+    })
+}
+
+fn origin(status: &OriginStatus) -> Value {
+    json!({
+        "name": &*status.name,
+        "host": status.host,
+        "rank": status.rank,
+        "weight": status.weight,
+        "standing": status.standing.state.as_str(),
+        "standing_seconds": seconds(status.standing.age),
+        "standing_reason": status.standing.reason,
+        "hold_down_left_seconds": status.hold_down_left.map(seconds),
+        "answer_age_seconds": status.answer_age.map(seconds),
+        "next_lookup_seconds": status.next_lookup.map(seconds),
+        "lookup_failure": status.lookup_failure,
+        "endpoints": status.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn endpoint(status: &EndpointStatus) -> Value {
+    json!({
+        "address": status.address.to_string(),
+        "health": status.health.state.as_str(),
+        "health_seconds": seconds(status.health.age),
+        "health_reason": status.health.reason,
+        "last_probe_seconds": status.last_probe_age.map(seconds),
+    })
+}
+
+/// Milliseconds are as fine as anybody reads them.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
