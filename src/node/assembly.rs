@@ -1,0 +1,129 @@
+//! Everything a node consists of but its sockets and threads, so that a test can put the same parts into one runtime.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use rustls::pki_types::ServerName;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::api::Admin;
+use crate::admin::readiness::Readiness;
+use crate::cache::admission::Uncacheable;
+use crate::cache::fill::Fills;
+use crate::cache::store::Store;
+use crate::clock::Clock;
+use crate::config::model::{Config, OriginConfig, Scheme, SiteConfig};
+use crate::origin::answers::GuardPolicy;
+use crate::origin::connect::Dial;
+use crate::origin::discovery::Resolve;
+use crate::origin::fetch::Fetcher;
+use crate::origin::pool::{OriginTls, Pool};
+use crate::origin::roster::Roster;
+use crate::origin::steward::{Means, StatusRequests, Steward};
+use crate::serve::site::{Site, SiteTable};
+use crate::serve::worker::{Shared, Worker};
+use crate::telemetry::{AccessLog, Events, Metrics};
+use crate::tls::client::client_config;
+
+/// How a node reaches the world outside.
+#[derive(Clone)]
+pub struct World {
+    /// Opens connections to origins.
+    pub dial: Arc<dyn Dial>,
+    /// Resolves their names.
+    pub resolve: Arc<dyn Resolve>,
+}
+
+/// The parts of a node.
+pub struct Assembly {
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    /// What the admin listener answers from.
+    pub admin: Admin,
+    /// One per site, to be run.
+    pub stewards: Vec<Steward>,
+    dial: Arc<dyn Dial>,
+}
+
+impl Assembly {
+    /// Builds the parts; nothing runs yet.
+    ///
+    /// # Errors
+    /// A log that cannot be opened, or a trust anchor file that cannot be used.
+    pub fn new(config: &Config, world: World, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Self> {
+        let access_log = AccessLog::open(&config.log.access, &metrics).context("failed to open the access log")?;
+        let means = Means {
+            dial: Arc::clone(&world.dial),
+            resolve: world.resolve,
+            clock: clock.clone(),
+            events,
+            metrics: metrics.clone(),
+        };
+        let guard = GuardPolicy::from(&config.dns);
+        let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
+        for site in &config.sites {
+            let (site, steward, ask) = assemble_site(site, guard, &means)?;
+            sites.push(site);
+            stewards.push(steward);
+            asking.push(ask);
+        }
+        let shared = Arc::new(Shared {
+            node: Arc::from(config.name.as_str()),
+            sites: ArcSwap::from_pointee(SiteTable::new(sites)),
+            store: Store::new(config.cache.memory),
+            object_bytes_max: config.cache.object_max,
+            fills: Fills::new(),
+            uncacheable: Uncacheable::new(),
+            clock: clock.clone(),
+            access_log,
+            unrouted: metrics.site(UNROUTED),
+        });
+        let admin = Admin {
+            shared: Arc::clone(&shared),
+            metrics,
+            sites: asking,
+            readiness: Readiness::default(),
+            region: Arc::from(config.region.as_str()),
+            started: clock.now(),
+            token: config.admin_token.clone(),
+        };
+        Ok(Self { shared, admin, stewards, dial: world.dial })
+    }
+
+    /// What one worker serves with; its fills are counted by `tasks`.
+    pub fn worker(&self, tasks: TaskTracker) -> Arc<Worker> {
+        // Idle origin connections have tasks too, but nobody waits for them.
+        let links = TaskTracker::new();
+        let fetcher = Fetcher::new(Arc::clone(&self.dial), self.shared.clock.clone(), links);
+        Arc::new(Worker { shared: Arc::clone(&self.shared), fetcher: Arc::new(fetcher), tasks })
+    }
+}
+
+fn assemble_site(
+    config: &SiteConfig,
+    guard: GuardPolicy,
+    means: &Means,
+) -> anyhow::Result<(Arc<Site>, Steward, StatusRequests)> {
+    let tls = config.origins.iter().map(|origin| origin_tls(config, origin)).collect::<anyhow::Result<_>>()?;
+    let roster = Roster::new(config, guard, means.clock.now().monotonic);
+    let metrics = means.metrics.site(&config.name);
+    let config = Arc::new(config.clone());
+    let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics));
+    let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
+    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics };
+    Ok((Arc::new(site), steward, asking))
+}
+
+fn origin_tls(site: &SiteConfig, origin: &OriginConfig) -> anyhow::Result<Option<OriginTls>> {
+    if origin.scheme == Scheme::Http {
+        return Ok(None);
+    }
+    let named = || format!("site {}, origin {}", site.name, origin.name);
+    let config = client_config(origin.ca_file.as_deref()).map_err(|fault| anyhow!(fault)).with_context(named)?;
+    let server_name = ServerName::try_from(origin.host.clone()).with_context(named)?;
+    Ok(Some(OriginTls { config, server_name }))
+}
+
+/// The site label of requests that belong to no site.
+const UNROUTED: &str = "-";
