@@ -1,1 +1,7 @@
-fn main() {}
+//! The `holdover` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdover::cli::main()
+}

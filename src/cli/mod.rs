@@ -1,1 +1,13 @@
-//! cli.
+//! The command line: one file per subcommand.
+
+mod args;
+mod check;
+mod config_file;
+mod demo;
+mod entry;
+mod exit;
+mod healthcheck;
+mod run;
+mod signals;
+
+pub use entry::main;

@@ -1,0 +1,60 @@
+//! The command line as types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An HTTPS edge cache that keeps sites up when their origins go down.
+#[derive(Debug, Parser)]
+#[command(name = "holdover", version, disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Validate the configuration and say everything that is wrong with it
+    Check(ConfigFile),
+    /// Show the whole thing in one process: three origins, a certificate, the edge
+    Demo(Demo),
+    /// Ask a running node whether it is ready: exit code 0 or 1
+    Healthcheck(Healthcheck),
+    /// Serve
+    Run(ConfigFile),
+    /// Print the version
+    Version,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ConfigFile {
+    /// Configuration file [default: $HOLDOVER_CONFIG, else /etc/holdover/holdover.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Demo {
+    /// Play an outage and narrate it; exit code 1 when a promise was broken
+    #[arg(long)]
+    pub(super) drill: bool,
+    /// Port of the edge (HTTPS)
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub(super) port: u16,
+    /// Port of the admin listener
+    #[arg(long, value_name = "PORT", default_value_t = 9090)]
+    pub(super) admin_port: u16,
+    /// Port of the first of the three origins; the others take the next two
+    #[arg(long, value_name = "PORT", default_value_t = 9001, value_parser = clap::value_parser!(u16).range(1..=65533))]
+    pub(super) origin_port: u16,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Healthcheck {
+    #[command(flatten)]
+    pub(super) file: ConfigFile,
+    /// Admin address of the node [default: the first one in the configuration]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) address: Option<SocketAddr>,
+}

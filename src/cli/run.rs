@@ -1,0 +1,43 @@
+//! `holdover run`: serves until a signal asks for the end.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::args::ConfigFile;
+use super::config_file::{Loaded, load_config, print};
+use super::exit;
+use super::signals::Signals;
+use crate::clock::Clock;
+use crate::config::model::Config;
+use crate::node::start::start;
+use crate::telemetry::{Events, Metrics};
+
+/// Serves what the file says. SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once.
+pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+    match load_config(file)? {
+        Loaded::Faulty(problems) => {
+            print(&problems);
+            Ok(exit::CONFIGURATION.into())
+        }
+        Loaded::Whole(config, path) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(serve(*config)).with_context(|| format!("failed to run {}", path.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let (clock, metrics) = (Clock::new(), Metrics::new());
+    let events =
+        Events::new(&config.log.events, clock.clone(), metrics.clone()).context("failed to open the event log")?;
+    let node = start(config, clock, events, metrics).await?;
+    let reason = signals.next().await;
+    node.stop(reason, async {
+        signals.next().await;
+    })
+    .await;
+    Ok(())
+}
