@@ -1,1 +1,3 @@
+//! A fill, from its head to its end.
+
 fn main() {}

@@ -1,1 +1,3 @@
+//! A hit on the road of requests.
+
 fn main() {}

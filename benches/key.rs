@@ -1,1 +1,3 @@
+//! The gate and the cache key.
+
 fn main() {}

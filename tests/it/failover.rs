@@ -1,0 +1,131 @@
+//! The next origin takes over, and the first one gets its place back.
+
+use std::time::Duration;
+
+use crate::lab::{Answer, Lab};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn lab_with_two_origins(settings: &str) -> Lab {
+    let lab = Lab::start(&["a", "b"], settings).await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+    }
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_go_to_the_first_rank() {
+    let lab = lab_with_two_origins("").await;
+    let mut client = lab.client().await;
+    for _ in 0..10 {
+        client.get("/x").await.says(200, "a");
+    }
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_request_goes_on_to_the_next_origin_when_the_first_refuses() {
+    let lab = lab_with_two_origins("").await;
+    lab.origin("a").dies();
+    lab.client().await.get("/x").await.says(200, "b").within(SECOND / 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blackholed_origin_costs_the_first_request_its_connect_timeout_and_later_ones_nothing() {
+    let mut lab = lab_with_two_origins("").await;
+    lab.origin("a").is_blackholed();
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "b").within(SECOND + SECOND / 10);
+    while lab.preferred().await.as_deref() != Some("b") {
+        lab.time_passes(SECOND / 10).await;
+    }
+    client.get("/x").await.says(200, "b").within(SECOND / 10);
+    assert!(lab.news().contains(&"failed-over"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_accepts_and_never_answers_is_left_at_the_first_byte_timeout() {
+    let lab = lab_with_two_origins("[site.timeouts]\nfirst_byte = \"1s\"").await;
+    lab.origin("a").wedges();
+    lab.client().await.get("/x").await.says(200, "b").within(2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_status_sends_the_request_on_and_the_best_answer_wins() {
+    let lab = lab_with_two_origins("").await;
+    lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "b");
+    lab.origin("b").answers("/x", Answer::new(500, "broken"));
+    client.get("/x").await.says(500, "broken");
+    lab.origin("b").dies();
+    client.get("/x").await.says(503, "overloaded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_not_found_is_an_answer_and_not_a_failure() {
+    let lab = lab_with_two_origins("").await;
+    lab.client().await.get("/missing").await.says(404, "not here");
+    assert!(lab.origin("b").requests("/missing").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_no_origin_left_the_answer_is_quick_and_says_when_to_come_back() {
+    let lab = lab_with_two_origins("").await;
+    lab.origin("a").dies();
+    lab.origin("b").dies();
+    let reply = lab.client().await.get("/x").await;
+    assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.status);
+    assert_eq!(reply.field("retry-after"), "5");
+    reply.within(SECOND / 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_request_keeps_its_deadline_whatever_the_origins_do() {
+    let lab = lab_with_two_origins("[site.timeouts]\nrequest = \"4s\"\nfirst_byte = \"3s\"").await;
+    lab.origin("a").wedges();
+    lab.origin("b").wedges();
+    let reply = lab.client().await.get("/x").await;
+    assert_eq!(reply.status.as_u16(), 504);
+    reply.within(4 * SECOND + SECOND / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failback_waits_for_probes_and_hold_down() {
+    let lab = lab_with_two_origins("[site.failback]\nprobes = 3\nhold_down = \"20s\"").await;
+    let mut client = lab.client().await;
+    lab.origin("a").dies();
+    client.get("/x").await.says(200, "b");
+    while lab.preferred().await.as_deref() != Some("b") {
+        lab.time_passes(SECOND / 10).await;
+    }
+    lab.origin("a").returns();
+    lab.time_passes(10 * SECOND).await;
+    client.get("/x").await.says(200, "b");
+    lab.time_passes(20 * SECOND).await;
+    client.get("/x").await.says(200, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_every_origin_is_down_probes_alone_find_the_one_that_returns() {
+    let lab = lab_with_two_origins("").await;
+    lab.origin("a").dies();
+    lab.origin("b").dies();
+    lab.mode_becomes("stale-only").await;
+    lab.origin("b").returns();
+    lab.mode_becomes("recovering").await;
+    lab.client().await.get("/x").await.says(200, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reused_connection_that_died_unanswered_is_replaced_once() {
+    let lab = lab_with_two_origins("").await;
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "a");
+    // Resets its connections, and is back before anybody notices.
+    lab.origin("a").dies();
+    lab.origin("a").returns();
+    client.get("/x").await.says(200, "a");
+    assert!(lab.origin("b").requests("/x").is_empty());
+}

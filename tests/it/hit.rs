@@ -1,0 +1,149 @@
+//! Stored responses answer.
+
+use std::time::Duration;
+
+use crate::lab::{Answer, Lab};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn the_second_request_is_a_hit_with_its_age() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60).with("content-type", "text/plain"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200; stored");
+    lab.time_passes(10 * SECOND).await;
+    let reply = client.get("/x").await;
+    reply.says(200, "body").cache_status("hit; ttl=50").aged(10);
+    assert_eq!(reply.field("content-type"), "text/plain");
+    assert_eq!(reply.field("via"), "1.1 lab");
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_is_shared_by_all_connections_and_survives_its_origin() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    lab.client().await.get("/x").await.says(200, "body");
+    lab.origin("a").dies();
+    lab.client().await.get("/x").await.says(200, "body").cache_status("hit; ttl=60");
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_is_answered_from_the_response_to_get() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    let reply = client.send("HEAD", "/x", &[], "").await;
+    reply.says(200, "");
+    assert_eq!(reply.field("content-length"), "4");
+    assert!(lab.origin("a").requests("/x")[0].starts_with("GET "), "the whole response is fetched, once");
+    let reply = client.send("HEAD", "/x", &[], "").await;
+    reply.says(200, "").cache_status("hit; ttl=60");
+    assert_eq!(reply.field("content-length"), "4");
+    client.get("/x").await.says(200, "body").cache_status("hit; ttl=60");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_stored_is_not() {
+    let lab = Lab::start(&["a"], "").await;
+    let origin = lab.origin("a");
+    origin.answers("/private", Answer::ok("mine").with("cache-control", "private, max-age=60"));
+    origin.answers("/no-store", Answer::ok("once").with("cache-control", "no-store"));
+    origin.answers("/cookie", Answer::ok("you").with("set-cookie", "id=7").max_age(60));
+    let mut client = lab.client().await;
+    for path in ["/private", "/no-store", "/cookie"] {
+        client.get(path).await.cache_status("fwd=uri-miss; fwd-status=200");
+        client.get(path).await.cache_status("fwd=uri-miss; fwd-status=200");
+        assert_eq!(origin.requests(path).len(), 2, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_authorization_goes_through_and_leaves_nothing_behind() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    let reply = client.get_with("/x", &[("authorization", "Basic eDp5"), ("cookie", "a=b")]).await;
+    reply.says(200, "body").cache_status("fwd=request; fwd-status=200");
+    assert!(lab.origin("a").requests("/x")[0].contains("cookie: a=b"), "what bypasses the cache carries everything");
+    client.get("/x").await.cache_status("fwd=uri-miss; fwd-status=200; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_outside_the_key_do_not_reach_the_origin() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let poison = [("x-forwarded-host", "evil.test"), ("x-original-url", "/admin"), ("cookie", "a=b")];
+    lab.client().await.get_with("/x", &poison).await.says(200, "body");
+    let head = lab.origin("a").requests("/x")[0].to_lowercase();
+    for (name, _) in poison {
+        assert!(!head.contains(name), "{head}");
+    }
+    assert!(head.contains("host: a.test\r\n") && head.contains("via: 1.1 lab\r\n"), "{head}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_larger_than_one_chunk_comes_back_byte_for_byte() {
+    let lab = Lab::start(&["a"], "").await;
+    let body: String = (0..60_000).map(|number| format!("{number:05}")).collect();
+    lab.origin("a").answers("/x", Answer::ok(body.clone()).max_age(60));
+    lab.origin("a").answers("/chunked", Answer::ok(body.clone()).max_age(60).chunked());
+    let mut client = lab.client().await;
+    for path in ["/x", "/x", "/chunked", "/chunked"] {
+        client.get(path).await.says(200, &body);
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+    assert_eq!(lab.origin("a").requests("/chunked").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_larger_than_may_be_stored_streams_through() {
+    let lab = Lab::start(&["a"], "").await;
+    let body = "x".repeat(5 * 1024 * 1024);
+    lab.origin("a").answers("/known", Answer::ok(body.clone()).max_age(60));
+    lab.origin("a").answers("/unknown", Answer::ok(body.clone()).max_age(60).chunked());
+    let mut client = lab.client().await;
+    for path in ["/known", "/unknown", "/known", "/unknown"] {
+        client.get(path).await.says(200, &body);
+        assert!(lab.shared().store.ledger().used() <= lab.shared().store.ledger().bound());
+    }
+    assert_eq!(lab.origin("a").requests("/known").len(), 2);
+    assert_eq!(lab.origin("a").requests("/unknown").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_target_is_never_asked_for() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for (path, host, status) in [
+        ("/x", "other.test", 421),
+        ("/a%00b", "www.test", 400),
+        ("/%2e%2e/secret", "www.test", 400),
+        ("/x", "user@www.test", 400),
+    ] {
+        let reply = client.get_with(path, &[("host", host)]).await;
+        assert_eq!(reply.status.as_u16(), status, "{path} at {host}");
+        assert_eq!(reply.field("cache-control"), "no-store");
+    }
+    assert!(lab.origin("a").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_is_counted_under_its_outcome() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    client.get("/x").await;
+    client.get("/x").await;
+    let figures = lab.metrics();
+    for cache in ["hit", "uri-miss"] {
+        let counted = figures.lines().any(|line| {
+            line.starts_with("holdover_http_requests_total")
+                && line.contains(&format!("cache=\"{cache}\""))
+                && line.contains("site=\"www\"")
+                && line.ends_with(" 1")
+        });
+        assert!(counted, "{figures}");
+    }
+}

@@ -1,0 +1,153 @@
+//! A node, its origins and its clients in one runtime, without a network and with time that stands still unless
+//! everybody waits.
+
+mod client;
+mod network;
+mod origin;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdover::clock::Clock;
+use holdover::config::model::LogTarget;
+use holdover::config::{Surroundings, load};
+use holdover::listen::http::Conditions;
+use holdover::node::assembly::{Assembly, World};
+use holdover::origin::steward::StatusRequests;
+use holdover::serve::worker::{Shared, Worker};
+use holdover::telemetry::{Event, Events, Metrics};
+use tokio::sync::broadcast::Receiver;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use client::Client;
+use network::Network;
+pub(crate) use origin::{Answer, ScriptedOrigin};
+
+/// One site, `www.test`, on one node.
+pub(crate) struct Lab {
+    network: Arc<Network>,
+    worker: Arc<Worker>,
+    conditions: Conditions,
+    steward: StatusRequests,
+    metrics: Metrics,
+    events: Receiver<Arc<Event>>,
+}
+
+impl Lab {
+    /// A node whose site has these origins, ranked in this order, all alive. `settings` are further TOML tables of the
+    /// site, such as `[site.stale]`.
+    pub(crate) async fn start(origins: &[&str], settings: &str) -> Self {
+        let mut text = String::from(NODE);
+        text.push_str(settings);
+        let network = Arc::new(Network::default());
+        for (index, name) in origins.iter().enumerate() {
+            network.add(name, index);
+            text.push_str(&format!(
+                "\n[[site.origin]]\nname = \"{name}\"\nurl = \"http://{name}.test\"\nrank = {}\n",
+                index + 1
+            ));
+        }
+        let surroundings = Surroundings {
+            file: "lab.toml",
+            region: "",
+            cores: 1,
+            environment: &|_| None,
+            read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
+        };
+        let config = load(&text, &surroundings).unwrap();
+        let (clock, metrics) = (Clock::new(), Metrics::new());
+        let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).unwrap();
+        let received = events.subscribe();
+        let world = World { dial: network.clone(), resolve: network.clone() };
+        let mut assembly = Assembly::new(&config, world, clock.clone(), events.clone(), metrics.clone()).unwrap();
+        for steward in assembly.stewards.drain(..) {
+            tokio::spawn(steward.run());
+        }
+        let tasks = TaskTracker::new();
+        let conditions = Conditions {
+            limits: Arc::new(config.listen),
+            clock,
+            events,
+            tasks: tasks.clone(),
+            drain: CancellationToken::new(),
+        };
+        let steward = assembly.admin.sites[0].clone();
+        let lab = Self { network, worker: assembly.worker(tasks), conditions, steward, metrics, events: received };
+        // The first lookups and probes.
+        lab.time_passes(Duration::from_secs(1)).await;
+        lab
+    }
+
+    /// An origin by name.
+    pub(crate) fn origin(&self, name: &str) -> Arc<ScriptedOrigin> {
+        self.network.origin(name)
+    }
+
+    /// A client with a TLS connection of its own.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.worker, &self.conditions).await
+    }
+
+    /// Lets time pass; whatever is due in it happens in its order.
+    pub(crate) async fn time_passes(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Waits until the site is in this outage mode.
+    pub(crate) async fn mode_becomes(&self, mode: &str) {
+        for _ in 0..6000 {
+            if self.mode().await == mode {
+                return;
+            }
+            self.time_passes(Duration::from_millis(10)).await;
+        }
+        panic!("the outage mode is {}, and does not become {mode} in a minute", self.mode().await);
+    }
+
+    /// The site's outage mode.
+    pub(crate) async fn mode(&self) -> &'static str {
+        self.steward.status().await.unwrap().mode.state.as_str()
+    }
+
+    /// The origin that the site prefers.
+    pub(crate) async fn preferred(&self) -> Option<String> {
+        self.steward.status().await.unwrap().preferred.map(|name| name.to_string())
+    }
+
+    /// What the workers share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.worker.shared
+    }
+
+    /// The figures as Prometheus sees them.
+    pub(crate) fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// The names of the events since the last call.
+    pub(crate) fn news(&mut self) -> Vec<&'static str> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).map(|event| event.name()).collect()
+    }
+}
+
+const NODE: &str = r#"
+[node]
+name = "lab"
+
+[listen]
+https = ["127.0.0.1:8443"]
+
+[cache]
+memory = "16MiB"
+object_max = "4MiB"
+
+[[certificate]]
+self_signed = ["www.test"]
+
+[[site]]
+name = "www"
+hosts = ["www.test"]
+"#;

@@ -1,0 +1,63 @@
+//! Names, addresses and connections, all in memory.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdover::origin::answers::Lookup;
+use holdover::origin::connect::{Dial, Dialing};
+use holdover::origin::discovery::Resolve;
+
+use super::origin::ScriptedOrigin;
+
+/// The origins by name and by address.
+#[derive(Default)]
+pub(super) struct Network {
+    origins: Mutex<BTreeMap<String, Arc<ScriptedOrigin>>>,
+}
+
+impl Network {
+    /// Adds the origin `name`, resolved as `name.test`, at an address of its own.
+    pub(super) fn add(&self, name: &str, index: usize) {
+        let address = IpAddr::from([192, 0, 2, u8::try_from(index + 1).unwrap()]);
+        let origin = Arc::new(ScriptedOrigin::new(name, address));
+        self.origins.lock().unwrap().insert(name.to_owned(), origin);
+    }
+
+    pub(super) fn origin(&self, name: &str) -> Arc<ScriptedOrigin> {
+        Arc::clone(&self.origins.lock().unwrap()[name])
+    }
+}
+
+impl Resolve for Network {
+    fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        let origin = host.strip_suffix(".test").and_then(|name| self.origins.lock().unwrap().get(name).cloned());
+        Box::pin(async move {
+            match origin {
+                Some(origin) => origin.lookup(),
+                None => Lookup::NoSuchName,
+            }
+        })
+    }
+}
+
+impl Dial for Network {
+    fn dial(&self, address: SocketAddr) -> Dialing {
+        let origins = self.origins.lock().unwrap();
+        let origin = origins.values().find(|origin| origin.is_at(address.ip())).cloned();
+        Box::pin(async move {
+            // As over a real network, nothing is there at once.
+            tokio::time::sleep(ROUND_TRIP).await;
+            match origin {
+                Some(origin) => origin.accept().await,
+                None => Err(io::ErrorKind::HostUnreachable.into()),
+            }
+        })
+    }
+}
+
+const ROUND_TRIP: Duration = Duration::from_millis(1);

@@ -1,0 +1,298 @@
+//! An origin that does what its script says, good or bad.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdover::origin::answers::Lookup;
+use holdover::origin::connect::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio_util::sync::CancellationToken;
+
+/// One origin with one address.
+pub(crate) struct ScriptedOrigin {
+    name: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    address: IpAddr,
+    condition: Condition,
+    answers: BTreeMap<String, Answer>,
+    requests: Vec<String>,
+    /// Cancelled when the origin dies.
+    life: CancellationToken,
+    lookup: Option<Lookup>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Alive,
+    /// Packets vanish.
+    Blackholed,
+    Dead,
+    /// Accepts and never answers.
+    Wedged,
+}
+
+impl ScriptedOrigin {
+    pub(super) fn new(name: &str, address: IpAddr) -> Self {
+        let state = State {
+            address,
+            condition: Condition::Alive,
+            answers: BTreeMap::from([("/".to_owned(), Answer::ok("home"))]),
+            requests: Vec::new(),
+            life: CancellationToken::new(),
+            lookup: None,
+        };
+        Self { name: name.to_owned(), state: Mutex::new(state) }
+    }
+
+    /// From here on, `path` (with its query) is answered like this.
+    pub(crate) fn answers(&self, path: &str, answer: Answer) {
+        self.state.lock().unwrap().answers.insert(path.to_owned(), answer);
+    }
+
+    /// Refuses connections, and resets those it has.
+    pub(crate) fn dies(&self) {
+        self.becomes(Condition::Dead);
+    }
+
+    /// Its packets vanish, in both directions.
+    pub(crate) fn is_blackholed(&self) {
+        self.state.lock().unwrap().condition = Condition::Blackholed;
+    }
+
+    /// Accepts, and never answers.
+    pub(crate) fn wedges(&self) {
+        self.becomes(Condition::Wedged);
+    }
+
+    /// Is as before.
+    pub(crate) fn returns(&self) {
+        self.becomes(Condition::Alive);
+    }
+
+    /// What lookups of its name find from here on; `None` is its address.
+    pub(crate) fn resolves_to(&self, lookup: Option<Lookup>) {
+        self.state.lock().unwrap().lookup = lookup;
+    }
+
+    /// The heads of the requests for `path`, probes left out, since the start.
+    pub(crate) fn requests(&self, path: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let wanted = format!(" {path} HTTP/1.1\r\n");
+        state
+            .requests
+            .iter()
+            .filter(|head| head.contains(&wanted) && !head.contains("holdover-probe"))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn lookup(&self) -> Lookup {
+        let state = self.state.lock().unwrap();
+        let found = Lookup::Found { addresses: vec![state.address], ttl: Duration::from_secs(30) };
+        state.lookup.clone().unwrap_or(found)
+    }
+
+    pub(super) fn is_at(&self, address: IpAddr) -> bool {
+        self.state.lock().unwrap().address == address
+    }
+
+    pub(super) async fn accept(self: Arc<Self>) -> io::Result<Box<dyn Stream>> {
+        let (condition, life) = {
+            let state = self.state.lock().unwrap();
+            (state.condition, state.life.clone())
+        };
+        match condition {
+            Condition::Alive | Condition::Wedged => {}
+            Condition::Blackholed => std::future::pending().await,
+            Condition::Dead => return Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+        let (ours, theirs) = duplex(64 * 1024);
+        tokio::spawn(async move { life.run_until_cancelled(self.serve(ours)).await });
+        Ok(Box::new(theirs))
+    }
+
+    fn becomes(&self, condition: Condition) {
+        let mut state = self.state.lock().unwrap();
+        state.condition = condition;
+        state.life.cancel();
+        state.life = CancellationToken::new();
+    }
+
+    async fn serve(&self, mut stream: DuplexStream) {
+        while let Some(head) = read_request(&mut stream).await {
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let method = head.split(' ').next().unwrap_or_default().to_owned();
+            let (answer, condition) = {
+                let mut state = self.state.lock().unwrap();
+                state.requests.push(head.clone());
+                let answer = state.answers.get(&path).cloned().unwrap_or_else(|| Answer::new(404, "not here"));
+                (answer, state.condition)
+            };
+            if condition != Condition::Alive {
+                std::future::pending::<()>().await;
+            }
+            if !answer.play(&self.name, &method, &head, &mut stream).await {
+                return;
+            }
+        }
+    }
+}
+
+async fn read_request(stream: &mut DuplexStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = field(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(head)
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+/// One scripted answer.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    status: u16,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+    delay: Duration,
+    breaks_at: Option<usize>,
+    stalls_at: Option<usize>,
+    ranges: bool,
+    chunked: bool,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            fields: Vec::new(),
+            body: body.into(),
+            delay: Duration::ZERO,
+            breaks_at: None,
+            stalls_at: None,
+            ranges: false,
+            chunked: false,
+        }
+    }
+
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::new(200, body)
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn max_age(self, seconds: u32) -> Self {
+        self.with("cache-control", &format!("max-age={seconds}"))
+    }
+
+    /// Also answers conditional requests with 304.
+    pub(crate) fn etag(self, tag: &str) -> Self {
+        self.with("etag", &format!("\"{tag}\""))
+    }
+
+    /// Before the head.
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The connection ends after so many bytes of the body.
+    pub(crate) fn breaking_at(mut self, bytes: usize) -> Self {
+        self.breaks_at = Some(bytes);
+        self
+    }
+
+    /// Nothing comes after so many bytes of the body.
+    pub(crate) fn stalling_at(mut self, bytes: usize) -> Self {
+        self.stalls_at = Some(bytes);
+        self
+    }
+
+    /// Answers ranges with 206.
+    pub(crate) fn with_ranges(mut self) -> Self {
+        self.ranges = true;
+        self
+    }
+
+    /// Sends the body in chunks, without a length.
+    pub(crate) fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    /// Whether the connection can be used again.
+    async fn play(&self, origin: &str, method: &str, request: &str, stream: &mut DuplexStream) -> bool {
+        tokio::time::sleep(self.delay).await;
+        let own_tag = self.fields.iter().find(|(name, _)| name == "etag").map(|(_, tag)| tag.as_str());
+        if own_tag.is_some() && field(request, "if-none-match") == own_tag {
+            return self.send(304, origin, &[], None, stream).await;
+        }
+        let if_range = field(request, "if-range");
+        let range = field(request, "range").filter(|_| self.ranges && (if_range.is_none() || if_range == own_tag));
+        let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+        let body = if method == "HEAD" { &[][..] } else { &self.body[start.unwrap_or(0)..] };
+        self.send(if start.is_some() { 206 } else { self.status }, origin, body, start, stream).await
+    }
+
+    async fn send(
+        &self,
+        status: u16,
+        origin: &str,
+        body: &[u8],
+        start: Option<usize>,
+        stream: &mut DuplexStream,
+    ) -> bool {
+        let mut head = format!("HTTP/1.1 {status} Scripted\r\nx-origin: {origin}\r\n");
+        for (name, value) in &self.fields {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(start) = start {
+            head.push_str(&format!("content-range: bytes {start}-{}/{}\r\n", self.body.len() - 1, self.body.len()));
+        }
+        if status != 304 {
+            head.push_str(&match self.chunked {
+                true => "transfer-encoding: chunked\r\n".to_owned(),
+                false => format!("content-length: {}\r\n", body.len()),
+            });
+        }
+        head.push_str("\r\n");
+        let mut message = head.into_bytes();
+        let early_end = self.breaks_at.or(self.stalls_at).filter(|_| start.is_none());
+        let sent = &body[..early_end.unwrap_or(body.len()).min(body.len())];
+        if self.chunked && status != 304 {
+            if !sent.is_empty() {
+                message.extend(format!("{:x}\r\n", sent.len()).bytes());
+                message.extend(sent);
+                message.extend(b"\r\n");
+            }
+            if early_end.is_none() {
+                message.extend(b"0\r\n\r\n");
+            }
+        } else {
+            message.extend(sent);
+        }
+        let written = stream.write_all(&message).await.is_ok();
+        if early_end.is_some() && self.stalls_at.is_some() {
+            std::future::pending::<()>().await;
+        }
+        written && early_end.is_none()
+    }
+}

@@ -1,0 +1,71 @@
+//! A body that breaks off goes on from another origin.
+
+use std::time::Duration;
+
+use crate::lab::{Answer, Lab};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn text() -> String {
+    (0..40_000).map(|number| format!("{number:06} ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_body_goes_on_from_the_next_origin_and_is_stored_whole() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().breaking_at(100_000));
+    lab.origin("b").answers("/x", whole);
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, &text());
+    let resumed = &lab.origin("b").requests("/x")[0];
+    assert!(resumed.contains("range: bytes=100000-\r\n") && resumed.contains("if-range: \"v1\"\r\n"), "{resumed}");
+    client.get("/x").await.says(200, &text()).cache_status("hit; ttl=60");
+    assert!(lab.metrics().contains("holdover_origin_bodies_continued_total"), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_body_goes_on_from_the_next_origin() {
+    let lab = Lab::start(&["a", "b"], "[site.timeouts]\nbody_idle = \"2s\"").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().stalling_at(5000));
+    lab.origin("b").answers("/x", whole);
+    lab.client().await.get("/x").await.says(200, &text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_ignores_ranges_is_read_from_the_start_and_skipped() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1");
+    lab.origin("a").answers("/x", whole.clone().breaking_at(70_000));
+    lab.origin("b").answers("/x", whole);
+    lab.client().await.get("/x").await.says(200, &text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_representation_is_never_spliced_in() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", Answer::ok(text()).max_age(60).etag("v1").with_ranges().breaking_at(5000));
+    lab.origin("b").answers("/x", Answer::ok(text()).max_age(60).etag("v2").with_ranges());
+    assert_eq!(lab.client().await.get("/x").await.body, None);
+    lab.time_passes(SECOND).await;
+    assert_eq!(lab.shared().store.ledger().used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_strong_validator_the_break_is_passed_on() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", Answer::ok(text()).max_age(60).breaking_at(5000));
+    lab.origin("b").answers("/x", Answer::ok(text()).max_age(60));
+    assert_eq!(lab.client().await.get("/x").await.body, None);
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_stored_is_continued_too() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).with("cache-control", "private").etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().breaking_at(100_000));
+    lab.origin("b").answers("/x", whole);
+    lab.client().await.get("/x").await.says(200, &text());
+}

@@ -1,0 +1,39 @@
+//! Variants.
+
+use crate::lab::{Answer, Lab};
+
+#[tokio::test(start_paused = true)]
+async fn each_variant_answers_the_requests_that_select_it() {
+    let lab = Lab::start(&["a"], "[site.request]\nfields = [\"accept-language\"]").await;
+    let origin = lab.origin("a");
+    let mut client = lab.client().await;
+    for (language, body) in [("de", "Hallo"), ("en", "Hello")] {
+        origin.answers("/x", Answer::ok(body).max_age(60).with("vary", "Accept-Language"));
+        client.get_with("/x", &[("accept-language", language)]).await.says(200, body);
+    }
+    for (language, body) in [("de", "Hallo"), ("en", "Hello")] {
+        client.get_with("/x", &[("accept-language", language)]).await.says(200, body).cache_status("hit; ttl=60");
+    }
+    origin.answers("/x", Answer::ok("Bonjour").max_age(60).with("vary", "Accept-Language"));
+    let french = client.get_with("/x", &[("accept-language", "fr")]).await;
+    french.says(200, "Bonjour").cache_status("fwd=vary-miss; fwd-status=200; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_accept_the_same_codings_share_a_variant() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60).with("vary", "Accept-Encoding"));
+    let mut client = lab.client().await;
+    client.get_with("/x", &[("accept-encoding", "gzip, deflate, br")]).await.says(200, "body");
+    client.get_with("/x", &[("accept-encoding", "br;q=0.9,gzip")]).await.cache_status("hit; ttl=60");
+    client.get("/x").await.cache_status("fwd=vary-miss; fwd-status=200; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_varies_on_anything_is_not_stored() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60).with("vary", "*"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    client.get("/x").await.cache_status("fwd=uri-miss; fwd-status=200");
+}
