@@ -1,3 +1,5 @@
+//! How configurations are loaded, and that the committed pages are generated from the same rows.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

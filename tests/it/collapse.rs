@@ -67,7 +67,7 @@ async fn a_fill_outlives_the_client_that_began_it() {
     lab.time_passes(SECOND / 2).await;
     gone.abort();
     lab.time_passes(SECOND).await;
-    lab.client().await.get("/x").await.says(200, "body").cache_status("hit; ttl=59");
+    lab.client().await.get("/x").await.says(200, "body").cache_status("hit; ttl=58");
     assert_eq!(lab.origin("a").requests("/x").len(), 1);
 }
 

@@ -65,14 +65,14 @@ async fn stale_while_revalidate_answers_at_once_and_refreshes_behind() {
     let mut client = lab.client().await;
     client.get("/x").await.says(200, "old");
     origin.answers("/x", Answer::ok("new").max_age(10).after(2 * SECOND));
-    lab.time_passes(15 * SECOND).await;
+    lab.time_passes(14 * SECOND).await;
     for _ in 0..5 {
         client
             .get("/x")
             .await
             .says(200, "old")
             .within(AT_ONCE)
-            .cache_status("hit; ttl=-5; detail=stale-while-revalidate");
+            .cache_status("hit; ttl=-4; detail=stale-while-revalidate");
     }
     lab.time_passes(3 * SECOND).await;
     client.get("/x").await.says(200, "new").cache_status("hit; ttl=9");

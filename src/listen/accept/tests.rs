@@ -1,3 +1,5 @@
+//! Sockets, handshakes and the drain, on loopback.
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};

@@ -1,3 +1,5 @@
+//! The verdict on a connection, case by case.
+
 use std::time::Duration;
 
 use super::*;

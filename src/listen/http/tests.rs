@@ -1,3 +1,5 @@
+//! Stalled and honest clients against a connection, with paused time.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 

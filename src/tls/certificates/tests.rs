@@ -1,3 +1,5 @@
+//! Which certificate a name gets, and what is wrong with those that cannot be used.
+
 use std::fs;
 use std::path::PathBuf;
 

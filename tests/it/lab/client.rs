@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdover::clock::Clock;
 use holdover::listen::http::{Conditions, serve_connection};
 use holdover::listen::protocol::Protocol;
 use holdover::listen::watched::{Watch, Watched};
@@ -19,30 +18,17 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::duplex;
 
-/// One HTTP/1.1 connection that came in over TLS for `www.test`.
+/// A visitor with one HTTP/1.1 connection that came in over TLS for `www.test`, made anew when the node has closed it.
 pub(crate) struct Client {
+    worker: Arc<Worker>,
+    conditions: Conditions,
     sender: SendRequest<Full<Bytes>>,
-    clock: Clock,
 }
 
 impl Client {
-    pub(super) async fn connect(worker: &Arc<Worker>, conditions: &Conditions) -> Self {
-        let (ours, theirs) = duplex(64 * 1024);
-        let watch = Arc::new(Watch::new(Protocol::Http1, &conditions.limits, conditions.clock.clone()));
-        let mut socket = Watched::new(theirs);
-        socket.watch(Arc::clone(&watch));
-        let peer = SocketAddr::from(([198, 51, 100, 7], 50_000));
-        let tls = Some(TlsFacts { sni: Some(Arc::from("www.test")) });
-        let client = Arc::new(ClientConnection { peer, protocol: "h1", tls });
-        let clock = conditions.clock.clone();
-        let (worker, conditions) = (Arc::clone(worker), conditions.clone());
-        tokio::spawn(async move {
-            let respond = move |request, client| handle(Arc::clone(&worker), request, client);
-            serve_connection(socket, watch, client, respond, &conditions).await
-        });
-        let (sender, connection) = handshake(TokioIo::new(ours)).await.unwrap();
-        tokio::spawn(connection);
-        Self { sender, clock }
+    pub(super) async fn new(worker: &Arc<Worker>, conditions: &Conditions) -> Self {
+        let sender = connect(worker, conditions).await;
+        Self { worker: Arc::clone(worker), conditions: conditions.clone(), sender }
     }
 
     /// GET, read to the end.
@@ -63,9 +49,9 @@ impl Client {
         fields: &[(&str, &str)],
         body: &'static str,
     ) -> Reply {
-        let began = self.clock.now().monotonic;
+        let began = self.conditions.clock.now().monotonic;
         let response = self.begin(method, path, fields, body).await;
-        let first_byte = self.clock.now().monotonic - began;
+        let first_byte = self.conditions.clock.now().monotonic - began;
         let (head, body) = response.into_parts();
         let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
         Reply { status: head.status, headers: head.headers, body, first_byte }
@@ -79,7 +65,9 @@ impl Client {
         fields: &[(&str, &str)],
         body: &'static str,
     ) -> Response<Incoming> {
-        self.sender.ready().await.unwrap();
+        if self.sender.ready().await.is_err() {
+            self.sender = connect(&self.worker, &self.conditions).await;
+        }
         let mut request = Request::builder().method(method).uri(path);
         if !fields.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "www.test");
@@ -89,6 +77,24 @@ impl Client {
         }
         self.sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap()
     }
+}
+
+async fn connect(worker: &Arc<Worker>, conditions: &Conditions) -> SendRequest<Full<Bytes>> {
+    let (ours, theirs) = duplex(64 * 1024);
+    let watch = Arc::new(Watch::new(Protocol::Http1, &conditions.limits, conditions.clock.clone()));
+    let mut socket = Watched::new(theirs);
+    socket.watch(Arc::clone(&watch));
+    let peer = SocketAddr::from(([198, 51, 100, 7], 50_000));
+    let tls = Some(TlsFacts { sni: Some(Arc::from("www.test")) });
+    let client = Arc::new(ClientConnection { peer, protocol: "h1", tls });
+    let (worker, conditions) = (Arc::clone(worker), conditions.clone());
+    tokio::spawn(async move {
+        let respond = move |request, client| handle(Arc::clone(&worker), request, client);
+        serve_connection(socket, watch, client, respond, &conditions).await
+    });
+    let (sender, connection) = handshake(TokioIo::new(ours)).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 /// A response, read as far as it came.

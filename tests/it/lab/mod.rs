@@ -88,7 +88,7 @@ impl Lab {
 
     /// A client with a TLS connection of its own.
     pub(crate) async fn client(&self) -> Client {
-        Client::connect(&self.worker, &self.conditions).await
+        Client::new(&self.worker, &self.conditions).await
     }
 
     /// Lets time pass; whatever is due in it happens in its order.
@@ -139,6 +139,10 @@ name = "lab"
 
 [listen]
 https = ["127.0.0.1:8443"]
+
+[log]
+access = "off"
+events = "off"
 
 [cache]
 memory = "16MiB"
