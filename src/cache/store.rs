@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
+use prometheus_client::metrics::counter::Counter;
 
 use super::ledger::{Ledger, Reservation};
 use super::stored::StoredResponse;
@@ -21,12 +23,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty store under `bound_bytes`.
-    pub fn new(bound_bytes: u64) -> Self {
+    /// An empty store under `bound_bytes`, which counts its evictions.
+    pub fn new(bound_bytes: u64, evictions: Counter) -> Self {
         let engine = Cache::builder()
             .max_capacity(bound_bytes - bound_bytes / 8)
             .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
                 u32::try_from(variants.size() + key.as_str().len() as u64).unwrap_or(u32::MAX)
+            })
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    evictions.inc();
+                }
             })
             .build();
         Self { engine, ledger: Ledger::new(bound_bytes) }

@@ -71,7 +71,7 @@ impl Assembly {
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
-            store: Store::new(config.cache.memory),
+            store: Store::new(config.cache.memory, metrics.cache_evictions.clone()),
             object_bytes_max: config.cache.object_max,
             fills: Fills::new(),
             uncacheable: Uncacheable::new(),

@@ -1,5 +1,6 @@
 //! Puts the parts together: assembly, start, drain.
 
 pub mod assembly;
+mod housekeeping;
 pub mod running;
 pub mod start;

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::assembly::{Assembly, World};
+use super::housekeeping::Housekeeping;
 use super::running::{Node, WorkerThread};
-use crate::clock::{ANCHOR_INTERVAL, Clock};
+use crate::clock::Clock;
 use crate::config::model::{Config, Listen};
 use crate::listen::accept::{Entrance, Reception};
 use crate::listen::connections::Connections;
@@ -47,9 +48,9 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
     for steward in assembly.stewards.drain(..) {
         control.spawn(steward.run());
     }
-    control.spawn(follow_wall_time(clock.clone()));
     let drain = CancellationToken::new();
     let connections = Arc::new(Connections::new(config.listen.connections_max));
+    control.spawn(Housekeeping::new(&assembly, Arc::clone(&connections), events.clone()).run());
     let limits = Arc::new(config.listen.clone());
     let conditions = |tasks: &TaskTracker| Conditions {
         limits: Arc::clone(&limits),
@@ -213,15 +214,6 @@ impl Post {
         }
         tasks.close();
         tasks.wait().await;
-    }
-}
-
-async fn follow_wall_time(clock: Clock) {
-    let mut minute = interval(ANCHOR_INTERVAL);
-    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        minute.tick().await;
-        clock.anchor_again();
     }
 }
 

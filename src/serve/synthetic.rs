@@ -42,7 +42,9 @@ impl Refusal {
             Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::Fetch(_, FailureKind::NoCandidate) | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Fetch(..) => StatusCode::BAD_GATEWAY,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -66,7 +68,7 @@ impl Refusal {
     fn sentence(&self) -> String {
         match self {
             Self::BadTarget(fault) => fault.to_string(),
-            Self::Fetch(_, FailureKind::NoCandidate) | Self::OriginsDown(_) => {
+            Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
                 "The site's origins cannot be reached, and this page is not stored here. Please try again.".into()
             }
             Self::Fetch(..) => "The site's origins gave no usable answer. Please try again.".into(),

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub access_log_dropped: Counter,
     /// Bytes of stored responses and fills in flight, as the ledger counts them.
     pub cache_bytes: Gauge,
+    /// Keys evicted, or refused on arrival, to keep within the bound.
+    pub cache_evictions: Counter,
     /// The bound of `cache_bytes`.
     pub cache_capacity_bytes: Gauge,
     /// Stored responses.
@@ -33,7 +35,6 @@ pub struct Metrics {
     pub event_log_dropped: Counter,
     /// Fills in flight.
     pub fills_inflight: Gauge,
-    cache_evictions: Labelled<Counter, 1>,
     dns_refresh: Labelled<Counter, 3>,
     events: Labelled<Counter, 1>,
     origin_active: Labelled<Gauge, 2>,
@@ -79,10 +80,9 @@ impl Metrics {
             connections: catalogue.plain("holdover_connections", "Client connections open"),
             event_log_dropped: catalogue.plain("holdover_event_log_dropped_total", "Event log lines lost"),
             fills_inflight: catalogue.plain("holdover_fills_inflight", "Fills in flight"),
-            cache_evictions: catalogue.labelled(
+            cache_evictions: catalogue.plain(
                 "holdover_cache_evictions_total",
-                &["reason"],
-                "Stored responses removed before anything replaced them",
+                "Keys evicted, or refused on arrival, to keep within the bound",
             ),
             dns_refresh: catalogue.labelled(
                 "holdover_dns_refresh_total",
@@ -103,7 +103,7 @@ impl Metrics {
             origin_up: catalogue.labelled(
                 "holdover_origin_up",
                 &["site", "origin", "address"],
-                "1 while the address gets requests (healthy or suspect), else 0",
+                "1 while the address may get requests (all but ejected), else 0",
             ),
             outage_mode: catalogue.labelled(
                 "holdover_outage_mode",
@@ -142,11 +142,6 @@ impl Metrics {
         site.clone()
     }
 
-    /// Counts stored responses removed for `reason`.
-    pub fn evicted(&self, reason: &'static str, responses: u64) {
-        self.cache_evictions.at([reason]).inc_by(responses);
-    }
-
     /// Counts one lookup of an origin's name: `changed`, `same` or `failed`.
     pub fn dns_refreshed(&self, site: &str, origin: &str, result: &'static str) {
         self.dns_refresh.at([site, origin, result]).inc();
@@ -177,7 +172,7 @@ impl Metrics {
         match event {
             Event::AddressesChanged { site, origin, removed, .. } => self.forget_addresses(site, origin, removed),
             Event::EndpointChanged { site, origin, address, to, .. } => {
-                self.set_origin_up(site, origin, *address, matches!(*to, "healthy" | "suspect"));
+                self.set_origin_up(site, origin, *address, *to != "ejected");
             }
             Event::FailedOver { site, from, to, .. } => {
                 let [from_label, to_label] = [from, to].map(|origin| origin.as_deref().unwrap_or("none"));

@@ -76,7 +76,7 @@ async fn with_no_origin_left_the_answer_is_quick_and_says_when_to_come_back() {
     lab.origin("a").dies();
     lab.origin("b").dies();
     let reply = lab.client().await.get("/x").await;
-    assert!(matches!(reply.status.as_u16(), 502 | 503), "{}", reply.status);
+    assert_eq!(reply.status.as_u16(), 503);
     assert_eq!(reply.field("retry-after"), "5");
     reply.within(SECOND / 10);
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
+use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
@@ -59,7 +60,7 @@ async fn read(reader: &mut FillReader<&'static str>) -> Option<Result<Bytes, Bod
 
 #[tokio::test]
 async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
-    let (fills, store) = (Fills::new(), Store::new(1 << 20));
+    let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default()));
     let mut leader = leader(&fills);
     let fill = follower(&fills);
     let reservation = store.reserve(6).expect("fits");
@@ -80,7 +81,7 @@ async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
 
 #[tokio::test]
 async fn a_leader_that_goes_away_releases_everybody_and_stores_nothing() {
-    let (fills, store) = (Fills::new(), Store::new(1 << 20));
+    let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default()));
     let mut first = leader(&fills);
     let fill = follower(&fills);
     first.head(head(), Some(6), store.reserve(6).expect("fits"));
@@ -113,7 +114,7 @@ async fn a_report_reaches_every_follower() {
 
 #[tokio::test]
 async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
-    let (fills, store) = (Fills::new(), Store::new(256 * 1024));
+    let (fills, store) = (Fills::new(), Store::new(256 * 1024, Counter::default()));
     let mut leader = leader(&fills);
     let fill = follower(&fills);
     leader.head(head(), None, store.reserve(0).expect("fits"));
@@ -140,7 +141,7 @@ async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_without_room_ends_when_nobody_reads_it() {
-    let (fills, store) = (Fills::new(), Store::new(1024));
+    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default()));
     let mut leader = leader(&fills);
     leader.head(head(), None, store.reserve(0).expect("fits"));
     assert_eq!(leader.append(&[0; 4096], &store, u64::MAX).await, Err(NoReaders));

@@ -1,0 +1,63 @@
+//! What has to be done now and then, beside everything else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::assembly::Assembly;
+use crate::clock::{ANCHOR_INTERVAL, Clock};
+use crate::listen::connections::Connections;
+use crate::telemetry::{AccessLog, Event, Events, Metrics};
+
+/// Keeps the clock on wall time, shows open connections, and tells of lost log lines.
+pub(super) struct Housekeeping {
+    clock: Clock,
+    metrics: Metrics,
+    access_log: AccessLog,
+    connections: Arc<Connections>,
+    events: Events,
+}
+
+impl Housekeeping {
+    pub(super) fn new(assembly: &Assembly, connections: Arc<Connections>, events: Events) -> Self {
+        Self {
+            clock: assembly.shared.clock.clone(),
+            metrics: assembly.admin.metrics.clone(),
+            access_log: assembly.shared.access_log.clone(),
+            connections,
+            events,
+        }
+    }
+
+    /// Goes on until it is dropped.
+    pub(super) async fn run(self) {
+        let mut anchor = interval(ANCHOR_INTERVAL);
+        let mut rounds = interval(ROUND);
+        let mut told = 0;
+        for timer in [&mut anchor, &mut rounds] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            tokio::select! {
+                _ = anchor.tick() => self.clock.anchor_again(),
+                _ = rounds.tick() => {
+                    self.metrics.connections.set(i64::try_from(self.connections.open()).unwrap_or(i64::MAX));
+                    told = self.tell_of_lost_lines(told);
+                }
+            }
+        }
+    }
+
+    /// One event for all that were lost since the last one.
+    fn tell_of_lost_lines(&self, told: u64) -> u64 {
+        let lost = self.access_log.dropped();
+        if lost > told {
+            self.events.emit(Event::AccessLogDropped { lines: lost - told });
+        }
+        lost
+    }
+}
+
+/// Often enough for a gauge that is scraped every few seconds, and rare enough for an event.
+const ROUND: Duration = Duration::from_secs(5);
