@@ -41,11 +41,12 @@ impl<E> Fills<E> {
         Self { running: Arc::new(Mutex::new(HashMap::new())) }
     }
 
-    /// Joins the fill of `key`: as its leader when there is none.
+    /// Joins the fill of `key`: as its leader when there is none. Either way with a reader at the start of the body, so
+    /// that a fill knows from the beginning who waits for it.
     pub fn join(&self, key: FillKey) -> Joined<E> {
         let mut running = lock(&self.running);
         if let Some(fill) = running.get(&key) {
-            return Joined::Follower(Arc::clone(fill));
+            return Joined::Follower(fill.reader());
         }
         let fill = Arc::new(Fill::new());
         running.insert(key.clone(), Arc::clone(&fill));
@@ -73,7 +74,7 @@ impl<E> Default for Fills<E> {
 #[derive(Debug)]
 pub enum Joined<E> {
     /// Reads what another request's leader writes.
-    Follower(Arc<Fill<E>>),
+    Follower(FillReader<E>),
     /// Must write it.
     Leader(Leader<E>),
 }
@@ -122,38 +123,16 @@ impl<E> Fill<E> {
                 windowed: false,
                 readers: HashMap::new(),
                 next_reader: 0,
-                waiting: Vec::new(),
                 leader: None,
             }),
         }
     }
 
-    /// Waits for the head, or for the news that there will be none.
-    pub async fn stage(&self) -> Stage<E> {
-        poll_fn(|context| {
-            let mut state = lock(&self.state);
-            match &state.stage {
-                Some(stage) => Poll::Ready(stage.clone()),
-                None => {
-                    state.waiting.push(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    /// The declared length of the body, in bytes, once the head is there.
-    pub fn expected_length(&self) -> Option<u64> {
-        lock(&self.state).expected
-    }
-
-    /// Reads the body from `offset`.
-    pub fn reader(self: &Arc<Self>, offset: u64) -> FillReader<E> {
+    fn reader(self: &Arc<Self>) -> FillReader<E> {
         let mut state = lock(&self.state);
         let id = state.next_reader;
         state.next_reader += 1;
-        state.readers.insert(id, Reader { offset, waker: None });
+        state.readers.insert(id, Reader { offset: 0, waker: None });
         FillReader { fill: Arc::clone(self), id }
     }
 }
@@ -174,9 +153,9 @@ pub struct Leader<E> {
 }
 
 impl<E> Leader<E> {
-    /// The fill this leader writes, for its own client to follow.
-    pub fn fill(&self) -> Arc<Fill<E>> {
-        Arc::clone(&self.fill)
+    /// A reader at the start of the body, for the leader's own client.
+    pub fn reader(&self) -> FillReader<E> {
+        self.fill.reader()
     }
 
     /// Ends the fill without a body.
@@ -184,7 +163,7 @@ impl<E> Leader<E> {
         self.unregister();
         let mut state = lock(&self.fill.state);
         state.stage.get_or_insert(stage);
-        state.wake_all();
+        state.wake_readers();
     }
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
@@ -195,7 +174,7 @@ impl<E> Leader<E> {
         state.stage = Some(Stage::Head(head));
         state.expected = expected_bytes;
         state.body = Body::Growing(GrowingBody::new(expected_bytes));
-        state.wake_all();
+        state.wake_readers();
     }
 
     /// Appends to the body. Bytes beyond the reservation are reserved in `store` first; when there is no room for them,
@@ -231,7 +210,7 @@ impl<E> Leader<E> {
             let mut state = lock(&self.fill.state);
             let stored = state.seal(self.reservation.take(), head);
             state.end = Some(End::Complete);
-            state.wake_all();
+            state.wake_readers();
             stored
         };
         // Stored before it can no longer be joined, so that no request in between fetches the response again.
@@ -270,7 +249,7 @@ impl<E> Drop for Leader<E> {
         if state.held.is_none() {
             state.held = self.reservation.take();
         }
-        state.wake_all();
+        state.wake_readers();
     }
 }
 
@@ -286,6 +265,35 @@ pub struct FillReader<E> {
 }
 
 impl<E> FillReader<E> {
+    /// Waits for the head, or for the news that there will be none.
+    pub async fn stage(&self) -> Stage<E> {
+        poll_fn(|context| {
+            let mut state = lock(&self.fill.state);
+            match &state.stage {
+                Some(stage) => Poll::Ready(stage.clone()),
+                None => {
+                    state.wait(self.id, context);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// The declared length of the body, in bytes, once the head is there.
+    pub fn expected_length(&self) -> Option<u64> {
+        lock(&self.fill.state).expected
+    }
+
+    /// The same reader, at `offset` of the body.
+    #[must_use]
+    pub fn at(self, offset: u64) -> Self {
+        if let Some(reader) = lock(&self.fill.state).readers.get_mut(&self.id) {
+            reader.offset = offset;
+        }
+        self
+    }
+
     /// The next bytes; `None` at the proven end.
     ///
     /// # Errors
@@ -301,9 +309,7 @@ impl<E> FillReader<E> {
                 Some(End::Complete) => Poll::Ready(None),
                 Some(End::Broken) => Poll::Ready(Some(Err(BodyBroken))),
                 None => {
-                    if let Some(reader) = state.readers.get_mut(&self.id) {
-                        reader.waker = Some(context.waker().clone());
-                    }
+                    state.wait(self.id, context);
                     Poll::Pending
                 }
             },
@@ -344,8 +350,6 @@ struct State<E> {
     windowed: bool,
     readers: HashMap<u64, Reader>,
     next_reader: u64,
-    /// Those who wait for the stage.
-    waiting: Vec<Waker>,
     /// The leader, waiting for readers of a windowed body.
     leader: Option<Waker>,
 }
@@ -389,17 +393,19 @@ impl<E> State<E> {
         Poll::Pending
     }
 
+    /// The reader wants to know what happens next.
+    fn wait(&mut self, reader: u64, context: &Context<'_>) {
+        if let Some(reader) = self.readers.get_mut(&reader) {
+            reader.waker = Some(context.waker().clone());
+        }
+    }
+
     fn wake_readers(&mut self) {
         for reader in self.readers.values_mut() {
             if let Some(waker) = reader.waker.take() {
                 waker.wake();
             }
         }
-    }
-
-    fn wake_all(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
-        self.wake_readers();
     }
 }
 

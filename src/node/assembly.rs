@@ -22,7 +22,7 @@ use crate::origin::pool::{OriginTls, Pool};
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, StatusRequests, Steward};
 use crate::serve::site::{Site, SiteTable};
-use crate::serve::worker::{Shared, Worker};
+use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
 use crate::tls::client::client_config;
 
@@ -77,7 +77,7 @@ impl Assembly {
             uncacheable: Uncacheable::new(),
             clock: clock.clone(),
             access_log,
-            unrouted: metrics.site(UNROUTED),
+            unrouted: Unrouted { name: Arc::from(UNROUTED), metrics: metrics.site(UNROUTED) },
         });
         let admin = Admin {
             shared: Arc::clone(&shared),

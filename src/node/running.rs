@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::start::STOP_GRACE;
 use crate::admin::api::Admin;
 use crate::config::model::Drain;
 use crate::listen::connections::Connections;
@@ -96,3 +96,6 @@ fn join(threads: Vec<JoinHandle<()>>) {
         let _ended_either_way = thread.join();
     }
 }
+
+/// How long after a forced stop a worker's thread, or a log's, may take to end.
+const STOP_GRACE: Duration = Duration::from_secs(1);

@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::sync::oneshot;
@@ -219,6 +218,3 @@ impl Post {
 
 /// Enough for scrapers, probes and people; a bound because everything has one.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
-
-/// How long after a forced stop a worker's thread may take to end.
-pub(super) const STOP_GRACE: Duration = Duration::from_secs(1);

@@ -136,7 +136,7 @@ impl Fetcher {
         let requested = self.clock.now();
         let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
         let progress = Progress::default();
-        let request = run.forward.request(origin, progress.clone())?;
+        let request = run.forward.request(origin, progress.clone());
         let response = self.send(&mut sender, request, reused, wait, progress, &mut run.forward.body).await?;
         let received = self.clock.now();
         let framing = framing(&run.forward.method, response.status(), response.headers()).map_err(|cause| Failure {
@@ -157,7 +157,6 @@ impl Fetcher {
         progress: Progress,
         body: &mut Option<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        let has_body = body.is_some();
         let mut answer = std::pin::pin!(sender.try_send_request(request));
         loop {
             let frames = progress.frames();
@@ -166,9 +165,7 @@ impl Fetcher {
                 answer = &mut answer => return answer.map_err(|mut error| {
                     let unsent = error.take_message();
                     let sent = unsent.is_none();
-                    if has_body {
-                        *body = unsent.map(Request::into_body);
-                    }
+                    *body = unsent.map(Request::into_body);
                     let malformed = error.error().is_parse();
                     let kind =
                         if malformed { FailureKind::Malformed } else { FailureKind::ClosedUnanswered { reused } };
@@ -227,8 +224,8 @@ impl fmt::Debug for Fetcher {
 pub struct Forward {
     /// The method.
     pub method: Method,
-    /// The target, canonical.
-    pub path_and_query: Box<str>,
+    /// The target in origin form, canonical.
+    pub target: Uri,
     /// What the client called the site, for origins that want to hear it.
     pub authority: Box<str>,
     /// All fields but `Host`.
@@ -244,31 +241,21 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn request(&mut self, origin: &Origin, progress: Progress) -> Result<Request<RequestBody>, Failure> {
-        let malformed = |error: http::uri::InvalidUri| Failure {
-            kind: FailureKind::Deadline,
-            cause: format!("the target cannot be sent: {error}"),
-            sent: false,
-        };
-        let uri = Uri::try_from(&*self.path_and_query).map_err(malformed)?;
-        let had_body = self.body.is_some();
+    /// The request itself, with the body, which comes back if nothing of it could be sent.
+    fn request(&mut self, origin: &Origin, progress: Progress) -> Request<RequestBody> {
         let mut request = Request::new(counted(self.body.take(), progress));
-        // Remembered, so that a body that went with the request and did not come back is known to be sent.
-        if had_body {
-            self.body = Some(counted(None, Progress::default()));
-        }
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = uri;
+        *request.uri_mut() = self.target.clone();
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert(header::HOST, origin.host_field(&self.authority));
-        Ok(request)
+        request
     }
 
     /// The same request without its body, to continue a response that breaks off.
     pub(super) fn template(&self) -> Self {
         Self {
             method: self.method.clone(),
-            path_and_query: self.path_and_query.clone(),
+            target: self.target.clone(),
             authority: self.authority.clone(),
             headers: self.headers.clone(),
             body: None,

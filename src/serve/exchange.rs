@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::client::ClientConnection;
 use super::site::Site;
@@ -75,7 +75,7 @@ impl Exchange {
         forwarding::append_cdn_loop(&mut headers, &self.node);
         Forward {
             method,
-            path_and_query: self.target.path_and_query.clone(),
+            target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),
             authority: self.authority(),
             headers,
             body,

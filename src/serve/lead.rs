@@ -16,7 +16,7 @@ use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
 use crate::semantics::storable::{NotStorable, storable};
 use crate::semantics::vary::{Nominated, vary_fields};
-use crate::semantics::{forwarding, freshness, validator};
+use crate::semantics::{date, forwarding, freshness, validator};
 
 /// Everything a fill needs to know of the request that started it.
 #[derive(Debug)]
@@ -152,11 +152,13 @@ impl Lead {
         storable(&Method::GET, request, fetched.status, &fetched.headers, &directives, policy).map_err(NotStored::Rule)
     }
 
-    /// The origin no longer lets its response be shared: requests for it stop queuing, and what was stored of it goes.
+    /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
+    /// stored, that goes as well; an error, such as 429, says nothing about it.
     fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
         if verdict.is_err() && !fetched.failed {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
-            if let Some(stored) = &self.stored {
+            let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
+            if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {
                 self.worker.shared.store.remove(&self.key, stored);
             }
         }
@@ -167,6 +169,9 @@ impl Lead {
         let policy = &self.exchange.site.config.freshness;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
         let lifetime = freshness::lifetime(status, &headers, &directives, asked, answered, policy);
+        // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date header field MUST
+        // record the time it was received and append a corresponding Date header field […] if it is cached".
+        headers.entry(header::DATE).or_insert_with(|| date::format_http_date(answered));
         // Both are this cache's to say: `Age` when it answers, the length by framing.
         headers.remove(header::AGE);
         headers.remove(header::CONTENT_LENGTH);

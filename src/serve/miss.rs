@@ -1,10 +1,10 @@
 //! An origin has to be asked: join the fill that asks it, and answer with what it brings.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::body::Source;
 use super::deliver::{Representation, deliver};
@@ -17,7 +17,7 @@ use super::pass::pass;
 use super::stale::stale;
 use super::synthetic::Refusal;
 use super::worker::Worker;
-use crate::cache::fill::{Fill, FillKey, Joined, Stage};
+use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
@@ -50,15 +50,15 @@ impl Miss<'_> {
     pub async fn answer(&self) -> Result<Answer, Refusal> {
         let mut alone = self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic);
         for _ in 0..JOINS_MAX {
-            let (fill, handed) = self.join(alone);
-            let Ok(stage) = timeout(self.patience(), fill.stage()).await else {
+            let (reader, handed) = self.join(alone);
+            let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
                 return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None);
             };
             match (stage, handed) {
                 (Stage::Failed(error), _) => return self.fall_back(StaleReason::IfError, error.kind, error.status),
                 (Stage::Validated(stored), handed) => return Ok(self.validated(&stored, handed)),
                 (Stage::Head(head), handed) if handed.is_some() || head.nominated.matches(&self.exchange.headers) => {
-                    return Ok(self.arriving(&fill, &head, handed));
+                    return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
                     if let Ok(Handed::Unshared(fetched)) = handed.await {
@@ -79,8 +79,8 @@ impl Miss<'_> {
         drop(self.join(false));
     }
 
-    /// The fill to read, and, for its leader's client, where the leader reports.
-    fn join(&self, alone: bool) -> (Arc<Fill<FetchError>>, Option<oneshot::Receiver<Handed>>) {
+    /// What to read, and, for the leader's own client, where the leader reports.
+    fn join(&self, alone: bool) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
         let fills = &self.worker.shared.fills;
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
         let joined = if alone {
@@ -89,10 +89,10 @@ impl Miss<'_> {
             fills.join(FillKey { key: self.key.clone(), accept_encoding })
         };
         let leader = match joined {
-            Joined::Follower(fill) => return (fill, None),
+            Joined::Follower(reader) => return (reader, None),
             Joined::Leader(leader) => leader,
         };
-        let fill = leader.fill();
+        let reader = leader.reader();
         let lead = Lead {
             worker: Arc::clone(self.worker),
             exchange: self.exchange.clone(),
@@ -102,15 +102,14 @@ impl Miss<'_> {
         };
         let (hand, handed) = oneshot::channel();
         self.worker.tasks.spawn(lead.run(leader, hand));
-        (fill, Some(handed))
+        (reader, Some(handed))
     }
 
-    /// Longest wait for the head: short when something can be served instead.
-    fn patience(&self) -> Duration {
-        let config = &self.exchange.site.config;
+    /// Until when to wait for the head: not long when something can be served instead.
+    fn patience(&self) -> Instant {
         match self.fallback {
-            Fallback::Nothing => config.timeouts.request + MARGIN,
-            Fallback::Stale { .. } => config.stale.wait,
+            Fallback::Nothing => self.exchange.deadline() + MARGIN,
+            Fallback::Stale { .. } => self.exchange.arrival.monotonic + self.exchange.site.config.stale.wait,
         }
     }
 
@@ -143,7 +142,7 @@ impl Miss<'_> {
 
     fn arriving(
         &self,
-        fill: &Arc<Fill<FetchError>>,
+        reader: FillReader<FetchError>,
         head: &Arc<StoredHead>,
         handed: Option<oneshot::Receiver<Handed>>,
     ) -> Answer {
@@ -153,11 +152,11 @@ impl Miss<'_> {
         let representation = Representation {
             status: head.status,
             headers: head.headers.clone(),
-            length: fill.expected_length(),
+            length: reader.expected_length(),
             age: (!age.is_zero() || collapsed).then_some(age.as_secs()),
         };
         let response = deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
-            Source::Fill(fill.reader(offset))
+            Source::Fill(reader.at(offset))
         });
         let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
         Answer {

@@ -87,7 +87,7 @@ impl Outcome {
             client: client.peer.ip(),
             protocol: client.protocol,
             tls: client.tls.is_some(),
-            site: Arc::clone(&shared.node),
+            site: Arc::clone(&shared.unrouted.name),
             method: request.method.clone(),
             scheme: client.scheme(),
             host: Box::default(),
@@ -111,7 +111,7 @@ impl Outcome {
             user_agent: text(header::USER_AGENT),
             referer: text(header::REFERER),
         };
-        let metrics = Arc::clone(&shared.unrouted);
+        let metrics = Arc::clone(&shared.unrouted.metrics);
         Self { shared: Arc::clone(shared), metrics, arrival, record, stale: None, broken: false }
     }
 

@@ -43,6 +43,15 @@ pub struct Shared {
     pub clock: Clock,
     /// One line per request.
     pub access_log: AccessLog,
-    /// Counts requests that belong to no site.
-    pub unrouted: Arc<SiteMetrics>,
+    /// For requests that belong to no site.
+    pub unrouted: Unrouted,
+}
+
+/// What stands for the site of requests that belong to none.
+#[derive(Debug)]
+pub struct Unrouted {
+    /// The name in logs and metrics.
+    pub name: Arc<str>,
+    /// Their counters.
+    pub metrics: Arc<SiteMetrics>,
 }

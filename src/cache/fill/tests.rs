@@ -47,9 +47,9 @@ fn leader(fills: &Fills<&'static str>) -> Leader<&'static str> {
     }
 }
 
-fn follower(fills: &Fills<&'static str>) -> Arc<Fill<&'static str>> {
+fn follower(fills: &Fills<&'static str>) -> FillReader<&'static str> {
     match fills.join(key()) {
-        Joined::Follower(fill) => fill,
+        Joined::Follower(reader) => reader,
         Joined::Leader(_) => panic!("nobody leads"),
     }
 }
@@ -62,11 +62,11 @@ async fn read(reader: &mut FillReader<&'static str>) -> Option<Result<Bytes, Bod
 async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
     let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default()));
     let mut leader = leader(&fills);
-    let fill = follower(&fills);
+    let (mut first, second) = (leader.reader(), follower(&fills));
     let reservation = store.reserve(6).expect("fits");
     leader.head(head(), Some(6), reservation);
-    assert!(matches!(fill.stage().await, Stage::Head(_)));
-    let (mut first, mut second) = (fill.reader(0), fill.reader(3));
+    assert!(matches!(second.stage().await, Stage::Head(_)));
+    let mut second = second.at(3);
     leader.append(b"abc", &store, 100).await.expect("kept whole");
     assert_eq!(read(&mut first).await, Some(Ok(Bytes::from("abc"))));
     let late = tokio::spawn(async move { (read(&mut second).await, read(&mut second).await) });
@@ -83,21 +83,20 @@ async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
 async fn a_leader_that_goes_away_releases_everybody_and_stores_nothing() {
     let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default()));
     let mut first = leader(&fills);
-    let fill = follower(&fills);
+    let mut reader = follower(&fills);
     first.head(head(), Some(6), store.reserve(6).expect("fits"));
     first.append(b"abc", &store, 100).await.expect("kept whole");
-    let mut reader = fill.reader(0);
     drop(first);
     assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from("abc"))));
     assert_eq!(read(&mut reader).await, Some(Err(BodyBroken)));
     assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));
 
-    drop((fill, reader));
+    drop(reader);
 
     let second = leader(&fills);
-    let fill = follower(&fills);
+    let reader = follower(&fills);
     drop(second);
-    assert!(matches!(fill.stage().await, Stage::Abandoned));
+    assert!(matches!(reader.stage().await, Stage::Abandoned));
     assert_eq!(store.ledger().used(), 0);
 }
 
@@ -107,8 +106,8 @@ async fn a_report_reaches_every_follower() {
     let leader = leader(&fills);
     let (one, two) = (follower(&fills), follower(&fills));
     leader.finish(Stage::Failed(Arc::new("refused")));
-    for fill in [one, two] {
-        assert!(matches!(fill.stage().await, Stage::Failed(report) if *report == "refused"));
+    for reader in [one, two] {
+        assert!(matches!(reader.stage().await, Stage::Failed(report) if *report == "refused"));
     }
 }
 
@@ -116,9 +115,8 @@ async fn a_report_reaches_every_follower() {
 async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
     let (fills, store) = (Fills::new(), Store::new(256 * 1024, Counter::default()));
     let mut leader = leader(&fills);
-    let fill = follower(&fills);
+    let (mut fast, mut slow) = (leader.reader(), follower(&fills));
     leader.head(head(), None, store.reserve(0).expect("fits"));
-    let (mut fast, mut slow) = (fill.reader(0), fill.reader(0));
     let pump = tokio::spawn(async move {
         let mut received = 0;
         while let Some(Ok(bytes)) = read(&mut fast).await {
@@ -145,4 +143,16 @@ async fn a_body_without_room_ends_when_nobody_reads_it() {
     let mut leader = leader(&fills);
     leader.head(head(), None, store.reserve(0).expect("fits"));
     assert_eq!(leader.append(&[0; 4096], &store, u64::MAX).await, Err(NoReaders));
+}
+
+#[tokio::test]
+async fn a_body_without_room_waits_for_a_client_that_has_not_read_yet() {
+    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default()));
+    let mut leader = leader(&fills);
+    let mut reader = leader.reader();
+    leader.head(head(), None, store.reserve(0).expect("fits"));
+    assert_eq!(leader.append(&[7; 4096], &store, u64::MAX).await, Ok(()));
+    leader.complete(&store, &key().key, None);
+    assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from_static(&[7; 4096]))));
+    assert_eq!(read(&mut reader).await, None);
 }
