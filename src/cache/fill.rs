@@ -177,29 +177,24 @@ impl<E> Leader<E> {
         state.wake_readers();
     }
 
-    /// Appends to the body. Bytes beyond the reservation are reserved in `store` first; when there is no room for them,
-    /// or the body grows past `object_bytes_max`, the fill is windowed from then on, and this waits until the fastest
-    /// reader has come near enough.
+    /// Appends to the body. Bytes beyond the reservation are reserved in `store` first. When there is no room for them, or
+    /// the body grows past `object_bytes_max`, the fill is windowed from then on: nobody else joins it, its reservation is
+    /// the window, and this waits until the fastest reader has made way.
     ///
     /// # Errors
     /// [`NoReaders`] when the body is windowed and nobody reads it any more.
     pub async fn append(&mut self, data: &[u8], store: &Store, object_bytes_max: u64) -> Result<(), NoReaders> {
-        let fits = self.pay_for(data.len() as u64, store, object_bytes_max);
-        {
-            let mut state = lock(&self.fill.state);
-            state.windowed |= !fits;
-            if let Body::Growing(body) = &mut state.body {
-                body.append(data);
-            }
-            state.wake_readers();
-            if !state.windowed {
-                return Ok(());
-            }
+        let more = data.len() as u64;
+        if !self.pay_for(more, store, object_bytes_max) {
+            self.unregister();
+            let window = self.reservation.as_ref().map_or(0, Reservation::bytes);
+            poll_fn(|context| lock(&self.fill.state).make_way(more, window, context)).await?;
         }
-        let kept = poll_fn(|context| lock(&self.fill.state).make_way(context)).await?;
-        if let Some(reservation) = &mut self.reservation {
-            reservation.shrink_to(kept);
+        let mut state = lock(&self.fill.state);
+        if let Body::Growing(body) = &mut state.body {
+            body.append(data);
         }
+        state.wake_readers();
         Ok(())
     }
 
@@ -220,17 +215,18 @@ impl<E> Leader<E> {
         self.unregister();
     }
 
+    /// Whether the bytes are paid for; once they were not, none are any more.
     fn pay_for(&mut self, more_bytes: u64, store: &Store, object_bytes_max: u64) -> bool {
         let (length, windowed) = {
             let state = lock(&self.fill.state);
             (state.body.length() + more_bytes, state.windowed)
         };
-        let Some(reservation) = &mut self.reservation else { return false };
-        if windowed || length > object_bytes_max {
-            return false;
-        }
+        let Some(reservation) = self.reservation.as_mut().filter(|_| !windowed) else { return false };
         let missing = length.saturating_sub(reservation.bytes());
-        missing == 0 || store.grow(reservation, missing.max(GROWTH_BYTES)) || store.grow(reservation, missing)
+        let paid = length <= object_bytes_max
+            && (missing == 0 || store.grow(reservation, missing.max(GROWTH_BYTES)) || store.grow(reservation, missing));
+        lock(&self.fill.state).windowed = !paid;
+        paid
     }
 
     fn unregister(&mut self) {
@@ -378,16 +374,20 @@ impl<E> State<E> {
         }
     }
 
-    /// Forgets what lies behind the window; ready with the bytes still kept when the leader may go on.
-    fn make_way(&mut self, context: &mut Context<'_>) -> Poll<Result<u64, NoReaders>> {
+    /// Makes way for `more` bytes in a window of `window` bytes: forgets what every reader has, then, if need be, what the
+    /// fastest has. Ready when they fit, or when the fastest reader has everything there is.
+    fn make_way(&mut self, more: u64, window: u64, context: &mut Context<'_>) -> Poll<Result<(), NoReaders>> {
         let offsets = || self.readers.values().map(|reader| reader.offset);
         let (Some(slowest), Some(fastest), Body::Growing(body)) = (offsets().min(), offsets().max(), &mut self.body)
         else {
             return Poll::Ready(Err(NoReaders));
         };
-        body.forget_before(slowest.max(fastest.saturating_sub(LAG_BYTES)));
-        if body.length() < fastest + AHEAD_BYTES {
-            return Poll::Ready(Ok(body.kept()));
+        body.forget_before(slowest);
+        if body.kept() + more > window {
+            body.forget_before(fastest);
+        }
+        if body.kept() + more <= window || body.length() <= fastest {
+            return Poll::Ready(Ok(()));
         }
         self.leader = Some(context.waker().clone());
         Poll::Pending
@@ -446,13 +446,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How far a windowed body is read from its origin ahead of the fastest reader.
-const AHEAD_BYTES: u64 = 512 * 1024;
+/// Reserved for a body of unknown length before its first byte, and so the least window of one that is not stored: two
+/// chunks, so that the origin can be ahead of the fastest reader.
+pub const WINDOW_BYTES: u64 = 128 * 1024;
 
-/// How far a reader of a windowed body may fall behind the fastest one.
-const LAG_BYTES: u64 = 4 * 1024 * 1024;
-
-/// What is reserved at once for a body of unknown length.
+/// What is reserved at once while a body of unknown length grows.
 const GROWTH_BYTES: u64 = 64 * 1024;
 
 #[cfg(test)]

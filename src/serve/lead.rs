@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::exchange::Exchange;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
-use crate::cache::fill::{Leader, Stage};
+use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
 use crate::origin::fetch::{FetchError, Fetched};
 use crate::origin::incoming::Framing;
@@ -112,7 +112,7 @@ impl Lead {
             site.metrics.not_stored(reason.as_str());
         }
         let shares = verdict.is_ok() || (fetched.failed && verdict != Err(NotStored::TooLarge));
-        let Some(body) = shares.then(|| shared.store.reserve(expected.unwrap_or(0))).flatten() else {
+        let Some(body) = shares.then(|| shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))).flatten() else {
             self.forget_what_was_stored(&fetched, verdict);
             let _client_left = hand.send(Handed::Unshared(Box::new(fetched)));
             leader.finish(Stage::NotShared);

@@ -126,7 +126,7 @@ async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
         received
     });
     let piece = vec![7; CHUNK_BYTES];
-    let pieces = 2 * usize::try_from(LAG_BYTES).expect("small") / CHUNK_BYTES;
+    let pieces = 20;
     for _ in 0..pieces {
         leader.append(&piece, &store, u64::MAX).await.expect("read by one");
         assert!(store.ledger().used() <= store.ledger().bound());
@@ -155,4 +155,14 @@ async fn a_body_without_room_waits_for_a_client_that_has_not_read_yet() {
     leader.complete(&store, &key().key, None);
     assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from_static(&[7; 4096]))));
     assert_eq!(read(&mut reader).await, None);
+}
+
+#[tokio::test]
+async fn nobody_joins_a_body_of_which_the_beginning_is_gone() {
+    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default()));
+    let mut first = leader(&fills);
+    let _reader = first.reader();
+    first.head(head(), None, store.reserve(0).expect("fits"));
+    first.append(&[7; 4096], &store, u64::MAX).await.expect("read by one");
+    assert!(matches!(fills.join(key()), Joined::Leader(_)));
 }
