@@ -36,7 +36,7 @@ pub(super) fn healthcheck(arguments: &Healthcheck) -> anyhow::Result<ExitCode> {
     };
     let address = reachable(address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(timeout(PATIENCE, ready(address)));
+    let asked = runtime.block_on(async { timeout(PATIENCE, ready(address)).await });
     asked
         .unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}"))
         .with_context(|| format!("{address} is not ready"))?;

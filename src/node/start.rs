@@ -36,8 +36,7 @@ use crate::tls::server::server_config;
 /// Everything that keeps it from serving: certificates, trust anchors, logs, addresses. All faults of certificates are
 /// named at once.
 pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Node> {
-    let resolve = DnsResolve::new(&config.dns).context("failed to set up DNS")?;
-    let world = World { dial: Arc::new(TcpDial), resolve: Arc::new(resolve) };
+    let world = World { dial: Arc::new(TcpDial), resolve: Arc::new(DnsResolve::new(&config.dns)) };
     let mut assembly = Assembly::new(&config, world, clock.clone(), events.clone(), metrics)?;
     let https = acceptor(&config, &events)?;
     let bound = Bound::bind(&config.listen, config.workers)?;

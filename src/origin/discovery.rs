@@ -10,6 +10,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::answers::Lookup;
 use crate::config::model::Dns;
@@ -22,40 +24,27 @@ pub trait Resolve: Send + Sync + 'static {
 
 /// DNS, without a cache of its own: the resolver's would ignore the short TTL of a CNAME whose target it knows.
 pub struct DnsResolve {
-    resolver: TokioResolver,
-    timeout: Duration,
+    config: Dns,
+    /// Made at the first lookup, and tried again until it can be: a system without name servers leaves origins without
+    /// addresses, and is no reason not to serve what needs none.
+    resolver: OnceCell<TokioResolver>,
 }
 
 impl DnsResolve {
     /// Asks the configured servers, or those of the system when none are.
-    ///
-    /// # Errors
-    /// When the system's resolver configuration cannot be read.
-    pub fn new(config: &Dns) -> Result<Self, NetError> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if config.servers.is_empty() {
-            TokioResolver::builder(provider)?
-        } else {
-            let servers = config.servers.iter().map(|server| {
-                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                    connection.port = server.port();
-                    connection
-                });
-                NameServerConfig::new(server.ip(), true, connections.into())
-            });
-            let servers = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-            TokioResolver::builder_with_config(servers, provider)
-        };
-        bound(builder.options_mut(), config.timeout);
-        Ok(Self { resolver: builder.build()?, timeout: config.timeout })
+    pub fn new(config: &Dns) -> Self {
+        Self { config: config.clone(), resolver: OnceCell::new() }
     }
 
     async fn lookup(&self, host: &str) -> Lookup {
-        let both = async {
-            tokio::join!(self.resolver.lookup(host, RecordType::A), self.resolver.lookup(host, RecordType::AAAA))
+        let resolver = match self.resolver.get_or_try_init(|| async { resolver(&self.config) }).await {
+            Ok(resolver) => resolver,
+            Err(error) => return Lookup::Failed(format!("no name servers (dns.servers can name some): {error}")),
         };
-        let Ok((v4, v6)) = tokio::time::timeout(self.timeout, both).await else {
-            return Lookup::Failed(format!("no answer within {:?}", self.timeout));
+        let both =
+            async { tokio::join!(resolver.lookup(host, RecordType::A), resolver.lookup(host, RecordType::AAAA)) };
+        let Ok((v4, v6)) = timeout(self.config.timeout, both).await else {
+            return Lookup::Failed(format!("no answer within {:?}", self.config.timeout));
         };
         join([v4, v6].map(|answer| match answer {
             Ok(lookup) => found(lookup.query().name(), lookup.answers()),
@@ -70,6 +59,25 @@ impl Resolve for DnsResolve {
     fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(self.lookup(host))
     }
+}
+
+fn resolver(config: &Dns) -> Result<TokioResolver, NetError> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = if config.servers.is_empty() {
+        TokioResolver::builder(provider)?
+    } else {
+        let servers = config.servers.iter().map(|server| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        });
+        let servers = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        TokioResolver::builder_with_config(servers, provider)
+    };
+    bound(builder.options_mut(), config.timeout);
+    builder.build()
 }
 
 fn bound(options: &mut ResolverOpts, timeout: Duration) {
@@ -176,5 +184,14 @@ mod tests {
         assert!(matches!(join([Lookup::Empty, found()]), Lookup::Found { .. }));
         assert!(matches!(join([Lookup::Empty, Lookup::Failed(String::new())]), Lookup::Failed(_)));
         assert!(matches!(join([Lookup::Empty, Lookup::NoSuchName]), Lookup::NoSuchName));
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_is_not_there_is_a_failure_within_the_timeout() {
+        let servers = vec![std::net::SocketAddr::from(([127, 0, 0, 1], 1))];
+        let second = Duration::from_secs(1);
+        let dns = Dns { servers, timeout: second, ttl_min: second, ttl_max: second };
+        let lookup = timeout(2 * second, DnsResolve::new(&dns).lookup("www.example.")).await;
+        assert!(matches!(lookup, Ok(Lookup::Failed(_))), "{lookup:?}");
     }
 }
