@@ -1,6 +1,6 @@
 //! The order in which the endpoints of a site are tried for one request.
 //!
-//! Origins come by standing, then by rank, then by weighted chance. Tries spread over origins first, because what breaks
+//! The preferred origin and its equals lead; the others come by standing, then by rank, then by weighted chance. Tries spread over origins first, because what breaks
 //! one address of a data centre tends to break the next one too. Only tries that every usable origin can spare are spent
 //! at home: with three tries and two origins the order is first, first again (at another healthy address), second.
 
@@ -56,18 +56,25 @@ pub fn candidates(view: &PoolView, demand: Demand, random: &mut fastrand::Rng) -
     candidates
 }
 
-/// Origins by standing and rank; equals in a random order in which a place is won in proportion to weight.
+/// Those that lead, then the others by standing and rank; equals in a random order in which a place is won in proportion to weight.
 fn order<'a>(view: &'a PoolView, safe: bool, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
     let mut origins: Vec<&OriginView> =
         view.origins.iter().filter(|origin| safe || origin.accepts == Accepts::All).collect();
-    origins.sort_by_key(|origin| (origin.standing, origin.rank));
-    for equals in origins.chunk_by_mut(|a, b| (a.standing, a.rank) == (b.standing, b.rank)) {
+    let place = |origin: &OriginView| (!leads(view, origin), origin.standing, origin.rank);
+    origins.sort_by_key(|origin| place(origin));
+    for equals in origins.chunk_by_mut(|a, b| place(a) == place(b)) {
         for place in 0..equals.len() {
             let winner = place + draw(&equals[place..], random);
             equals.swap(place, winner);
         }
     }
     origins
+}
+
+/// Whether requests go to this origin first: it is the preferred one, or shares the load with it.
+fn leads(view: &PoolView, origin: &OriginView) -> bool {
+    let preferred = view.preferred.and_then(|index| view.origins.get(index));
+    preferred.is_some_and(|preferred| origin.rank == preferred.rank && origin.standing <= preferred.standing)
 }
 
 fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {

@@ -181,10 +181,17 @@ impl Roster {
         });
     }
 
-    /// The origin that requests go to first.
+    /// The origin that requests go to first: the one they go to already, until it is unusable or a better one stands in.
+    /// Where all of them failed, the first to have its hold-down over would otherwise take over from a better one.
     fn best(&self) -> Option<usize> {
         let usable = self.origins.iter().enumerate().filter(|(_, origin)| origin.usable());
-        usable.min_by_key(|(index, origin)| (origin.merit(), *index)).map(|(index, _)| index)
+        let (challenger, best) = usable.min_by_key(|(index, origin)| (origin.merit(), *index))?;
+        let kept = self.preferred.filter(|current| self.origins[*current].usable());
+        let taken_over = |current: &usize| {
+            let current = &self.origins[*current];
+            best.rank < current.rank && best.failback.standing() == Standing::In
+        };
+        Some(kept.filter(|current| !taken_over(current)).unwrap_or(challenger))
     }
 
     fn judge(&mut self, now: Instant, out: &mut Vec<Event>) {

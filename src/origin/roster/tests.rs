@@ -77,6 +77,29 @@ fn with_every_origin_gone_the_site_serves_stale_and_finds_the_recovery() {
 }
 
 #[test]
+fn after_an_outage_of_all_the_preference_only_climbs() {
+    for seed in 1..=50 {
+        let mut lab = Lab::new(seed, &["a:1:1", "b:2:1", "c:3:1"], |_| {});
+        lab.run(seconds(5));
+        for (origin, time) in [(0, 4), (1, 4), (2, 60)] {
+            lab.break_origin(origin, Fault::Dead);
+            lab.run(seconds(time));
+        }
+        lab.events.clear();
+        lab.heal();
+        lab.run(seconds(60));
+        let told = lab.told();
+        let switches: Vec<&str> = told
+            .iter()
+            .filter_map(|line| line.strip_prefix("failed over ")?.split(' ').next()?.split('>').nth(1))
+            .collect();
+        assert!(switches.is_sorted_by(|earlier, later| earlier > later), "seed {seed}: {switches:?}");
+        assert_eq!(lab.roster.view().preferred, Some(0), "seed {seed}");
+        assert_eq!(lab.candidates(false)[0].origin, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_name_that_does_not_resolve_at_start_is_an_unusable_origin() {
     let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
     lab.world.origins[0].dns = NameServer::Silent;
