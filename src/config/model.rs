@@ -1,6 +1,6 @@
 //! The configuration as used: defaulted, checked, plain data.
 //!
-//! Nothing here is deserialised; `file.rs` holds the written form and `validate.rs` turns one into the other.
+//! Nothing here is deserialized; `file.rs` holds the written form and `validate.rs` turns one into the other.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -289,7 +289,7 @@ impl StatusSet {
     }
 }
 
-/// One origin site: a data centre, a bucket, a mirror.
+/// One origin site: a data center, a bucket, a mirror.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OriginConfig {
     /// Unique within the site.

@@ -1,8 +1,9 @@
 //! The order in which the endpoints of a site are tried for one request.
 //!
-//! The preferred origin and its equals lead; the others come by standing, then by rank, then by weighted chance. Tries spread over origins first, because what breaks
-//! one address of a data centre tends to break the next one too. Only tries that every usable origin can spare are spent
-//! at home: with three tries and two origins the order is first, first again (at another healthy address), second.
+//! The preferred origin and its equals lead; the others come by standing, then by rank, then by weighted chance. Tries
+//! spread over origins first, because what breaks one address of a data center tends to break the next one too. Only
+//! tries that every usable origin can spare are spent at home: with three tries and two origins the order is first, first
+//! again (at another healthy address), second.
 
 use std::net::SocketAddr;
 

@@ -35,12 +35,12 @@ pub struct Metrics {
     pub event_log_dropped: Counter,
     /// Fills in flight.
     pub fills_inflight: Gauge,
-    dns_refresh: Labelled<Counter, 3>,
-    events: Labelled<Counter, 1>,
-    origin_active: Labelled<Gauge, 2>,
-    origin_failovers: Labelled<Counter, 3>,
-    origin_up: Labelled<Gauge, 3>,
-    outage_mode: Labelled<Gauge, 2>,
+    dns_refresh: Labeled<Counter, 3>,
+    events: Labeled<Counter, 1>,
+    origin_active: Labeled<Gauge, 2>,
+    origin_failovers: Labeled<Counter, 3>,
+    origin_up: Labeled<Gauge, 3>,
+    outage_mode: Labeled<Gauge, 2>,
     panics: Counter,
     process: ProcessMetrics,
     site_families: SiteFamilies,
@@ -69,54 +69,54 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
-        let mut catalogue = Catalogue::default();
-        let build: Labelled<Gauge, 1> = catalogue.labelled("holdover_build_info", &["version"], "Always 1");
+        let mut catalog = Catalog::default();
+        let build: Labeled<Gauge, 1> = catalog.labeled("holdover_build_info", &["version"], "Always 1");
         build.at([env!("CARGO_PKG_VERSION")]).set(1);
         Self {
-            access_log_dropped: catalogue.plain("holdover_access_log_dropped_total", "Access log lines lost"),
-            cache_bytes: catalogue.plain("holdover_cache_bytes", "Bytes of stored responses and fills in flight"),
-            cache_capacity_bytes: catalogue.plain("holdover_cache_capacity_bytes", "The bound of holdover_cache_bytes"),
-            cache_objects: catalogue.plain("holdover_cache_objects", "Stored responses"),
-            connections: catalogue.plain("holdover_connections", "Client connections open"),
-            event_log_dropped: catalogue.plain("holdover_event_log_dropped_total", "Event log lines lost"),
-            fills_inflight: catalogue.plain("holdover_fills_inflight", "Fills in flight"),
-            cache_evictions: catalogue.plain(
+            access_log_dropped: catalog.plain("holdover_access_log_dropped_total", "Access log lines lost"),
+            cache_bytes: catalog.plain("holdover_cache_bytes", "Bytes of stored responses and fills in flight"),
+            cache_capacity_bytes: catalog.plain("holdover_cache_capacity_bytes", "The bound of holdover_cache_bytes"),
+            cache_objects: catalog.plain("holdover_cache_objects", "Stored responses"),
+            connections: catalog.plain("holdover_connections", "Client connections open"),
+            event_log_dropped: catalog.plain("holdover_event_log_dropped_total", "Event log lines lost"),
+            fills_inflight: catalog.plain("holdover_fills_inflight", "Fills in flight"),
+            cache_evictions: catalog.plain(
                 "holdover_cache_evictions_total",
                 "Keys evicted, or refused on arrival, to keep within the bound",
             ),
-            dns_refresh: catalogue.labelled(
+            dns_refresh: catalog.labeled(
                 "holdover_dns_refresh_total",
                 &["site", "origin", "result"],
                 "Lookups of origin names",
             ),
-            events: catalogue.labelled("holdover_events_total", &["event"], "Events, as in the event log"),
-            origin_active: catalogue.labelled(
+            events: catalog.labeled("holdover_events_total", &["event"], "Events, as in the event log"),
+            origin_active: catalog.labeled(
                 "holdover_origin_active",
                 &["site", "origin"],
                 "1 for the origin that the site prefers, 0 for the others",
             ),
-            origin_failovers: catalogue.labelled(
+            origin_failovers: catalog.labeled(
                 "holdover_origin_failovers_total",
                 &["site", "from", "to"],
                 "Changes of the preferred origin; `none` is no usable origin",
             ),
-            origin_up: catalogue.labelled(
+            origin_up: catalog.labeled(
                 "holdover_origin_up",
                 &["site", "origin", "address"],
                 "1 while the address may get requests (all but ejected), else 0",
             ),
-            outage_mode: catalogue.labelled(
+            outage_mode: catalog.labeled(
                 "holdover_outage_mode",
                 &["site", "mode"],
                 "1 for the site's outage mode, 0 for the others",
             ),
-            panics: catalogue.plain("holdover_panics_total", "Requests that ended in a panic, each one a bug"),
-            process: ProcessMetrics::declare(&mut catalogue),
-            site_families: SiteFamilies::declare(&mut catalogue),
+            panics: catalog.plain("holdover_panics_total", "Requests that ended in a panic, each one a bug"),
+            process: ProcessMetrics::declare(&mut catalog),
+            site_families: SiteFamilies::declare(&mut catalog),
             sites: Arc::default(),
             endpoints: Arc::default(),
-            registry: Arc::new(catalogue.registry),
-            descriptions: catalogue.descriptions.into(),
+            registry: Arc::new(catalog.registry),
+            descriptions: catalog.descriptions.into(),
         }
     }
 
@@ -228,12 +228,12 @@ impl Default for Metrics {
 
 /// Collects declarations.
 #[derive(Debug, Default)]
-pub(super) struct Catalogue {
+pub(super) struct Catalog {
     registry: Registry,
     descriptions: Vec<Description>,
 }
 
-impl Catalogue {
+impl Catalog {
     /// Declares a metric without labels.
     pub(super) fn plain<M: Metric + TypedMetric + Clone + Default>(
         &mut self,
@@ -246,15 +246,15 @@ impl Catalogue {
     }
 
     /// Declares a metric with labels; it is shown from its first use on.
-    pub(super) fn labelled<M: Metric + TypedMetric + Clone + Default, const N: usize>(
+    pub(super) fn labeled<M: Metric + TypedMetric + Clone + Default, const N: usize>(
         &mut self,
         name: &'static str,
         labels: &'static [&'static str; N],
         help: &'static str,
-    ) -> Labelled<M, N> {
+    ) -> Labeled<M, N> {
         let family = Family::default();
         self.register(name, labels, help, family.clone());
-        Labelled { labels, family }
+        Labeled { labels, family }
     }
 
     fn register<M: Metric + TypedMetric>(
@@ -283,12 +283,12 @@ fn kind<M: TypedMetric>() -> &'static str {
 
 /// A metric with labels.
 #[derive(Clone, Debug)]
-pub(super) struct Labelled<M, const N: usize> {
+pub(super) struct Labeled<M, const N: usize> {
     labels: &'static [&'static str; N],
     family: Family<[(&'static str, Arc<str>); N], M>,
 }
 
-impl<M: Clone + Default, const N: usize> Labelled<M, N> {
+impl<M: Clone + Default, const N: usize> Labeled<M, N> {
     /// The metric with these label values; takes a lock and allocates, so hot paths keep what they got.
     pub(super) fn at(&self, values: [&str; N]) -> M {
         self.family.get_or_create_owned(&self.label_set(values))
@@ -314,12 +314,12 @@ struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    fn declare(catalogue: &mut Catalogue) -> Self {
+    fn declare(catalog: &mut Catalog) -> Self {
         Self {
-            cpu_seconds: catalogue.plain("process_cpu_seconds_total", "User and system CPU time in seconds"),
-            open_descriptors: catalogue.plain("process_open_fds", "Open file descriptors"),
-            resident_bytes: catalogue.plain("process_resident_memory_bytes", "Resident memory in bytes"),
-            start_seconds: catalogue.plain("process_start_time_seconds", "Start time in seconds since 1970"),
+            cpu_seconds: catalog.plain("process_cpu_seconds_total", "User and system CPU time in seconds"),
+            open_descriptors: catalog.plain("process_open_fds", "Open file descriptors"),
+            resident_bytes: catalog.plain("process_resident_memory_bytes", "Resident memory in bytes"),
+            start_seconds: catalog.plain("process_start_time_seconds", "Start time in seconds since 1970"),
         }
     }
 

@@ -23,8 +23,8 @@ pub(super) fn read() -> ProcessFacts {
         cpu_seconds,
         // The directory is read through one descriptor of its own.
         open_descriptors: fs::read_dir("/proc/self/fd").map_or(0, |entries| (entries.count() as u64).saturating_sub(1)),
-        resident_bytes: labelled(&text("/proc/self/status"), "VmRSS:").unwrap_or(0) * 1024,
-        start_seconds: labelled(&text("/proc/stat"), "btime").unwrap_or(0) as f64 + start_seconds_after_boot,
+        resident_bytes: labeled(&text("/proc/self/status"), "VmRSS:").unwrap_or(0) * 1024,
+        start_seconds: labeled(&text("/proc/stat"), "btime").unwrap_or(0) as f64 + start_seconds_after_boot,
     }
 }
 
@@ -38,7 +38,7 @@ fn times(stat: &str) -> Option<(f64, f64)> {
 }
 
 /// The number after `label` at the beginning of a line.
-fn labelled(text: &str, label: &str) -> Option<u64> {
+fn labeled(text: &str, label: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(label)?.split_ascii_whitespace().next()?.parse().ok())
 }
 
@@ -60,8 +60,8 @@ mod tests {
     #[test]
     fn a_label_is_found_at_the_beginning_of_its_line() {
         let status = "Name:\tVmRSS: 1\nVmRSS:\t    5120 kB\n";
-        assert_eq!(labelled(status, "VmRSS:"), Some(5120));
-        assert_eq!(labelled(status, "VmHWM:"), None);
+        assert_eq!(labeled(status, "VmRSS:"), Some(5120));
+        assert_eq!(labeled(status, "VmHWM:"), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use http::Method;
 use prometheus_client::metrics::counter::Counter;
 
 use super::histogram::DurationHistogram;
-use super::metrics::{Catalogue, Labelled};
+use super::metrics::{Catalog, Labeled};
 
 /// Counts the requests of one site.
 #[derive(Debug)]
@@ -98,73 +98,73 @@ impl SiteMetrics {
 /// The metrics that have a site among their labels.
 #[derive(Clone, Debug)]
 pub(super) struct SiteFamilies {
-    bodies_continued: Labelled<Counter, 3>,
-    duration: Labelled<DurationHistogram, 2>,
-    first_byte: Labelled<DurationHistogram, 2>,
-    incomplete: Labelled<Counter, 1>,
-    not_stored: Labelled<Counter, 2>,
-    origin_attempts: Labelled<Counter, 3>,
-    origin_duration: Labelled<DurationHistogram, 2>,
-    requests: Labelled<Counter, 5>,
-    response_bytes: Labelled<Counter, 2>,
-    stale_forbidden: Labelled<Counter, 2>,
-    stale_served: Labelled<Counter, 2>,
+    bodies_continued: Labeled<Counter, 3>,
+    duration: Labeled<DurationHistogram, 2>,
+    first_byte: Labeled<DurationHistogram, 2>,
+    incomplete: Labeled<Counter, 1>,
+    not_stored: Labeled<Counter, 2>,
+    origin_attempts: Labeled<Counter, 3>,
+    origin_duration: Labeled<DurationHistogram, 2>,
+    requests: Labeled<Counter, 5>,
+    response_bytes: Labeled<Counter, 2>,
+    stale_forbidden: Labeled<Counter, 2>,
+    stale_served: Labeled<Counter, 2>,
 }
 
 impl SiteFamilies {
-    pub(super) fn declare(catalogue: &mut Catalogue) -> Self {
+    pub(super) fn declare(catalog: &mut Catalog) -> Self {
         Self {
-            bodies_continued: catalogue.labelled(
+            bodies_continued: catalog.labeled(
                 "holdover_origin_bodies_continued_total",
                 &["site", "from", "to"],
                 "Bodies that broke on one origin and were continued on another or the same",
             ),
-            duration: catalogue.labelled(
+            duration: catalog.labeled(
                 "holdover_http_request_duration_seconds",
                 &["site", "cache"],
                 "From the request's head to the end of the response",
             ),
-            first_byte: catalogue.labelled(
+            first_byte: catalog.labeled(
                 "holdover_http_first_byte_duration_seconds",
                 &["site", "cache"],
                 "From the request's head to the response head",
             ),
-            incomplete: catalogue.labelled(
+            incomplete: catalog.labeled(
                 "holdover_http_incomplete_responses_total",
                 &["site"],
                 "Responses that ended before their last byte, whoever ended them",
             ),
-            not_stored: catalogue.labelled(
+            not_stored: catalog.labeled(
                 "holdover_cache_not_stored_total",
                 &["site", "reason"],
                 "Responses of origins that were not stored, by the first reason",
             ),
-            origin_attempts: catalogue.labelled(
+            origin_attempts: catalog.labeled(
                 "holdover_origin_attempts_total",
                 &["site", "origin", "outcome"],
                 "Forward requests, each attempt by itself",
             ),
-            origin_duration: catalogue.labelled(
+            origin_duration: catalog.labeled(
                 "holdover_origin_request_duration_seconds",
                 &["site", "origin"],
                 "From one attempt's beginning to its response head or failure",
             ),
-            requests: catalogue.labelled(
+            requests: catalog.labeled(
                 "holdover_http_requests_total",
                 &["site", "proto", "method", "code", "cache"],
                 "Finished requests",
             ),
-            response_bytes: catalogue.labelled(
+            response_bytes: catalog.labeled(
                 "holdover_http_response_bytes_total",
                 &["site", "cache"],
                 "Body bytes handed to clients",
             ),
-            stale_forbidden: catalogue.labelled(
+            stale_forbidden: catalog.labeled(
                 "holdover_cache_stale_forbidden_total",
                 &["site", "reason"],
                 "Responses stored that must not be served stale and so do not survive an outage",
             ),
-            stale_served: catalogue.labelled(
+            stale_served: catalog.labeled(
                 "holdover_cache_stale_served_total",
                 &["site", "reason"],
                 "Responses served stale",
