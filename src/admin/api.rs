@@ -37,7 +37,9 @@ impl Admin {
     /// Answers one request; the body of a request is ignored.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<bytes::Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are served here\n");
+            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are served here\n");
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "live\n"),

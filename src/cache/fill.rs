@@ -231,7 +231,10 @@ impl<E> Leader<E> {
 
     fn unregister(&mut self) {
         if let Some((running, key)) = self.registered.take() {
-            lock(&running).remove(&key);
+            let mut running = lock(&running);
+            if running.get(&key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+                running.remove(&key);
+            }
         }
     }
 }

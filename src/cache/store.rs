@@ -3,7 +3,9 @@
 //! moka decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the bound, so
 //! that fills in flight and its own lag find room in the last eighth.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderMap;
 use moka::notification::RemovalCause;
@@ -12,7 +14,7 @@ use moka::sync::Cache;
 use prometheus_client::metrics::counter::Counter;
 
 use super::ledger::{Ledger, Reservation};
-use super::stored::StoredResponse;
+use super::stored::{StoredHead, StoredResponse};
 use crate::semantics::key::CacheKey;
 
 /// Stored responses under a byte bound. Clones share them.
@@ -20,6 +22,9 @@ use crate::semantics::key::CacheKey;
 pub struct Store {
     engine: Cache<CacheKey, Arc<Variants>>,
     ledger: Ledger,
+    /// When keys, by their hash, were invalidated: for responses that are still on their way.
+    invalidated: Cache<u64, Instant>,
+    hasher: RandomState,
 }
 
 impl Store {
@@ -36,7 +41,8 @@ impl Store {
                 }
             })
             .build();
-        Self { engine, ledger: Ledger::new(bound_bytes) }
+        let invalidated = Cache::new(INVALIDATED_MAX);
+        Self { engine, ledger: Ledger::new(bound_bytes), invalidated, hasher: RandomState::new() }
     }
 
     /// The most recent response under `key` that the request's fields select (RFC 9111 §4.1).
@@ -47,11 +53,14 @@ impl Store {
         }
     }
 
-    /// Stores `response`, in place of the one with the same nominated fields.
+    /// Stores `response`, in place of the one with the same nominated fields, unless it predates an invalidation.
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace.
     pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.engine.entry_by_ref(key).and_compute_with(|found| {
+            if self.predates_invalidation(key, &response.head) {
+                return Op::Nop;
+            }
             Op::Put(Arc::new(Variants::with(found.as_ref().map(|f| &**f.value()), response)))
         });
         self.engine.run_pending_tasks();
@@ -68,9 +77,16 @@ impl Store {
         });
     }
 
-    /// Removes every response under `key` (RFC 9111 §4.4).
-    pub fn invalidate(&self, key: &CacheKey) {
-        self.engine.invalidate(key);
+    /// Removes every response under `key` (RFC 9111 §4.4), those included that an origin was asked for before `now` and
+    /// that have not arrived yet.
+    pub fn invalidate(&self, key: &CacheKey, now: Instant) {
+        self.invalidated.insert(self.hasher.hash_one(key), now);
+        self.engine.entry_by_ref(key).and_compute_with(|_| Op::Remove);
+    }
+
+    /// Whether the origin was asked for this response before `key` was invalidated.
+    pub fn predates_invalidation(&self, key: &CacheKey, head: &StoredHead) -> bool {
+        self.invalidated.get(&self.hasher.hash_one(key)).is_some_and(|at| head.asked < at)
     }
 
     /// Reserves `bytes`; lets the engine catch up with its evictions first when they do not fit.
@@ -142,3 +158,6 @@ impl Variants {
 
 /// Most variants of one key: a bound on what a client can make us store by varying its fields.
 pub const VARIANTS_MAX: usize = 8;
+
+/// Most invalidations remembered; hashes only, so about 1.5 MiB.
+const INVALIDATED_MAX: u64 = 16_384;

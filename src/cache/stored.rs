@@ -21,6 +21,8 @@ pub struct StoredHead {
     pub headers: HeaderMap,
     /// Freshness as the origin stated it.
     pub lifetime: Lifetime,
+    /// When its origin was asked for it, or for its validation.
+    pub asked: Instant,
     /// When the head arrived.
     pub received: Instant,
     /// The request fields that selected this response.

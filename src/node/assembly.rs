@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::api::Admin;
@@ -21,7 +22,7 @@ use crate::origin::fetch::Fetcher;
 use crate::origin::pool::{OriginTls, Pool};
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, StatusRequests, Steward};
-use crate::serve::site::{Site, SiteTable};
+use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
 use crate::tls::client::client_config;
@@ -111,7 +112,8 @@ fn assemble_site(
     let config = Arc::new(config.clone());
     let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics));
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
-    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics };
+    let fills = Semaphore::new(FILLS_MAX);
+    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, fills };
     Ok((Arc::new(site), steward, asking))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use http::response::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -72,6 +72,10 @@ impl OriginBody {
         // RFC 9110 §14.2: ranges are of the representation that a GET selects; a cut is only noticed where the end is
         // known.
         let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
+        let mut template = template;
+        for name in CONDITIONS_AND_RANGE {
+            template.headers.remove(name);
+        }
         let mut body = Self {
             fetcher: Arc::clone(fetcher),
             pool: Arc::clone(pool),
@@ -103,7 +107,7 @@ impl OriginBody {
                     }
                     None => continue,
                 },
-                Ok(None) if self.total.is_none_or(|total| total == self.received) => {
+                Ok(None) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
                     self.end();
                     return None;
                 }
@@ -168,6 +172,16 @@ impl fmt::Debug for OriginBody {
         formatter.debug_struct("OriginBody").field("received", &self.received).finish_non_exhaustive()
     }
 }
+
+/// Of the request that is continued; a continuation has its own.
+const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+];
 
 /// How often one body may break off and be continued.
 const CONTINUATIONS_MAX: u32 = 3;

@@ -20,7 +20,7 @@ use super::health::Evidence;
 use super::incoming::{Framing, framing};
 use super::pool::{Origin, Pool};
 use super::ranking::{Candidate, Demand, candidates};
-use super::retry::{Attempt, FailureKind, NextStep, next_step, split_deadline};
+use super::retry::{Attempt, FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
 use super::upload::{Progress, counted};
 use crate::clock::{Clock, Now};
 
@@ -51,6 +51,9 @@ impl Fetcher {
     /// The last failure, when there was no response at all.
     pub async fn fetch(self: &Arc<Self>, pool: &Arc<Pool>, forward: Forward) -> Result<Fetched, FetchError> {
         let started = self.clock.now();
+        if forward.deadline.saturating_duration_since(started.monotonic) < WORTHWHILE {
+            return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
+        }
         let mut run = Run::new(pool, forward);
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
         let mut fresh = false;
@@ -166,9 +169,13 @@ impl Fetcher {
                     let unsent = error.take_message();
                     let sent = unsent.is_none();
                     *body = unsent.map(Request::into_body);
-                    let malformed = error.error().is_parse();
-                    let kind =
-                        if malformed { FailureKind::Malformed } else { FailureKind::ClosedUnanswered { reused } };
+                    let kind = if progress.broke_off() {
+                        FailureKind::Upload
+                    } else if error.error().is_parse() {
+                        FailureKind::Malformed
+                    } else {
+                        FailureKind::ClosedUnanswered { reused }
+                    };
                     Failure { kind, cause: error.into_error().to_string(), sent }
                 }),
                 () = sleep_until(until.into()) => {

@@ -10,6 +10,8 @@ use crate::config::model::FailoverPolicy;
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
+    /// So many requests to the site's origins are under way that no other was begun.
+    Busy,
     /// No connection: refused, reset or unreachable.
     Connect,
     /// No connection in time.
@@ -35,12 +37,15 @@ pub enum FailureKind {
     Deadline,
     /// There was no endpoint to try.
     NoCandidate,
+    /// The body of the request broke off, on the client's side.
+    Upload,
 }
 
 impl FailureKind {
     /// The word for events, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect-timeout",
             Self::Tls => "tls",
@@ -52,12 +57,16 @@ impl FailureKind {
             Self::BodyStalled => "body-stalled",
             Self::Deadline => "deadline",
             Self::NoCandidate => "no-candidate",
+            Self::Upload => "upload",
         }
     }
 
     /// Whether it speaks against the endpoint's health.
     pub fn is_evidence(self) -> bool {
-        !matches!(self, Self::ClosedUnanswered { reused: true } | Self::Deadline | Self::NoCandidate)
+        !matches!(
+            self,
+            Self::Busy | Self::ClosedUnanswered { reused: true } | Self::Deadline | Self::NoCandidate | Self::Upload
+        )
     }
 
     /// Whether a response had begun, so that what is left of it is to be continued and not asked for anew.
@@ -99,7 +108,8 @@ pub fn next_step(
     now: Instant,
 ) -> NextStep {
     let time_left = deadline.saturating_duration_since(now);
-    if failure == FailureKind::Deadline || time_left < WORTHWHILE || (attempt.sent && !attempt.safe) {
+    let is_final = matches!(failure, FailureKind::Deadline | FailureKind::Upload);
+    if is_final || time_left < WORTHWHILE || (attempt.sent && !attempt.safe) {
         return NextStep::GiveUp;
     }
     if failure == (FailureKind::ClosedUnanswered { reused: true }) {
@@ -124,8 +134,8 @@ pub fn split_deadline(deadline: Instant, phase_timeout: Duration, tries_left: us
     phase_timeout.min(deadline.saturating_duration_since(now) / tries_left)
 }
 
-/// With less time than this left, another attempt would only add load.
-const WORTHWHILE: Duration = Duration::from_millis(200);
+/// With less time than this left, an attempt would only add load, and its failure would say nothing about the endpoint.
+pub const WORTHWHILE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +160,7 @@ mod tests {
         for failure in ALL {
             let expected = match failure {
                 FailureKind::ClosedUnanswered { reused: true } => NextStep::RetryFresh,
-                FailureKind::Deadline => NextStep::GiveUp,
+                FailureKind::Deadline | FailureKind::Upload => NextStep::GiveUp,
                 _ => NextStep::NextCandidate,
             };
             check(failure, GET, expected);
@@ -194,7 +204,10 @@ mod tests {
     #[test]
     fn idle_closes_and_own_deadlines_are_no_evidence() {
         let innocent: Vec<_> = ALL.into_iter().filter(|failure| !failure.is_evidence()).collect();
-        assert_eq!(innocent, [FailureKind::ClosedUnanswered { reused: true }, FailureKind::Deadline]);
+        assert_eq!(
+            innocent,
+            [FailureKind::ClosedUnanswered { reused: true }, FailureKind::Deadline, FailureKind::Upload]
+        );
     }
 
     #[test]
@@ -221,7 +234,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 11] = [
+    const ALL: [FailureKind; 12] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Tls,
@@ -233,5 +246,6 @@ mod tests {
         FailureKind::BodyBroken,
         FailureKind::BodyStalled,
         FailureKind::Deadline,
+        FailureKind::Upload,
     ];
 }

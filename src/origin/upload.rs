@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,12 +13,23 @@ use super::connect::RequestBody;
 
 /// Counts the frames taken from a request body; clones of the counter see the same number.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU64>);
+pub struct Progress(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    frames: AtomicU64,
+    broke_off: AtomicBool,
+}
 
 impl Progress {
     /// Frames taken so far.
     pub fn frames(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether the body ended in an error of its own.
+    pub fn broke_off(&self) -> bool {
+        self.0.broke_off.load(Ordering::Relaxed)
     }
 }
 
@@ -44,8 +55,9 @@ impl Body for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
-            self.progress.0.fetch_add(1, Ordering::Relaxed);
+        if let Poll::Ready(frame) = &polled {
+            self.progress.0.frames.fetch_add(1, Ordering::Relaxed);
+            self.progress.0.broke_off.fetch_or(matches!(frame, Some(Err(_))), Ordering::Relaxed);
         }
         polled
     }

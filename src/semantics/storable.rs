@@ -40,6 +40,8 @@ pub enum NotStorable {
     Method,
     /// `no-store`.
     NoStore,
+    /// A status that speaks of one request rather than of the resource.
+    OneRequest,
     /// 206.
     PartialContent,
     /// `private`.
@@ -61,6 +63,7 @@ impl NotStorable {
             Self::Framing => "framing",
             Self::Method => "method",
             Self::NoStore => "no-store",
+            Self::OneRequest => "one-request",
             Self::PartialContent => "partial-content",
             Self::Private => "private",
             Self::SetCookie => "set-cookie",
@@ -123,7 +126,10 @@ fn storable_status(
     if status == StatusCode::PARTIAL_CONTENT {
         return Err(NotStorable::PartialContent);
     }
-    if !(200..600).contains(&status.as_u16()) || NEVER_STORED.contains(&status.as_u16()) {
+    if NEVER_STORED.contains(&status.as_u16()) {
+        return Err(NotStorable::OneRequest);
+    }
+    if !(200..600).contains(&status.as_u16()) {
         return Err(NotStorable::Status);
     }
     let understood = is_heuristically_cacheable(status) || UNDERSTOOD.contains(&status.as_u16());

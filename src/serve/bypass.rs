@@ -29,7 +29,8 @@ pub async fn bypass(
     // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
     // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        worker.shared.store.invalidate(&cache_key(exchange.client.scheme(), &exchange.target));
+        let key = cache_key(exchange.client.scheme(), &exchange.target);
+        worker.shared.store.invalidate(&key, fetched.received.monotonic);
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))
 }

@@ -39,7 +39,10 @@ pub fn deliver(
         return with(status, headers, body);
     };
     if *method == Method::HEAD {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        // RFC 9110 §8.6: no Content-Length "in any response with a status code of […] 204 (No Content)".
+        if status != StatusCode::NO_CONTENT {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
         return with(status, headers, ResponseBody::empty());
     }
     let answer = if status == StatusCode::OK { range::answer(request, &headers, length) } else { RangeAnswer::Whole };

@@ -46,6 +46,7 @@ impl Exchange {
                 for name in CONDITIONS_AND_RANGE {
                     headers.remove(name);
                 }
+                remove_claims(&mut headers);
                 content_coding::replace(&mut headers);
             }
             ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
@@ -63,14 +64,17 @@ impl Exchange {
     pub fn own_forward(&self, body: Option<RequestBody>) -> Forward {
         let mut headers = self.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
-        headers.remove(header::EXPECT);
-        headers.append(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
+        remove_claims(&mut headers);
+        headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_HOST, HeaderValue::try_from(&*self.authority()).unwrap_or(EMPTY));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         self.forward(self.method.clone(), headers, body)
     }
 
     fn forward(&self, method: Method, mut headers: HeaderMap, body: Option<RequestBody>) -> Forward {
         headers.remove(header::HOST);
+        headers.remove(header::EXPECT);
+        forwarding::join_cookies(&mut headers);
         forwarding::append_via(&mut headers, self.version, &self.node);
         forwarding::append_cdn_loop(&mut headers, &self.node);
         Forward {
@@ -101,6 +105,13 @@ impl Exchange {
     }
 }
 
+/// Removes what a client says about itself that only an intermediary before us could know, and there is none.
+fn remove_claims(headers: &mut HeaderMap) {
+    for name in [header::FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
+        headers.remove(name);
+    }
+}
+
 /// Answered from the whole response here, so never asked of an origin on a cacheable request.
 const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
     header::IF_MATCH,
@@ -113,5 +124,6 @@ const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("holdover/", env!("CARGO_PKG_VERSION")));

@@ -15,7 +15,7 @@ use super::exchange::Exchange;
 use super::hit::hit;
 use super::judge::{Fallback, Way, judge};
 use super::miss::Miss;
-use super::outcome::{Answer, Outcome};
+use super::outcome::{Answer, Pending};
 use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
@@ -40,7 +40,7 @@ where
 {
     let arrival = worker.shared.clock.now();
     let (parts, body) = request.into_parts();
-    let mut outcome = Outcome::open(&worker.shared, &client, &parts, arrival);
+    let mut outcome = Pending::open(&worker.shared, &client, &parts, arrival);
     let has_body = admit::has_body(&parts.headers, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
     let answer = match answer(&worker, parts, body, &client, arrival, &mut outcome).await {
@@ -56,7 +56,7 @@ async fn answer(
     body: Option<RequestBody>,
     client: &Arc<ClientConnection>,
     arrival: Now,
-    outcome: &mut Outcome,
+    outcome: &mut Pending,
 ) -> Result<Answer, Refusal> {
     let target = target(&request.uri, &request.headers, request.version).map_err(Refusal::BadTarget)?;
     let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;

@@ -12,6 +12,7 @@ use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
 use crate::origin::fetch::{FetchError, Fetched};
 use crate::origin::incoming::Framing;
+use crate::origin::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
 use crate::semantics::storable::{NotStorable, storable};
@@ -50,13 +51,19 @@ pub enum Handed {
 impl Lead {
     /// Fetches and fills to the end.
     pub async fn run(self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+        let site = Arc::clone(&self.exchange.site);
+        let Ok(_room) = site.fills.try_acquire() else {
+            let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
+            leader.finish(Stage::Failed(Arc::new(error)));
+            return;
+        };
         match self.fetch().await {
             Err(error) => {
                 self.revive();
                 leader.finish(Stage::Failed(Arc::new(error)));
             }
-            Ok(Fetch::Validated(validated, facts)) => {
-                let _client_left = hand.send(Handed::Shared { facts, stored: true });
+            Ok(Fetch::Validated { validated, stored, facts }) => {
+                let _client_left = hand.send(Handed::Shared { facts, stored });
                 leader.finish(Stage::Validated(validated));
             }
             Ok(Fetch::Response(fetched)) => self.take(*fetched, leader, hand).await,
@@ -68,7 +75,9 @@ impl Lead {
         let fetched = self.ask(conditions.unwrap_or_default()).await?;
         match &self.stored {
             Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched) {
-                Some(validated) => Ok(Fetch::Validated(validated, FetchFacts::of(&fetched))),
+                Some((validated, stored)) => {
+                    Ok(Fetch::Validated { validated, stored, facts: FetchFacts::of(&fetched) })
+                }
                 // RFC 9111 §4.3.4: a 304 that selects no stored response updates none; only a whole answer helps.
                 None => self.ask(Vec::new()).await.map(Box::new).map(Fetch::Response),
             },
@@ -83,11 +92,16 @@ impl Lead {
         if fetched.failed && self.stale_usable { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
 
-    fn freshen(&self, stored: &Arc<StoredResponse>, fetched: &Fetched) -> Option<Arc<StoredResponse>> {
-        let mut not_modified = fetched.headers.clone();
-        forwarding::remove_hop_by_hop(&mut not_modified);
-        let headers = validator::freshen(&stored.head.headers, &not_modified)?;
-        let head = self.head(stored.head.status, headers, fetched, stored.head.nominated.clone());
+    /// The stored response after a 304, and whether it is stored again. `None` when the 304 is of another response, or
+    /// withdraws the permission to store this one.
+    fn freshen(&self, stored: &Arc<StoredResponse>, fetched: &Fetched) -> Option<(Arc<StoredResponse>, bool)> {
+        let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
+        let directives = ResponseDirectives::from_headers(&headers);
+        if directives.private || directives.no_store {
+            return None;
+        }
+        let nominated = self.nominated(&headers)?;
+        let head = self.head(stored.head.status, headers, fetched, nominated);
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let is_paid = paid.is_some();
@@ -96,7 +110,7 @@ impl Lead {
         if is_paid {
             store.store(&self.key, Arc::clone(&validated));
         }
-        Some(validated)
+        Some((validated, is_paid))
     }
 
     async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
@@ -111,8 +125,11 @@ impl Lead {
         if let Err(reason) = verdict {
             site.metrics.not_stored(reason.as_str());
         }
-        let shares = verdict.is_ok() || (fetched.failed && verdict != Err(NotStored::TooLarge));
-        let Some(body) = shares.then(|| shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))).flatten() else {
+        let shares = verdict.is_ok() || (verdict != Err(NotStored::TooLarge) && is_failure_for_everybody(&fetched));
+        let nominated = self.nominated(&fetched.headers).filter(|_| shares);
+        let body =
+            nominated.and_then(|nominated| Some((nominated, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
+        let Some((nominated, body)) = body else {
             self.forget_what_was_stored(&fetched, verdict);
             let _client_left = hand.send(Handed::Unshared(Box::new(fetched)));
             leader.finish(Stage::NotShared);
@@ -120,7 +137,6 @@ impl Lead {
         };
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
-        let nominated = Nominated::of(&vary_fields(&headers).unwrap_or_default(), &self.exchange.headers);
         let head = Arc::new(self.head(fetched.status, headers, &fetched, nominated));
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
@@ -153,15 +169,25 @@ impl Lead {
     }
 
     /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
-    /// stored, that goes as well; an error, such as 429, says nothing about it.
+    /// stored, that goes as well. An answer that speaks of one request alone, or an error, says nothing about it.
     fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
-        if verdict.is_err() && !fetched.failed {
+        if verdict.is_err_and(|reason| reason != NotStored::Rule(NotStorable::OneRequest)) && !fetched.failed {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
             let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
             if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {
                 self.worker.shared.store.remove(&self.key, stored);
             }
         }
+    }
+
+    /// The request fields that a response with `headers` was selected by; `None` when it cannot be told.
+    fn nominated(&self, headers: &HeaderMap) -> Option<Nominated> {
+        let mut fields = vary_fields(headers).ok()?;
+        // Many origins code responses without saying that they vary; whoever cannot decode them must not get them.
+        if headers.contains_key(header::CONTENT_ENCODING) && !fields.contains(&header::ACCEPT_ENCODING) {
+            fields.push(header::ACCEPT_ENCODING);
+        }
+        Some(Nominated::of(&fields, &self.exchange.headers))
     }
 
     fn head(&self, status: StatusCode, mut headers: HeaderMap, fetched: &Fetched, nominated: Nominated) -> StoredHead {
@@ -180,6 +206,7 @@ impl Lead {
             status,
             headers: compact(&headers),
             lifetime,
+            asked: fetched.requested.monotonic,
             received: fetched.received.monotonic,
             nominated,
             origin,
@@ -198,7 +225,15 @@ impl Lead {
 
 enum Fetch {
     Response(Box<Fetched>),
-    Validated(Arc<StoredResponse>, FetchFacts),
+    Validated { validated: Arc<StoredResponse>, stored: bool, facts: FetchFacts },
+}
+
+/// Whether a failure is one that a crowd may share though it is not stored: no cookie and nothing else of it is for one
+/// client alone.
+fn is_failure_for_everybody(fetched: &Fetched) -> bool {
+    let is_personal =
+        fetched.headers.contains_key(header::SET_COOKIE) || ResponseDirectives::from_headers(&fetched.headers).private;
+    fetched.failed && !is_personal
 }
 
 /// Why a response is not stored. A failure is shared with those who wait for it all the same: a crowd must not repeat

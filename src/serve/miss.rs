@@ -23,6 +23,7 @@ use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::content_coding;
+use crate::semantics::freshness::Prohibition;
 use crate::semantics::key::CacheKey;
 
 /// A request that needs an origin, and what is stored for it already.
@@ -56,8 +57,10 @@ impl Miss<'_> {
             };
             match (stage, handed) {
                 (Stage::Failed(error), _) => return self.fall_back(StaleReason::IfError, error.kind, error.status),
-                (Stage::Validated(stored), handed) => return Ok(self.validated(&stored, handed)),
-                (Stage::Head(head), handed) if handed.is_some() || head.nominated.matches(&self.exchange.headers) => {
+                (Stage::Validated(stored), handed) if handed.is_some() || self.selects(&stored.head) => {
+                    return Ok(self.validated(&stored, handed));
+                }
+                (Stage::Head(head), handed) if handed.is_some() || self.may_share(&head) => {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
@@ -67,7 +70,7 @@ impl Miss<'_> {
                     }
                 }
                 // What the others share is not for this request.
-                (Stage::Head(_) | Stage::NotShared, _) => alone = true,
+                (Stage::Head(_) | Stage::NotShared | Stage::Validated(_), _) => alone = true,
                 (Stage::Abandoned, _) => {}
             }
         }
@@ -77,6 +80,21 @@ impl Miss<'_> {
     /// Asks an origin in the background, unless somebody does already.
     pub fn refresh(&self) {
         drop(self.join(false));
+    }
+
+    /// Whether a response is the one this request selects, and not from before its invalidation.
+    fn selects(&self, head: &StoredHead) -> bool {
+        let is_outdated = self.worker.shared.store.predates_invalidation(self.key, head);
+        head.nominated.matches(&self.exchange.headers) && !is_outdated
+    }
+
+    /// Whether a response that another request asked for answers this one too: as one from the store would, or because
+    /// it was generated while this request waited, unless it wants to be validated first (RFC 9111 §5.2.2.4).
+    fn may_share(&self, head: &StoredHead) -> bool {
+        let arrival = self.exchange.arrival.monotonic;
+        let is_fresh = head.lifetime.freshness > head.age(arrival);
+        let is_simultaneous = head.received >= arrival && head.lifetime.prohibition != Some(Prohibition::NoCache);
+        self.selects(head) && (is_fresh || is_simultaneous)
     }
 
     /// What to read, and, for the leader's own client, where the leader reports.
@@ -127,13 +145,13 @@ impl Miss<'_> {
 
     fn validated(&self, stored: &Arc<StoredResponse>, handed: Option<oneshot::Receiver<Handed>>) -> Answer {
         let collapsed = handed.is_none();
-        let facts = shared_facts(handed).map(|(facts, _)| facts);
+        let (facts, is_stored) = shared_facts(handed).map_or((None, false), |(facts, stored)| (Some(facts), stored));
         let now = self.worker.shared.clock.now().monotonic;
         let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
             forward_status: Some(http::StatusCode::NOT_MODIFIED),
-            stored: true,
+            stored: is_stored,
             collapsed,
             ..self.member()
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderName, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
@@ -62,6 +62,40 @@ pub struct FetchFacts {
     pub time: Duration,
 }
 
+/// The record of a request that has no answer yet. Dropped as such, it says that its client left before there was one.
+#[derive(Debug)]
+pub struct Pending {
+    outcome: Option<Outcome>,
+}
+
+impl Pending {
+    /// Opens the record of a request that arrived at `arrival`.
+    pub fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
+        Self { outcome: Some(Outcome::open(shared, client, request, arrival)) }
+    }
+
+    /// The request is for `site`.
+    pub fn routed(&mut self, site: &Site, target: &Target) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.routed(site, target);
+        }
+    }
+
+    /// Puts on the response what every response carries, and closes the record with its body.
+    pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
+        self.outcome.take().expect("taken here and in drop only").finish(answer)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(mut outcome) = self.outcome.take() {
+            outcome.record.status = CLIENT_LEFT;
+            outcome.close(false);
+        }
+    }
+}
+
 /// The record of one request, closed by the end of its response's body.
 #[derive(Debug)]
 pub struct Outcome {
@@ -74,8 +108,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Opens the record of a request that arrived at `arrival`.
-    pub fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
+    fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
         let logged = shared.access_log.is_on();
         let text = |name| {
             let value = request.headers.get(name).filter(|_| logged)?;
@@ -115,8 +148,7 @@ impl Outcome {
         Self { shared: Arc::clone(shared), metrics, arrival, record, stale: None, broken: false }
     }
 
-    /// The request is for `site`.
-    pub fn routed(&mut self, site: &Site, target: &Target) {
+    fn routed(&mut self, site: &Site, target: &Target) {
         self.metrics = Arc::clone(&site.metrics);
         self.record.site = Arc::clone(&site.name);
         if self.shared.access_log.is_on() {
@@ -125,8 +157,7 @@ impl Outcome {
         }
     }
 
-    /// Puts on the response what every response carries, and closes this record with its body.
-    pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
+    fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
         let Answer { mut response, cache, age, origin, fetched } = answer;
         let now = self.shared.clock.now();
         let record = &mut self.record;
@@ -156,6 +187,9 @@ impl Outcome {
         }
         if !headers.contains_key(header::DATE) {
             headers.insert(header::DATE, date::format_http_date(now.wall));
+        }
+        if self.record.method == Method::HEAD {
+            response = bodiless(response);
         }
         response.map(|body| body.closing(self))
     }
@@ -192,6 +226,19 @@ impl Outcome {
         }
     }
 }
+
+/// RFC 9110 §9.3.2: to HEAD "the server MUST NOT send content in the response"; the HTTP library sees to it over HTTP/1
+/// only.
+fn bodiless(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.length().filter(|&length| length > 0) {
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, ResponseBody::empty())
+}
+
+/// The status in log and metrics when the client left before it got one, as other servers write it.
+const CLIENT_LEFT: u16 = 499;
 
 /// The word for requests that were answered before the cache was asked.
 const REFUSED: &str = "refused";

@@ -29,7 +29,9 @@ pub fn pass(
     forwarding::remove_hop_by_hop(&mut headers);
     let length = match fetched.framing {
         Framing::Length(length) => Some(length),
-        Framing::Bodiless => headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        // What a 304 or the answer to HEAD states is the length that another response would have.
+        Framing::Bodiless if *method == Method::HEAD => stated_length(&headers),
+        Framing::Bodiless => Some(0),
         Framing::Chunked | Framing::Close => None,
     };
     headers.remove(header::CONTENT_LENGTH);
@@ -40,6 +42,10 @@ pub fn pass(
     let response = deliver(method, &request, representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
     Answer { response, cache: Some(member), age: None, origin: None, fetched: Some(facts) }
+}
+
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn without_range(client: &HeaderMap) -> HeaderMap {

@@ -38,13 +38,12 @@ impl Refusal {
     /// The status that stands for it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadTarget(_) | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
+            Self::BadTarget(_) | Self::Fetch(_, FailureKind::Upload) | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
             Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Fetch(_, FailureKind::Busy | FailureKind::Connect | FailureKind::NoCandidate)
+            | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fetch(..) => StatusCode::BAD_GATEWAY,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -71,6 +70,8 @@ impl Refusal {
             Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
                 "The site's origins cannot be reached, and this page is not stored here. Please try again.".into()
             }
+            Self::Fetch(_, FailureKind::Busy) => "The site has too much to do. Please try again.".into(),
+            Self::Fetch(_, FailureKind::Upload) => "The body of the request broke off.".into(),
             Self::Fetch(..) => "The site's origins gave no usable answer. Please try again.".into(),
             Self::Loop => "This request has passed through here before.".into(),
             Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),

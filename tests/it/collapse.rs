@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdover::serve::site::FILLS_MAX;
 use http_body_util::BodyExt;
 
 use crate::lab::{Answer, Lab};
@@ -96,4 +97,84 @@ async fn nothing_incomplete_is_stored() {
     }
     lab.time_passes(SECOND).await;
     assert_eq!(lab.shared().store.ledger().used(), 0, "and nothing of it is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_too_large_to_store_is_not_joined_when_its_start_is_gone() {
+    let lab = Lab::start(&["a"], "").await;
+    let body = "x".repeat(6 * 1024 * 1024);
+    lab.origin("a").answers("/x", Answer::ok(body.clone()).max_age(60).chunked());
+    let first = lab.client().await.begin("GET", "/x", &[], "").await;
+    lab.time_passes(SECOND).await;
+    lab.client().await.get("/x").await.says(200, &body);
+    assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), body.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_memory_full_a_body_of_unknown_length_streams_through() {
+    let lab = Lab::start(&["a"], "").await;
+    let ledger = lab.shared().store.ledger();
+    let _everything = ledger.reserve(ledger.bound() - ledger.used()).unwrap();
+    let body = "x".repeat(3 * 1024 * 1024);
+    lab.origin("a").answers("/small", Answer::ok("body").max_age(60).chunked());
+    lab.origin("a").answers("/large", Answer::ok(body.clone()).max_age(60).chunked());
+    lab.client().await.get("/small").await.says(200, "body");
+    lab.client().await.get("/large").await.says(200, &body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_for_one_client_is_not_shared_by_a_crowd() {
+    for (name, value) in [("set-cookie", "session=1"), ("cache-control", "private"), ("vary", "*")] {
+        let lab = Lab::start(&["a"], "").await;
+        lab.origin("a").answers("/x", Answer::new(500, "broken").with(name, value).after(SECOND));
+        let (mut one, mut two) = (lab.client().await, lab.client().await);
+        let (one, two) = tokio::join!(one.get("/x"), two.get("/x"));
+        one.says(500, "broken");
+        two.says(500, "broken");
+        assert_eq!(lab.origin("a").requests("/x").len(), 2, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_be_validated_before_use_is_not_shared_by_a_crowd() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").with("cache-control", "no-cache").after(SECOND));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let (one, two) = tokio::join!(one.get("/x"), two.get("/x"));
+    for reply in [one, two] {
+        assert!(!reply.says(200, "body").field("cache-status").contains("collapsed"), "{reply:?}");
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_went_stale_while_it_arrives_is_not_joined() {
+    let lab = Lab::start(&["a"], "[site.timeouts]\nbody_idle = \"30s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("first and last").max_age(2).stalling_at(5));
+    let (mut first, mut fresh, mut late) = (lab.client().await, lab.client().await, lab.client().await);
+    let _first = first.begin("GET", "/x", &[], "").await;
+    lab.time_passes(SECOND).await;
+    let _fresh = fresh.begin("GET", "/x", &[], "").await;
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+    lab.time_passes(2 * SECOND).await;
+    let _late = late.begin("GET", "/x", &[], "").await;
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_leave_cannot_pile_up_requests_to_an_origin() {
+    let lab = Lab::start(&["a"], "[site.timeouts]\nrequest = \"60s\"\nfirst_byte = \"60s\"").await;
+    lab.origin("a").answers("/kept", Answer::ok("kept").max_age(60));
+    lab.client().await.get("/kept").await.says(200, "kept");
+    for number in 0..FILLS_MAX {
+        lab.origin("a").answers(&format!("/{number}"), Answer::ok("late").after(3600 * SECOND));
+        let mut client = lab.client().await;
+        let gone = tokio::spawn(async move { client.get(&format!("/{number}")).await });
+        lab.time_passes(Duration::from_millis(2)).await;
+        gone.abort();
+    }
+    let reply = lab.client().await.get("/one-more").await;
+    reply.within(SECOND / 100).cache_status("fwd=uri-miss; detail=busy");
+    assert_eq!((reply.status.as_u16(), reply.field("retry-after")), (503, "5"));
+    lab.client().await.get("/kept").await.says(200, "kept");
 }

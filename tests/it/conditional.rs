@@ -45,3 +45,27 @@ async fn a_new_version_replaces_the_stale_one() {
     client.get("/x").await.says(200, "new").cache_status("fwd=stale; fwd-status=200; stored");
     client.get("/x").await.says(200, "new").cache_status("hit; ttl=10");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_304_can_withdraw_what_the_response_permitted() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    for withdrawal in ["private, max-age=600", "no-store"] {
+        lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1"));
+        let mut client = lab.client().await;
+        client.get("/x").await.says(200, "body");
+        lab.origin("a").answers("/x", Answer::ok("body").with("cache-control", withdrawal).etag("v1"));
+        lab.time_passes(20 * SECOND).await;
+        client.get("/x").await.says(200, "body");
+        client.get("/x").await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200");
+        lab.time_passes(70 * SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_states_a_length_has_no_body_all_the_same() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::new(304, "").with("content-length", "4").with("etag", "\"v1\""));
+    let fields = [("authorization", "Basic eDp5"), ("if-none-match", "\"v1\"")];
+    lab.client().await.get_with("/x", &fields).await.says(304, "");
+    lab.http2_client().await.send("GET", "/x", &fields).await.says(304, "");
+}

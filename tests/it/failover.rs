@@ -129,3 +129,19 @@ async fn a_reused_connection_that_died_unanswered_is_replaced_once() {
     client.get("/x").await.says(200, "a");
     assert!(lab.origin("b").requests("/x").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_too_late_are_not_held_against_an_origin() {
+    let mut lab = Lab::start(&["a"], "[site.timeouts]\nrequest = \"5s\"\nfirst_byte = \"5s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private").after(SECOND * 49 / 10));
+    lab.news();
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get("/x").await });
+    }
+    for reply in crowd.join_all().await {
+        reply.within(6 * SECOND);
+    }
+    assert_eq!(lab.news(), Vec::<&str>::new());
+}

@@ -147,3 +147,31 @@ async fn every_request_is_counted_under_its_outcome() {
         assert!(counted, "{figures}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_response_without_a_date_is_dated_by_its_arrival() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    let first = client.get("/x").await;
+    lab.time_passes(Duration::from_secs(30)).await;
+    let second = client.get("/x").await;
+    second.aged(30);
+    assert_eq!(first.field("date"), second.field("date"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_left_before_the_answer_is_counted_too() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60).after(Duration::from_secs(1)));
+    let mut client = lab.client().await;
+    let gone = tokio::spawn(async move { client.get("/x").await });
+    lab.time_passes(Duration::from_millis(500)).await;
+    gone.abort();
+    lab.time_passes(Duration::from_millis(100)).await;
+    let figures = lab.metrics();
+    let counted = figures.lines().any(|line| {
+        line.starts_with("holdover_http_requests_total") && line.contains("site=\"www\"") && line.ends_with(" 1")
+    });
+    assert!(counted, "{figures}");
+}

@@ -69,3 +69,27 @@ async fn what_is_not_stored_is_continued_too() {
     lab.origin("b").answers("/x", whole);
     lab.client().await.get("/x").await.says(200, &text());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_asks_for_its_own_range_and_not_for_the_clients() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).etag("v1");
+    lab.origin("a").answers("/x", whole.clone().breaking_at(100_000));
+    lab.origin("b").answers("/x", whole.with_ranges());
+    let fields = [("authorization", "Basic eDp5"), ("range", "bytes=0-"), ("if-none-match", "\"v0\"")];
+    lab.client().await.get_with("/x", &fields).await.says(200, &text());
+    let resumed = &lab.origin("b").requests("/x")[0];
+    assert!(resumed.contains("range: bytes=100000-\r\n") && !resumed.contains("bytes=0-"), "{resumed}");
+    assert!(!resumed.contains("if-none-match"), "{resumed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_that_ends_before_the_break_continues_nothing() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").chunked();
+    lab.origin("a").answers("/x", whole.breaking_at(5000));
+    lab.origin("b").answers("/x", Answer::ok("short").max_age(60).etag("v1").chunked());
+    assert_eq!(lab.client().await.get("/x").await.body, None);
+    lab.time_passes(SECOND).await;
+    assert_eq!(lab.shared().store.ledger().used(), 0);
+}

@@ -165,3 +165,17 @@ async fn with_stale_first_the_next_origin_is_not_asked() {
     client.get("/x").await.says(200, "old");
     assert!(lab.origin("b").requests("/x").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_request_does_not_cost_the_stored_response() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("good").max_age(1));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "good");
+    lab.time_passes(100 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::new(429, "slower, please"));
+    client.get("/x").await.says(429, "slower, please");
+    lab.origin("a").dies();
+    lab.mode_becomes("stale-only").await;
+    lab.client().await.get("/x").await.says(200, "good");
+}

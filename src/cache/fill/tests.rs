@@ -24,6 +24,7 @@ fn head() -> Arc<StoredHead> {
             stale_if_error: None,
             prohibition: None,
         },
+        asked: clock_free_instant(),
         received: clock_free_instant(),
         nominated: Nominated::of(&[], &HeaderMap::new()),
         origin: Arc::from("a"),

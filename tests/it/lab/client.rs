@@ -15,8 +15,9 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::io::duplex;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{DuplexStream, duplex};
 
 /// A visitor with one HTTP/1.1 connection that came in over TLS for `www.test`, made anew when the node has closed it.
 pub(crate) struct Client {
@@ -80,21 +81,54 @@ impl Client {
 }
 
 async fn connect(worker: &Arc<Worker>, conditions: &Conditions) -> SendRequest<Full<Bytes>> {
+    let stream = open(worker, conditions, Protocol::Http1);
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+/// A connection to the node, for clients that keep to no rule.
+pub(super) fn open(worker: &Arc<Worker>, conditions: &Conditions, protocol: Protocol) -> DuplexStream {
     let (ours, theirs) = duplex(64 * 1024);
-    let watch = Arc::new(Watch::new(Protocol::Http1, &conditions.limits, conditions.clock.clone()));
+    let watch = Arc::new(Watch::new(protocol, &conditions.limits, conditions.clock.clone()));
     let mut socket = Watched::new(theirs);
     socket.watch(Arc::clone(&watch));
     let peer = SocketAddr::from(([198, 51, 100, 7], 50_000));
     let tls = Some(TlsFacts { sni: Some(Arc::from("www.test")) });
-    let client = Arc::new(ClientConnection { peer, protocol: "h1", tls });
+    let client = Arc::new(ClientConnection { peer, protocol: protocol.as_str(), tls });
     let (worker, conditions) = (Arc::clone(worker), conditions.clone());
     tokio::spawn(async move {
         let respond = move |request, client| handle(Arc::clone(&worker), request, client);
         serve_connection(socket, watch, client, respond, &conditions).await
     });
-    let (sender, connection) = handshake(TokioIo::new(ours)).await.unwrap();
-    tokio::spawn(connection);
-    sender
+    ours
+}
+
+/// A visitor with one HTTP/2 connection.
+pub(crate) struct Http2Client {
+    sender: http2::SendRequest<Full<Bytes>>,
+}
+
+impl Http2Client {
+    pub(super) async fn new(worker: &Arc<Worker>, conditions: &Conditions) -> Self {
+        let stream = open(worker, conditions, Protocol::Http2);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender }
+    }
+
+    /// Any request without a body, read to the end; the body is `None` when the stream was reset.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let mut request = Request::builder().method(method).uri(format!("https://www.test{path}"));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        self.sender.ready().await.unwrap();
+        let response = self.sender.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
+        Reply { status: head.status, headers: head.headers, body, first_byte: Duration::ZERO }
+    }
 }
 
 /// A response, read as far as it came.

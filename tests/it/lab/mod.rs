@@ -14,15 +14,17 @@ use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
 use holdover::listen::http::Conditions;
+use holdover::listen::protocol::Protocol;
 use holdover::node::assembly::{Assembly, World};
 use holdover::origin::steward::StatusRequests;
 use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};
+use tokio::io::DuplexStream;
 use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Http2Client};
 use network::Network;
 pub(crate) use origin::{Answer, ScriptedOrigin};
 
@@ -89,6 +91,16 @@ impl Lab {
     /// A client with a TLS connection of its own.
     pub(crate) async fn client(&self) -> Client {
         Client::new(&self.worker, &self.conditions).await
+    }
+
+    /// A client that speaks HTTP/2.
+    pub(crate) async fn http2_client(&self) -> Http2Client {
+        Http2Client::new(&self.worker, &self.conditions).await
+    }
+
+    /// An HTTP/1.1 connection, byte by byte.
+    pub(crate) fn connection(&self) -> DuplexStream {
+        client::open(&self.worker, &self.conditions, Protocol::Http1)
     }
 
     /// Lets time pass; whatever is due in it happens in its order.
