@@ -35,6 +35,9 @@ pub fn admit(
     headers: &HeaderMap,
     has_body: bool,
 ) -> Result<Admission, Refusal> {
+    if !has_plain_framing(headers) {
+        return Err(Refusal::TransferCoding);
+    }
     if matches!(*method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
@@ -56,6 +59,13 @@ pub fn admit(
         return Ok(Admission::Forward(ForwardReason::Request));
     }
     Ok(Admission::Cache)
+}
+
+/// Whether its body, if any, ends where every reader sees its end: with a length, or with `chunked` written once and
+/// alone. hyper reads lists that end in `chunked` too, which other readers take for something else.
+fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// Whether the request has a body: announced by its head or, over HTTP/2, by a head that does not end the stream.

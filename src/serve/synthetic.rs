@@ -25,6 +25,8 @@ pub enum Refusal {
     Misdirected,
     /// Every origin is known to be down, and nothing stored may answer.
     OriginsDown(ForwardReason),
+    /// A body whose end others may see elsewhere.
+    TransferCoding,
     /// GET or HEAD with a body.
     UnexpectedBody,
 }
@@ -38,7 +40,9 @@ impl Refusal {
     /// The status that stands for it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadTarget(_) | Self::Fetch(_, FailureKind::Upload) | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
+            Self::BadTarget(_) | Self::Fetch(_, FailureKind::Upload) | Self::TransferCoding | Self::UnexpectedBody => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -56,9 +60,12 @@ impl Refusal {
         let (reason, detail) = match self {
             Self::Fetch(reason, kind) => (*reason, kind.as_str()),
             Self::OriginsDown(reason) => (*reason, "origin-down"),
-            Self::BadTarget(_) | Self::Loop | Self::MethodNotAllowed | Self::Misdirected | Self::UnexpectedBody => {
-                return None;
-            }
+            Self::BadTarget(_)
+            | Self::Loop
+            | Self::MethodNotAllowed
+            | Self::Misdirected
+            | Self::TransferCoding
+            | Self::UnexpectedBody => return None,
         };
         let detail = Some(detail);
         Some(CacheStatusMember { detail, ..CacheStatusMember::new(CacheStatus::Forward(reason)) })
@@ -76,6 +83,7 @@ impl Refusal {
             Self::Loop => "This request has passed through here before.".into(),
             Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),
             Self::Misdirected => "This host is not served on this connection.".into(),
+            Self::TransferCoding => "The only transfer coding is chunked, applied once.".into(),
             Self::UnexpectedBody => "A GET or HEAD request has no body.".into(),
         }
     }
@@ -92,6 +100,10 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+        }
+        if matches!(self, Self::TransferCoding) {
+            // Whatever comes next on the connection may be a part of this request.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));

@@ -5,15 +5,22 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod lab;
+mod wires;
 
+mod cli;
 mod collapse;
 mod conditional;
 mod failover;
 mod hit;
+mod hostile;
 mod method;
+mod network;
 mod origins;
+mod peers;
 mod range;
 mod resume;
+mod signals;
 mod stale;
 mod tidy;
+mod tls;
 mod vary;
