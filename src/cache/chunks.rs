@@ -13,6 +13,9 @@ use super::ledger::Reservation;
 /// smaller ones cost more per byte to send.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
+/// Pieces of a chunk before they are joined: an origin that sends byte by byte must not make finding one expensive.
+const PIECES_MAX: usize = 64;
+
 /// A body that grows at its end and may be forgotten from its start.
 #[derive(Debug, Default)]
 pub struct GrowingBody {
@@ -53,6 +56,9 @@ impl GrowingBody {
             self.pieces.push(piece);
             if self.pieces_bytes == CHUNK_BYTES {
                 self.close_chunk();
+            } else if self.pieces.len() == PIECES_MAX {
+                let joined = self.join_pieces();
+                self.pieces.push(joined);
             }
             data = later;
         }
@@ -113,19 +119,16 @@ impl GrowingBody {
     /// One chunk out of its pieces, exactly as large as they are.
     fn close_chunk(&mut self) {
         let single = self.pieces.len() == 1 && self.open.capacity() == 0;
-        let chunk = match self.pieces.pop() {
-            Some(only) if single => only,
-            Some(last) => {
-                let mut joined = Vec::with_capacity(self.pieces_bytes);
-                self.pieces.drain(..).for_each(|piece| joined.extend_from_slice(&piece));
-                joined.extend_from_slice(&last);
-                Bytes::from(joined)
-            }
-            None => return,
-        };
+        let chunk = if single { self.pieces.pop().unwrap_or_default() } else { self.join_pieces() };
         self.full.push_back(chunk);
         self.pieces_bytes = 0;
         self.open = BytesMut::new();
+    }
+
+    fn join_pieces(&mut self) -> Bytes {
+        let mut joined = Vec::with_capacity(self.pieces_bytes);
+        self.pieces.drain(..).for_each(|piece| joined.extend_from_slice(&piece));
+        Bytes::from(joined)
     }
 
     fn next_capacity(&self) -> usize {
@@ -212,6 +215,7 @@ mod tests {
         check(&[CHUNK_BYTES - 1, 2], None);
         check(&[3 * CHUNK_BYTES + 17, 1, CHUNK_BYTES], None);
         check(&[16_384; 9], Some(9 * 16_384));
+        check(&[1; 300], None);
     }
 
     #[test]

@@ -198,6 +198,11 @@ impl<E> Leader<E> {
         Ok(())
     }
 
+    /// Whether anybody reads it; a fill goes on without, for those who come later.
+    pub fn is_read(&self) -> bool {
+        !lock(&self.fill.state).readers.is_empty()
+    }
+
     /// The body is proven complete: it is released to its readers and, when it was kept whole and `head` pays for its
     /// head, stored under `key`.
     pub fn complete(mut self, store: &Store, key: &CacheKey, head: Option<Reservation>) {

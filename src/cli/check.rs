@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use super::args::ConfigFile;
 use super::config_file::{Loaded, load_config, print};
 use super::exit;
+use super::named_files::{print_unusable, unusable_files};
 use crate::config::model::Config;
-use crate::tls::certificates::CertificateTable;
-use crate::tls::client::client_config;
 
 /// Validates the file, and the certificates and trust anchors it names.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(super) fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     match load_config(file)? {
         Loaded::Faulty(problems) => {
@@ -23,17 +22,10 @@ pub(super) fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
                 println!("{}: {} and ready to run", path.display(), summary(&config));
                 return Ok(ExitCode::SUCCESS);
             }
-            faults.iter().for_each(|fault| eprintln!("{}: {fault}", path.display()));
+            print_unusable(&path, &faults);
             Ok(exit::CONFIGURATION.into())
         }
     }
-}
-
-fn unusable_files(config: &Config) -> Vec<String> {
-    let certificates = CertificateTable::load(&config.certificates).err().unwrap_or_default();
-    let origins = config.sites.iter().flat_map(|site| &site.origins);
-    let anchors = origins.filter_map(|origin| client_config(origin.ca_file.as_deref()).err());
-    certificates.into_iter().chain(anchors).map(|fault| fault.to_string()).collect()
 }
 
 fn summary(config: &Config) -> String {

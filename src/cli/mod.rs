@@ -7,6 +7,7 @@ mod demo;
 mod entry;
 mod exit;
 mod healthcheck;
+mod named_files;
 mod run;
 mod signals;
 

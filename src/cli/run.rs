@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::args::ConfigFile;
 use super::config_file::{Loaded, load_config, print};
 use super::exit;
+use super::named_files::{print_unusable, unusable_files};
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::model::Config;
@@ -21,8 +22,16 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
             Ok(exit::CONFIGURATION.into())
         }
         Loaded::Whole(config, path) => {
+            let faults = unusable_files(&config);
+            if !faults.is_empty() {
+                print_unusable(&path, &faults);
+                return Ok(exit::CONFIGURATION.into());
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(serve(*config)).with_context(|| format!("failed to run {}", path.display()))?;
+            let served = runtime.block_on(serve(*config));
+            // Whoever did not end within its bounds is not waited for.
+            runtime.shutdown_background();
+            served.with_context(|| format!("failed to run {}", path.display()))?;
             Ok(ExitCode::SUCCESS)
         }
     }

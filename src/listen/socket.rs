@@ -34,7 +34,7 @@ pub struct BindError {
 /// # Panics
 /// If `workers` is 0.
 pub fn bind(protocol: &'static str, address: SocketAddr, workers: usize) -> Result<Vec<TcpListener>, BindError> {
-    assert!(workers > 0, "a node has at least one conditions");
+    assert!(workers > 0, "a node has at least one worker");
     let named = |error| BindError { address, protocol, error };
     drop(bound(address, Sharing::Alone).map_err(named)?);
     let first = listening(address).map_err(named)?;

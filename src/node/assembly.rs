@@ -1,5 +1,6 @@
 //! Everything a node consists of but its sockets and threads, so that a test can put the same parts into one runtime.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -71,6 +72,7 @@ impl Assembly {
         }
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
+            https_port: config.listen.https.first().map(SocketAddr::port),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
             store: Store::new(config.cache.memory, metrics.cache_evictions.clone()),
             object_bytes_max: config.cache.object_max,

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -20,6 +21,7 @@ use super::pool::Pool;
 use super::ranking::Candidate;
 use super::retry::FailureKind;
 use super::splice::{Incomplete, Splice, accept, resume_fields};
+use crate::semantics::forwarding;
 
 /// Yields the bytes of one representation, each once and in order, whatever origins they come from.
 pub struct OriginBody {
@@ -31,18 +33,23 @@ pub struct OriginBody {
     headers: HeaderMap,
     /// What to ask again when it breaks off; `None` when only the whole will do.
     template: Option<Forward>,
+    /// Whether the connection may carry another request; one whose request had a body may still be sending it.
+    reusable: bool,
     received: u64,
     total: Option<u64>,
     continuations_left: u32,
+    suspicions: Vec<(Candidate, FailureKind)>,
 }
 
 /// The connection that the bytes come over at the moment.
-struct Source {
-    place: Place,
-    sender: SendRequest<RequestBody>,
-    incoming: Incoming,
+pub(super) struct Source {
+    pub(super) place: Place,
+    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) incoming: Incoming,
     /// Bytes that were delivered before and come once more.
-    skip: u64,
+    pub(super) skip: u64,
+    /// How long the head took, of a response that counts as a success once it is whole.
+    pub(super) latency: Option<Duration>,
 }
 
 /// The body cannot be completed.
@@ -50,19 +57,13 @@ struct Source {
 pub struct BrokenOff(pub FailureKind);
 
 impl OriginBody {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another part of the exchange; a struct would name them twice"
-    )]
     pub(super) fn new(
         fetcher: &Arc<Fetcher>,
         pool: &Arc<Pool>,
-        place: Place,
-        sender: SendRequest<RequestBody>,
-        incoming: Incoming,
+        source: Source,
         framing: Framing,
         head: &Parts,
-        template: Forward,
+        mut template: Forward,
     ) -> Self {
         let total = match framing {
             Framing::Bodiless => Some(0),
@@ -72,19 +73,19 @@ impl OriginBody {
         // RFC 9110 §14.2: ranges are of the representation that a GET selects; a cut is only noticed where the end is
         // known.
         let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
-        let mut template = template;
-        for name in CONDITIONS_AND_RANGE {
-            template.headers.remove(name);
-        }
+        // Those of the request that is continued; a continuation has its own.
+        forwarding::remove_conditions_and_range(&mut template.headers);
         let mut body = Self {
             fetcher: Arc::clone(fetcher),
             pool: Arc::clone(pool),
-            source: Some(Source { place, sender, incoming, skip: 0 }),
+            source: Some(source),
             headers: head.headers.clone(),
+            reusable: template.method.is_safe(),
             template: repeatable.then_some(template),
             received: 0,
             total,
             continuations_left: CONTINUATIONS_MAX,
+            suspicions: Vec::new(),
         };
         if framing == Framing::Bodiless {
             body.end();
@@ -115,7 +116,7 @@ impl OriginBody {
                 Err(_) => FailureKind::BodyStalled,
             };
             let place = source.place.clone();
-            self.pool.report(place.origin, place.address, Evidence::RequestFailed(failure.as_str().into()));
+            self.suspect(&place, failure);
             self.source = self.continuation(&place).await;
             if self.source.is_none() {
                 return Some(Err(BrokenOff(failure)));
@@ -123,10 +124,30 @@ impl OriginBody {
         }
     }
 
-    /// The response was read to its end, so its connection may carry another request.
+    /// A broken body, like a failed head, counts against an endpoint once another one has done better: it may be the
+    /// fault of the URL. Without probes it is the only evidence there is.
+    fn suspect(&mut self, place: &Place, failure: FailureKind) {
+        let broken = Candidate { origin: place.origin, address: place.address };
+        if self.pool.config.probe.enabled {
+            self.suspicions.push((broken, failure));
+        } else {
+            self.pool.blame(broken, failure.as_str().into());
+        }
+    }
+
+    /// The response was read to its end.
     fn end(&mut self) {
-        if let Some(source) = self.source.take() {
-            self.fetcher.keep(source.place, source.sender);
+        let Some(Source { place, sender, latency, .. }) = self.source.take() else { return };
+        for (suspect, failure) in self.suspicions.drain(..) {
+            if (suspect.origin, suspect.address) != (place.origin, place.address) {
+                self.pool.blame(suspect, failure.as_str().into());
+            }
+        }
+        if let Some(latency) = latency {
+            self.pool.report(place.origin, place.address, Evidence::RequestSucceeded { latency });
+        }
+        if self.reusable {
+            self.fetcher.keep(place, sender);
         }
     }
 
@@ -172,16 +193,6 @@ impl fmt::Debug for OriginBody {
         formatter.debug_struct("OriginBody").field("received", &self.received).finish_non_exhaustive()
     }
 }
-
-/// Of the request that is continued; a continuation has its own.
-const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
-    header::IF_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_RANGE,
-    header::IF_UNMODIFIED_SINCE,
-    header::RANGE,
-];
 
 /// How often one body may break off and be continued.
 const CONTINUATIONS_MAX: u32 = 3;

@@ -13,10 +13,9 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::body::OriginBody;
+use super::body::{OriginBody, Source};
 use super::connect::{ConnectError, Dial, RequestBody, connect};
 use super::connections::{Connections, Place};
-use super::health::Evidence;
 use super::incoming::{Framing, framing};
 use super::pool::{Origin, Pool};
 use super::ranking::{Candidate, Demand, candidates};
@@ -79,7 +78,7 @@ impl Fetcher {
             };
             let attempt = run.attempt(sent);
             let now = self.clock.now().monotonic;
-            (next, fresh) = match next_step(failure, &attempt, &run.policy(), run.forward.deadline, now) {
+            (next, fresh) = match next_step(failure, &attempt, run.forward.tries, run.forward.deadline, now) {
                 NextStep::RetryFresh => (Some(candidate), true),
                 NextStep::NextCandidate => (run.candidates.pop_front(), false),
                 NextStep::GiveUp => (None, false),
@@ -106,10 +105,14 @@ impl Fetcher {
         };
         pool.metrics.origin_attempt(&origin.name, failure.as_ref().map_or("ok", |(kind, _)| kind.as_str()), took);
         match failure {
-            None => pool.report(candidate.origin, candidate.address, Evidence::RequestSucceeded { latency: took }),
-            Some((kind, cause)) if kind.is_evidence() => {
-                pool.report(candidate.origin, candidate.address, Evidence::RequestFailed(cause));
+            // The success itself counts when the body is whole.
+            None => run.suspicions.drain(..).for_each(|(suspect, cause)| pool.blame(suspect, cause)),
+            Some((kind, cause)) if kind.is_unreachable() || !pool.config.probe.enabled => {
+                if kind.is_evidence() {
+                    pool.blame(candidate, cause);
+                }
             }
+            Some((kind, cause)) if kind.is_evidence() => run.suspicions.push((candidate, cause)),
             Some(_) => {}
         }
         result
@@ -126,7 +129,9 @@ impl Fetcher {
         let timeouts = &run.pool.config.timeouts;
         let tries_left = run.tries_left();
         let place = Place { site: Arc::clone(&run.pool.site), origin: candidate.origin, address: candidate.address };
-        let idle = if fresh { None } else { self.connections.take(&place, began.monotonic) };
+        // A request that must not be repeated does not go over a connection that the origin may just be closing.
+        let may_reuse = !fresh && run.forward.method.is_safe();
+        let idle = if may_reuse { self.connections.take(&place, began.monotonic) } else { None };
         let reused = idle.is_some();
         let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, began.monotonic);
         let mut sender = match idle {
@@ -142,11 +147,8 @@ impl Fetcher {
         let request = run.forward.request(origin, progress.clone());
         let response = self.send(&mut sender, request, reused, wait, progress, &mut run.forward.body).await?;
         let received = self.clock.now();
-        let framing = framing(&run.forward.method, response.status(), response.headers()).map_err(|cause| Failure {
-            kind: FailureKind::Malformed,
-            cause: cause.into(),
-            sent: true,
-        })?;
+        let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
+            .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
         Ok(Attempted { response, framing, sender, place, requested, received })
     }
 
@@ -190,11 +192,13 @@ impl Fetcher {
 
     fn fetched(self: &Arc<Self>, run: &Run, candidate: Candidate, started: Now, attempted: Attempted) -> Fetched {
         let Attempted { response, framing, sender, place, requested, received } = attempted;
+        let latency = received.monotonic.saturating_duration_since(requested.monotonic);
         let (head, incoming) = response.into_parts();
         let failed = run.pool.config.failover.statuses.contains(head.status);
         let origin = run.pool.origins.get(candidate.origin).map_or_else(|| Arc::from(""), |o| Arc::clone(&o.name));
         let template = run.forward.template();
-        let body = OriginBody::new(self, &run.pool, place, sender, incoming, framing, &head, template);
+        let source = Source { place, sender, incoming, skip: 0, latency: (!failed).then_some(latency) };
+        let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
             status: head.status,
             headers: head.headers,
@@ -329,6 +333,8 @@ struct Run {
     candidates: VecDeque<Candidate>,
     tries: usize,
     has_body: bool,
+    /// Failures that count against their endpoints only if another one answers this request.
+    suspicions: Vec<(Candidate, String)>,
 }
 
 impl Run {
@@ -340,7 +346,7 @@ impl Run {
             candidates.remove(place);
         }
         let has_body = forward.body.is_some();
-        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body }
+        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, suspicions: Vec::new() }
     }
 
     /// A body that was sent is gone, whatever the method: such a request is never repeated.
@@ -351,10 +357,6 @@ impl Run {
             sent,
             safe: self.forward.method.is_safe() && !self.has_body,
         }
-    }
-
-    fn policy(&self) -> crate::config::model::FailoverPolicy {
-        crate::config::model::FailoverPolicy { tries: self.forward.tries, ..self.pool.config.failover.clone() }
     }
 
     fn tries_left(&self) -> usize {

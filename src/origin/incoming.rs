@@ -2,7 +2,7 @@
 //!
 //! The HTTP library lets through heads that a cache must not: their bodies would be cut, joined or decoded wrongly.
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 /// How the end of a response body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,24 @@ pub enum Framing {
     Length(u64),
 }
 
-/// Reads the framing of a response to `method`.
+/// Reads the framing of a response to a request of `method` with fields `request`.
 ///
 /// # Errors
 /// What makes the head malformed, in words.
-pub fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<Framing, &'static str> {
+pub fn framing(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<Framing, &'static str> {
     if !(200..600).contains(&status.as_u16()) {
         return Err("a final status is 200 to 599");
+    }
+    if status == StatusCode::PARTIAL_CONTENT && !request.contains_key(header::RANGE) {
+        return Err("206 answers a request with Range only");
+    }
+    if status == StatusCode::NOT_MODIFIED && !CONDITIONS.iter().any(|name| request.contains_key(name)) {
+        return Err("304 answers a conditional request only");
     }
     let length = content_length(headers)?;
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -58,6 +69,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
     }
 }
 
+/// What a 304 answers (RFC 9110 §15.4.5).
+const CONDITIONS: [HeaderName; 2] = [header::IF_MODIFIED_SINCE, header::IF_NONE_MATCH];
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -71,7 +85,9 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let status = StatusCode::from_u16(status).expect("three digits");
-        assert_eq!(framing(&method, status, &headers).ok(), expected, "{fields:?}");
+        let mut request = HeaderMap::new();
+        request.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+        assert_eq!(framing(&method, &request, status, &headers).ok(), expected, "{fields:?}");
     }
 
     #[test]
@@ -95,5 +111,12 @@ mod tests {
         check(Method::GET, 200, &[("content-length", "+5")], None);
         check(Method::GET, 200, &[("content-length", "99999999999999999999")], None);
         check(Method::GET, 999, &[("content-length", "5")], None);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_malformed() {
+        check(Method::GET, 206, &[("content-length", "5"), ("content-range", "bytes 0-4/5")], None);
+        let status = StatusCode::NOT_MODIFIED;
+        assert!(framing(&Method::GET, &HeaderMap::new(), status, &HeaderMap::new()).is_err());
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::health::Evidence;
 use super::outage::OutageMode;
+use super::ranking::Candidate;
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
 use crate::telemetry::SiteMetrics;
@@ -57,6 +58,11 @@ impl Pool {
     /// Publishes a newer view.
     pub fn publish(&self, view: PoolView) {
         self.view.store(Arc::new(view));
+    }
+
+    /// Tells the steward that an endpoint failed a request.
+    pub fn blame(&self, endpoint: Candidate, cause: String) {
+        self.report(endpoint.origin, endpoint.address, Evidence::RequestFailed(cause));
     }
 
     /// Tells the steward what a request met. Under a flood some reports are lost; the rest say the same.

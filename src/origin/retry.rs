@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::model::FailoverPolicy;
-
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -69,6 +67,12 @@ impl FailureKind {
         )
     }
 
+    /// Whether it is the endpoint's fault whatever was asked for. Anything else may be the fault of one URL, which a
+    /// visitor could ask for until no endpoint were left; it counts once another endpoint has answered the same request.
+    pub fn is_unreachable(self) -> bool {
+        matches!(self, Self::Connect | Self::ConnectTimeout | Self::Tls)
+    }
+
     /// Whether a response had begun, so that what is left of it is to be continued and not asked for anew.
     pub fn is_mid_body(self) -> bool {
         matches!(self, Self::BodyBroken | Self::BodyStalled)
@@ -103,7 +107,7 @@ pub enum NextStep {
 pub fn next_step(
     failure: FailureKind,
     attempt: &Attempt,
-    policy: &FailoverPolicy,
+    tries_max: usize,
     deadline: Instant,
     now: Instant,
 ) -> NextStep {
@@ -116,7 +120,7 @@ pub fn next_step(
         // Says nothing about the endpoint, and cannot happen again on a new connection: not counted as a try.
         return NextStep::RetryFresh;
     }
-    if attempt.tries >= policy.tries {
+    if attempt.tries >= tries_max {
         NextStep::GiveUp
     } else if attempt.candidates_left > 0 {
         NextStep::NextCandidate
@@ -141,7 +145,6 @@ pub const WORTHWHILE: Duration = Duration::from_millis(200);
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::config::model::StatusSet;
 
     #[track_caller]
     fn check(failure: FailureKind, attempt: Attempt, expected: NextStep) {
@@ -152,7 +155,7 @@ mod tests {
     fn check_with(failure: FailureKind, attempt: Attempt, milliseconds_left: u64, expected: NextStep) {
         let now = Clock::new().now().monotonic;
         let deadline = now + Duration::from_millis(milliseconds_left);
-        assert_eq!(next_step(failure, &attempt, &policy(), deadline, now), expected, "{failure:?} {attempt:?}");
+        assert_eq!(next_step(failure, &attempt, TRIES_MAX, deadline, now), expected, "{failure:?} {attempt:?}");
     }
 
     #[test]
@@ -228,9 +231,7 @@ mod tests {
         }
     }
 
-    fn policy() -> FailoverPolicy {
-        FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 }
-    }
+    const TRIES_MAX: usize = 3;
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 

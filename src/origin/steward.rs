@@ -76,7 +76,8 @@ impl Steward {
                 Some(report) = self.reports.recv() => {
                     self.take_report(report, &mut events);
                     // A burst of reports is one change of the view.
-                    while let Ok(report) = self.reports.try_recv() {
+                    for _ in 0..BURST_MAX {
+                        let Ok(report) = self.reports.try_recv() else { break };
                         self.take_report(report, &mut events);
                     }
                 }
@@ -194,5 +195,8 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A resolver bounds its own wait; this is for one that fails to.
 const LOOKUP_MAX: Duration = Duration::from_secs(15);
+
+/// Reports taken before timers and probes have their turn again.
+const BURST_MAX: usize = 256;
 
 const QUESTIONS_MAX: usize = 16;

@@ -1,10 +1,9 @@
 //! What a shared cache may store (RFC 9111 §3), and what this one stores of that.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::cache_control::ResponseDirectives;
-use super::field;
 use super::freshness::is_heuristically_cacheable;
 use super::vary::vary_fields;
 
@@ -32,10 +31,6 @@ pub enum SetCookie {
 pub enum NotStorable {
     /// The request carried credentials and the origin did not permit shared caching.
     Authorization,
-    /// Only the end of the connection ends the body, so that nobody can tell whether it is complete.
-    CloseDelimited,
-    /// The fields contradict each other about where the body ends.
-    Framing,
     /// Not the response to a GET.
     Method,
     /// `no-store`.
@@ -59,8 +54,6 @@ impl NotStorable {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Authorization => "authorization",
-            Self::CloseDelimited => "close-delimited",
-            Self::Framing => "framing",
             Self::Method => "method",
             Self::NoStore => "no-store",
             Self::OneRequest => "one-request",
@@ -115,7 +108,7 @@ pub fn storable(
     if vary_fields(response).is_err() {
         return Err(NotStorable::VaryAny);
     }
-    storable_framing(status, response)
+    Ok(())
 }
 
 fn storable_status(
@@ -161,31 +154,6 @@ fn storable_cookie(
         SetCookie::Never => false,
     };
     if permitted || !response.contains_key(SET_COOKIE) { Ok(()) } else { Err(NotStorable::SetCookie) }
-}
-
-/// The message body length of RFC 9112 §6.3, without its leniency: what two readers could delimit differently is not
-/// stored.
-fn storable_framing(status: StatusCode, response: &HeaderMap) -> Result<(), NotStorable> {
-    let has_length = response.contains_key(CONTENT_LENGTH);
-    let has_coding = response.contains_key(TRANSFER_ENCODING);
-    // "A server MUST NOT send a Content-Length header field in any response with a status code of […] 204" (RFC 9110
-    // §8.6)
-    if status == StatusCode::NO_CONTENT {
-        return if has_length || has_coding { Err(NotStorable::Framing) } else { Ok(()) };
-    }
-    let unambiguous = match (has_length, has_coding) {
-        (false, false) => return Err(NotStorable::CloseDelimited),
-        // "If a message is received with both a Transfer-Encoding and a Content-Length header field, […] Such a message
-        // might indicate an attempt to perform request smuggling […] or response splitting".
-        (true, true) => false,
-        (true, false) => {
-            field::only(response, CONTENT_LENGTH).is_some_and(|line| field::number(line.as_bytes()).is_some())
-        }
-        // The client decodes `chunked` alone; any other coding would be stored as if it were content.
-        (false, true) => field::only(response, TRANSFER_ENCODING)
-            .is_some_and(|line| field::trim(line.as_bytes()).eq_ignore_ascii_case(b"chunked")),
-    };
-    if unambiguous { Ok(()) } else { Err(NotStorable::Framing) }
 }
 
 /// Final statuses whose caching requirements are met here, beside those that are heuristically cacheable; what

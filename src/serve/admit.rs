@@ -5,7 +5,8 @@ use http::{HeaderMap, Method, header};
 use super::client::ClientConnection;
 use super::site::Site;
 use super::synthetic::Refusal;
-use crate::config::model::PlainHttp;
+use super::worker::Shared;
+use crate::config::model::{ForwardFields, PlainHttp};
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::forwarding;
 use crate::semantics::target::Target;
@@ -28,7 +29,7 @@ pub enum Admission {
 /// body, which nothing defines and smuggling uses (RFC 9110 §9.3.1).
 pub fn admit(
     site: &Site,
-    node: &str,
+    shared: &Shared,
     client: &ClientConnection,
     method: &Method,
     target: &Target,
@@ -41,11 +42,11 @@ pub fn admit(
     if matches!(*method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    if forwarding::loops(headers, node) {
+    if forwarding::loops(headers, &shared.node) {
         return Err(Refusal::Loop);
     }
     if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {
-        return Ok(Admission::Redirect(format!("https://{}{}", bracketed(&target.host), target.path_and_query)));
+        return Ok(Admission::Redirect(https_url(target, shared.https_port)));
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Ok(Admission::Forward(ForwardReason::Method));
@@ -53,9 +54,9 @@ pub fn admit(
     if has_body {
         return Err(Refusal::UnexpectedBody);
     }
-    // Answers to authenticated requests are for one user; everything of such a request goes through, and nothing of
-    // its answer is stored.
-    if headers.contains_key(header::AUTHORIZATION) {
+    // Answers to authenticated requests, and to cookies where the origin sees them, are for one user; everything of such
+    // a request goes through, and nothing of its answer is stored.
+    if headers.contains_key(header::AUTHORIZATION) || (headers.contains_key(header::COOKIE) && forwards_cookies(site)) {
         return Ok(Admission::Forward(ForwardReason::Request));
     }
     Ok(Admission::Cache)
@@ -68,11 +69,27 @@ fn has_plain_framing(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
+/// Whether the site lets cookies through on requests that the cache has a part in.
+fn forwards_cookies(site: &Site) -> bool {
+    match &site.config.forward_fields {
+        ForwardFields::All => true,
+        ForwardFields::AllowList(names) => names.iter().any(|name| name == header::COOKIE.as_str()),
+    }
+}
+
 /// Whether the request has a body: announced by its head or, over HTTP/2, by a head that does not end the stream.
 pub fn has_body(headers: &HeaderMap, ends_with_head: bool) -> bool {
     let announced = headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     announced || !ends_with_head
+}
+
+/// Where the same resource is found over HTTPS. A client that named no port came through the standard one, whatever this
+/// node listens on behind it, and finds HTTPS at its standard one too.
+fn https_url(target: &Target, https_port: Option<u16>) -> String {
+    let port = target.port.and(https_port).filter(|port| *port != 443);
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("https://{}{port}{}", bracketed(&target.host), target.path_and_query)
 }
 
 fn bracketed(host: &str) -> std::borrow::Cow<'_, str> {

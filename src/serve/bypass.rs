@@ -29,8 +29,10 @@ pub async fn bypass(
     // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
     // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        let key = cache_key(exchange.client.scheme(), &exchange.target);
-        worker.shared.store.invalidate(&key, fetched.received.monotonic);
+        // A site may be served over both schemes; the resource behind them is one.
+        for scheme in ["https", "http"] {
+            worker.shared.store.invalidate(&cache_key(scheme, &exchange.target), fetched.received.monotonic);
+        }
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))
 }

@@ -38,14 +38,17 @@ pub struct Exchange {
 impl Exchange {
     /// The request for a response that may be stored: GET, with only the fields that the site lets through, so that no
     /// field outside the key can change the answer. `conditions` are those of a revalidation.
-    pub fn cacheable_forward(&self, conditions: Vec<(HeaderName, HeaderValue)>, stale_at_hand: bool) -> Forward {
+    pub fn cacheable_forward(
+        &self,
+        conditions: Vec<(HeaderName, HeaderValue)>,
+        stale_at_hand: bool,
+        range: PassRange,
+    ) -> Forward {
         let mut headers = self.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
         match &self.site.config.forward_fields {
             ForwardFields::All => {
-                for name in CONDITIONS_AND_RANGE {
-                    headers.remove(name);
-                }
+                forwarding::remove_conditions_and_range(&mut headers);
                 remove_claims(&mut headers);
                 content_coding::replace(&mut headers);
             }
@@ -53,6 +56,13 @@ impl Exchange {
         }
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.extend(conditions);
+        if range == PassRange::Yes {
+            for name in [header::RANGE, header::IF_RANGE] {
+                if let Some(value) = self.headers.get(&name) {
+                    headers.insert(name, value.clone());
+                }
+            }
+        }
         let tries = match self.site.config.stale.first {
             FirstRemedy::Stale if stale_at_hand => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
@@ -66,14 +76,15 @@ impl Exchange {
         forwarding::remove_hop_by_hop(&mut headers);
         remove_claims(&mut headers);
         headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
-        headers.insert(FORWARDED_HOST, HeaderValue::try_from(&*self.authority()).unwrap_or(EMPTY));
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         self.forward(self.method.clone(), headers, body)
     }
 
     fn forward(&self, method: Method, mut headers: HeaderMap, body: Option<RequestBody>) -> Forward {
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
+        // Both are in the key, so that an answer may depend on them.
+        headers.insert(FORWARDED_HOST, HeaderValue::try_from(&*self.authority()).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         forwarding::join_cookies(&mut headers);
         forwarding::append_via(&mut headers, self.version, &self.node);
         forwarding::append_cdn_loop(&mut headers, &self.node);
@@ -112,15 +123,15 @@ fn remove_claims(headers: &mut HeaderMap) {
     }
 }
 
-/// Answered from the whole response here, so never asked of an origin on a cacheable request.
-const CONDITIONS_AND_RANGE: [HeaderName; 6] = [
-    header::IF_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_RANGE,
-    header::IF_UNMODIFIED_SINCE,
-    header::RANGE,
-];
+/// Whether a cacheable request carries the client's range: normally the whole response is fetched, and ranges are cut
+/// from it here; of one that proved not storable, the origin cuts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassRange {
+    /// The whole response.
+    No,
+    /// What the client asked for.
+    Yes,
+}
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

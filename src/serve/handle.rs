@@ -24,6 +24,7 @@ use crate::cache::store::Lookup;
 use crate::clock::Now;
 use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
+use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::freshness::assess;
 use crate::semantics::key::cache_key;
@@ -62,7 +63,8 @@ async fn answer(
     let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
     outcome.routed(&site, &target);
     let node = &worker.shared.node;
-    let admission = admit::admit(&site, node, client, &request.method, &target, &request.headers, body.is_some())?;
+    let admission =
+        admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
     let exchange = Exchange {
         site,
         node: Arc::clone(node),
@@ -101,6 +103,9 @@ async fn cached(worker: &Arc<Worker>, exchange: &Exchange) -> Result<Answer, Ref
                 miss(Some(stored), Fallback::Stale { past }).refresh();
             }
             Ok(answer)
+        }
+        (Way::Forward { .. }, _) if RequestDirectives::from_headers(&exchange.headers).only_if_cached => {
+            Err(Refusal::NotCached(reason))
         }
         (Way::Forward { fallback }, stored) => miss(stored, fallback).answer().await,
         (Way::Hit { .. } | Way::Stale { .. } | Way::Unavailable, _) => Err(Refusal::OriginsDown(reason)),

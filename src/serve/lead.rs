@@ -1,11 +1,12 @@
 //! Leads a fill: asks the origins, judges the answer, stores it if it may be stored. Belongs to no client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::oneshot;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, PassRange};
 use super::outcome::FetchFacts;
 use super::worker::Worker;
 use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
@@ -32,6 +33,8 @@ pub struct Lead {
     pub stored: Option<Arc<StoredResponse>>,
     /// Whether `stored` may be served stale should every origin fail.
     pub stale_usable: bool,
+    /// Whether the client's range is passed on.
+    pub range: PassRange,
 }
 
 /// What the leader tells the client that started it, and nobody else.
@@ -87,7 +90,7 @@ impl Lead {
 
     /// A failure status counts as an answer only when there is nothing better.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
-        let forward = self.exchange.cacheable_forward(conditions, self.stale_usable);
+        let forward = self.exchange.cacheable_forward(conditions, self.stale_usable, self.range);
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
         if fetched.failed && self.stale_usable { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
@@ -146,6 +149,11 @@ impl Lead {
         leader.head(head, expected, body);
         while let Some(read) = fetched.body.next().await {
             let Ok(data) = read else { return };
+            let overdue =
+                shared.clock.now().monotonic.saturating_duration_since(fetched.received.monotonic) > UNREAD_MAX;
+            if overdue && !leader.is_read() {
+                return;
+            }
             if leader.append(&data, &shared.store, shared.object_bytes_max).await.is_err() {
                 return;
             }
@@ -257,3 +265,6 @@ impl NotStored {
         }
     }
 }
+
+/// How long a body may arrive when nobody reads it any more: some never end.
+const UNREAD_MAX: Duration = Duration::from_secs(60);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::body::Source;
 use super::deliver::{Representation, deliver};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, PassRange};
 use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
 use super::lead::{Handed, Lead};
@@ -65,6 +66,12 @@ impl Miss<'_> {
                 }
                 (Stage::NotShared, Some(handed)) => {
                     if let Ok(Handed::Unshared(fetched)) = handed.await {
+                        // The whole is on its way where a part was asked for: the origin can cut it, now that nothing
+                        // is to be stored.
+                        if !alone && fetched.status == http::StatusCode::OK && self.wants_range() {
+                            alone = true;
+                            continue;
+                        }
                         let conditions = Some(&self.exchange.headers);
                         return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
                     }
@@ -117,10 +124,15 @@ impl Miss<'_> {
             key: self.key.clone(),
             stored: self.stored.clone(),
             stale_usable: self.fallback != Fallback::Nothing,
+            range: if alone { PassRange::Yes } else { PassRange::No },
         };
         let (hand, handed) = oneshot::channel();
         self.worker.tasks.spawn(lead.run(leader, hand));
         (reader, Some(handed))
+    }
+
+    fn wants_range(&self) -> bool {
+        self.exchange.headers.contains_key(header::RANGE)
     }
 
     /// Until when to wait for the head: not long when something can be served instead.

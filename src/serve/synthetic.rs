@@ -15,6 +15,8 @@ use crate::semantics::target::BadTarget;
 pub enum Refusal {
     /// The target is not one consistent, canonical URL.
     BadTarget(BadTarget),
+    /// `only-if-cached`, and it is not (RFC 9111 §5.2.1.7).
+    NotCached(ForwardReason),
     /// No origin gave a usable response to this forward.
     Fetch(ForwardReason, FailureKind),
     /// The request has been here before.
@@ -43,9 +45,8 @@ impl Refusal {
             Self::BadTarget(_) | Self::Fetch(_, FailureKind::Upload) | Self::TransferCoding | Self::UnexpectedBody => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout)
+            | Self::NotCached(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Fetch(_, FailureKind::Busy | FailureKind::Connect | FailureKind::NoCandidate)
             | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fetch(..) => StatusCode::BAD_GATEWAY,
@@ -59,6 +60,7 @@ impl Refusal {
     pub fn cache(&self) -> Option<CacheStatusMember> {
         let (reason, detail) = match self {
             Self::Fetch(reason, kind) => (*reason, kind.as_str()),
+            Self::NotCached(reason) => (*reason, "only-if-cached"),
             Self::OriginsDown(reason) => (*reason, "origin-down"),
             Self::BadTarget(_)
             | Self::Loop
@@ -83,6 +85,7 @@ impl Refusal {
             Self::Loop => "This request has passed through here before.".into(),
             Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),
             Self::Misdirected => "This host is not served on this connection.".into(),
+            Self::NotCached(_) => "This is not stored here, and only-if-cached forbids to ask for it.".into(),
             Self::TransferCoding => "The only transfer coding is chunked, applied once.".into(),
             Self::UnexpectedBody => "A GET or HEAD request has no body.".into(),
         }

@@ -29,6 +29,8 @@ pub struct Worker {
 pub struct Shared {
     /// The node's name in `Via` and `Cache-Status`.
     pub node: Arc<str>,
+    /// The port of the first HTTPS listener, for redirects.
+    pub https_port: Option<u16>,
     /// Sites by host name.
     pub sites: ArcSwap<SiteTable>,
     /// Stored responses.

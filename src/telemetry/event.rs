@@ -264,7 +264,8 @@ impl Event {
             Self::FailedOver { site, to: None, reason, .. } => format!("{site}: no usable origin is left: {reason}"),
             Self::Listening { protocol, address } => format!("listening for {protocol} on {address}"),
             Self::NodeStarted { version, region, sites } => {
-                format!("holdover {version} started in region {region} with {}", counted(*sites as u64, "site"))
+                let place = if region.is_empty() { String::new() } else { format!(" in region {region}") };
+                format!("holdover {version} started{place} with {}", counted(*sites as u64, "site"))
             }
             Self::NodeStopped => "stopped".to_owned(),
             Self::OriginChanged { site, origin, rank, from, to, reason } => {

@@ -178,3 +178,18 @@ async fn clients_that_leave_cannot_pile_up_requests_to_an_origin() {
     assert_eq!((reply.status.as_u16(), reply.field("retry-after")), (503, "5"));
     lab.client().await.get("/kept").await.says(200, "kept");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_left_when_nobody_reads_it() {
+    let lab = Lab::start(&["a"], "[site.timeouts]\nbody_idle = \"30s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("tick").max_age(60).chunked().repeating(20 * SECOND));
+    let mut client = lab.client().await;
+    let gone = tokio::spawn(async move { client.get("/x").await });
+    lab.time_passes(SECOND).await;
+    gone.abort();
+    lab.time_passes(30 * SECOND).await;
+    assert_eq!(lab.shared().fills.count(), 1);
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!(lab.shared().fills.count(), 0);
+    assert_eq!(lab.shared().store.ledger().used(), 0);
+}

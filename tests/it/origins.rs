@@ -55,3 +55,49 @@ async fn an_origin_that_fails_requests_is_left_though_its_probes_pass() {
     let wasted = lab.origin("a").requests("/x").len();
     assert!(wasted <= 5, "{wasted} requests were wasted on the bad origin");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_url_that_always_fails_takes_nothing_else_down() {
+    for (origins, settings) in [(&["a", "b"][..], ""), (&["a"][..], "[site.timeouts]\nfirst_byte = \"1s\"")] {
+        let lab = Lab::start(origins, settings).await;
+        for name in origins {
+            let origin = lab.origin(name);
+            origin.answers("/good", Answer::ok("good").with("cache-control", "no-store"));
+            origin.answers("/fails", Answer::new(500, "broken"));
+            origin.answers("/slow", Answer::ok("late").after(5 * SECOND));
+            origin.answers("/cut", Answer::ok("a whole body").etag("v1").breaking_at(3));
+            origin.answers("/odd", Answer::ok("").with("transfer-encoding", "gzip, chunked"));
+        }
+        let mut client = lab.client().await;
+        for path in ["/fails", "/slow", "/cut", "/odd"] {
+            for _ in 0..6 {
+                client.get(path).await;
+            }
+            client.get("/good").await.says(200, "good").within(SECOND / 10);
+            assert_eq!(lab.mode().await, "normal", "{path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_breaks_bodies_which_others_complete_is_left() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok("a whole body").with("cache-control", "no-store").etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().breaking_at(3));
+    lab.origin("b").answers("/x", whole);
+    let mut client = lab.client().await;
+    for _ in 0..10 {
+        client.get("/x").await.says(200, "a whole body");
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_asked_for_is_no_answer() {
+    for (status, field) in [(206, ("content-range", "bytes 0-4/9")), (304, ("etag", "\"v1\""))] {
+        let lab = Lab::start(&["a", "b"], "").await;
+        lab.origin("a").answers("/x", Answer::new(status, "first").with(field.0, field.1));
+        lab.origin("b").answers("/x", Answer::ok("whole"));
+        lab.client().await.get("/x").await.says(200, "whole");
+    }
+}

@@ -42,3 +42,16 @@ async fn a_range_deep_in_a_large_body_starts_where_it_should() {
         client.get_with("/x", &[("range", "bytes=200000-200009")]).await.says(206, "4000040001");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_range_of_what_is_too_large_to_store_is_asked_of_the_origin() {
+    let lab = Lab::start(&["a"], "").await;
+    let body: String = (0..1_000_000).map(|number| format!("{number:06}")).collect();
+    lab.origin("a").answers("/x", Answer::ok(body).max_age(60).etag("v1").with_ranges());
+    let mut client = lab.client().await;
+    for _ in 0..2 {
+        let reply = client.get_with("/x", &[("range", "bytes=5999994-")]).await;
+        reply.says(206, "999999").cache_status("fwd=uri-miss; fwd-status=206");
+        assert_eq!(reply.field("content-range"), "bytes 5999994-5999999/6000000");
+    }
+}

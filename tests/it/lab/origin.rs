@@ -174,6 +174,7 @@ pub(crate) struct Answer {
     stalls_at: Option<usize>,
     ranges: bool,
     chunked: bool,
+    repeats: Option<Duration>,
 }
 
 impl Answer {
@@ -187,6 +188,7 @@ impl Answer {
             stalls_at: None,
             ranges: false,
             chunked: false,
+            repeats: None,
         }
     }
 
@@ -238,6 +240,12 @@ impl Answer {
         self
     }
 
+    /// Sends the body again and again, for ever.
+    pub(crate) fn repeating(mut self, interval: Duration) -> Self {
+        self.repeats = Some(interval);
+        self
+    }
+
     /// Whether the connection can be used again.
     async fn play(&self, origin: &str, method: &str, request: &str, stream: &mut DuplexStream) -> bool {
         tokio::time::sleep(self.delay).await;
@@ -283,13 +291,20 @@ impl Answer {
                 message.extend(sent);
                 message.extend(b"\r\n");
             }
-            if early_end.is_none() {
+            if early_end.is_none() && self.repeats.is_none() {
                 message.extend(b"0\r\n\r\n");
             }
         } else {
             message.extend(sent);
         }
         let written = stream.write_all(&message).await.is_ok();
+        while let Some(interval) = self.repeats {
+            tokio::time::sleep(interval).await;
+            let again = format!("{:x}\r\n{}\r\n", sent.len(), String::from_utf8_lossy(sent));
+            if stream.write_all(again.as_bytes()).await.is_err() {
+                return false;
+            }
+        }
         if early_end.is_some() && self.stalls_at.is_some() {
             std::future::pending::<()>().await;
         }
