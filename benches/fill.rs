@@ -1,3 +1,142 @@
-//! A fill, from its head to its end.
+//! A fill, from its head to its end, with one follower and with a crowd; and the ledger that pays for it.
 
-fn main() {}
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+use holdover::cache::fill::{FillKey, FillReader, Fills, Joined};
+use holdover::cache::ledger::Ledger;
+use holdover::cache::store::Store;
+use holdover::cache::stored::StoredHead;
+use holdover::clock::Clock;
+use holdover::semantics::freshness::Lifetime;
+use holdover::semantics::key::cache_key;
+use holdover::semantics::target::Target;
+use holdover::semantics::vary::Nominated;
+use http::{HeaderMap, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    fills(&mut criterion);
+    ledger(&mut criterion);
+    criterion.final_summary();
+}
+
+/// A body arrives piece by piece, every follower reads every piece at once, and the whole is stored.
+fn fills(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fill");
+    group.throughput(Throughput::Bytes(BODY_BYTES));
+    for followers in [1, 50] {
+        let fixture = Fixture::new();
+        group.bench_function(format!("1 MiB, followers: {followers}"), |bencher| {
+            bencher.iter(|| fixture.fill(followers));
+        });
+    }
+    group.finish();
+}
+
+/// What a fill pays with: alone, and with another thread at the same ledger.
+fn ledger(criterion: &mut Criterion) {
+    let ledger = Ledger::new(1 << 30);
+    criterion.bench_function("ledger/reserve and release", |bencher| {
+        bencher.iter(|| black_box(ledger.reserve(black_box(PIECE_BYTES as u64))).is_some());
+    });
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                black_box(ledger.reserve(PIECE_BYTES as u64));
+            }
+        });
+        criterion.bench_function("ledger/reserve and release, contended", |bencher| {
+            bencher.iter(|| black_box(ledger.reserve(black_box(PIECE_BYTES as u64))).is_some());
+        });
+        ended.store(true, Ordering::Relaxed);
+    });
+}
+
+/// What all fills of one key share.
+struct Fixture {
+    fills: Fills<Infallible>,
+    store: Store,
+    key: FillKey,
+    head: Arc<StoredHead>,
+    piece: Vec<u8>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let target = Target { host: "www.test".into(), port: None, path_and_query: "/film".into() };
+        let head = StoredHead {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            lifetime: Lifetime {
+                freshness: Duration::from_secs(60),
+                initial_age: Duration::ZERO,
+                stale_while_revalidate: None,
+                stale_if_error: None,
+                prohibition: None,
+            },
+            asked: Clock::new().now().monotonic,
+            received: Clock::new().now().monotonic,
+            nominated: Nominated::of(&[], &HeaderMap::new()),
+            origin: Arc::from("primary"),
+        };
+        Self {
+            fills: Fills::new(),
+            store: Store::new(64 << 20, Counter::default()),
+            key: FillKey { key: cache_key("https", &target), accept_encoding: "" },
+            head: Arc::new(head),
+            piece: vec![b'x'; PIECE_BYTES],
+        }
+    }
+
+    fn fill(&self, followers: usize) {
+        let Joined::Leader(mut leader) = self.fills.join(self.key.clone()) else {
+            panic!("another fill has not ended")
+        };
+        let mut readers: Vec<_> = (0..followers).map(|_| leader.reader()).collect();
+        let body = self.store.reserve(BODY_BYTES).expect("the body fits");
+        leader.head(Arc::clone(&self.head), Some(BODY_BYTES), body);
+        for _ in 0..BODY_BYTES / PIECE_BYTES as u64 {
+            ready(leader.append(&self.piece, &self.store, BODY_BYTES)).expect("there are readers");
+            for reader in &mut readers {
+                assert_eq!(read(reader), PIECE_BYTES);
+            }
+        }
+        let head = self.store.reserve(self.head.cost(0)).expect("the head fits");
+        leader.complete(&self.store, &self.key.key, Some(head));
+    }
+}
+
+/// Reads what is there.
+fn read(reader: &mut FillReader<Infallible>) -> usize {
+    let mut bytes = 0;
+    while let Poll::Ready(Some(Ok(piece))) = reader.poll_read(&mut Context::from_waker(Waker::noop())) {
+        bytes += piece.len();
+    }
+    bytes
+}
+
+/// The output of a future that does not wait.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+const BODY_BYTES: u64 = 1 << 20;
+
+/// What one record of TLS holds, and so what usually comes at once.
+const PIECE_BYTES: usize = 16 * 1024;

@@ -1,3 +1,240 @@
-//! A hit on the road of requests.
+//! A hit on the road of requests: the whole of it, from the request's head to the last byte of the body handed over,
+//! with all that is counted; only HTTP's framing and TLS are missing.
 
-fn main() {}
+use std::hint::black_box;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput};
+use holdover::cache::chunks::GrowingBody;
+use holdover::cache::stored::{StoredHead, StoredResponse, compact};
+use holdover::clock::Clock;
+use holdover::config::model::LogTarget;
+use holdover::config::{Surroundings, load};
+use holdover::node::assembly::{Assembly, World};
+use holdover::origin::answers::Lookup;
+use holdover::origin::connect::{Dial, Dialing};
+use holdover::origin::discovery::Resolve;
+use holdover::semantics::freshness::Lifetime;
+use holdover::semantics::key::{CacheKey, cache_key};
+use holdover::semantics::target::Target;
+use holdover::semantics::vary::Nominated;
+use holdover::serve::client::{ClientConnection, TlsFacts};
+use holdover::serve::handle::handle;
+use holdover::serve::worker::Worker;
+use holdover::telemetry::{Events, Metrics};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http_body::Body;
+use http_body_util::Empty;
+use tokio_util::task::TaskTracker;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    sizes(&mut criterion);
+    numbers(&mut criterion);
+    criterion.final_summary();
+}
+
+/// Bodies are handed over in chunks, never copied, so a hit of 1 MiB costs little more than one of 1 KiB.
+fn sizes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hit/size");
+    for (name, bytes) in [("1 KiB", 1 << 10), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
+        let node = Node::new();
+        node.store("/object", bytes);
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || request("/object"),
+                |request| node.hit(request, bytes),
+                criterion::BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// Among many stored responses, every one of them asked for in turn: no more than what the processor's caches miss.
+fn numbers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hit/among");
+    for count in [1_000, 10_000, 100_000] {
+        let node = Node::new();
+        for number in 0..count {
+            node.store(&path(number), 1 << 10);
+        }
+        let mut number = 0;
+        group.bench_function(count.to_string(), |bencher| {
+            let next = || {
+                number = (number + STRIDE) % count;
+                request(&path(number))
+            };
+            bencher.iter_batched(next, |request| node.hit(request, 1 << 10), criterion::BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+/// A node without sockets, and a client of it.
+struct Node {
+    worker: Arc<Worker>,
+    client: Arc<ClientConnection>,
+    clock: Clock,
+}
+
+impl Node {
+    fn new() -> Self {
+        let surroundings = Surroundings {
+            file: "bench.toml",
+            region: "",
+            cores: 1,
+            environment: &|_| None,
+            read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
+        };
+        let config = load(CONFIG, &surroundings).expect("the configuration is sound");
+        let (clock, metrics) = (Clock::new(), Metrics::new());
+        let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).expect("a log that is off opens");
+        let world = World { dial: Arc::new(Nowhere), resolve: Arc::new(Nowhere) };
+        let assembly = Assembly::new(&config, world, clock.clone(), events, metrics).expect("it needs no files");
+        let client = ClientConnection {
+            peer: SocketAddr::from(([198, 51, 100, 7], 50_000)),
+            protocol: "h1",
+            tls: Some(TlsFacts { sni: Some(Arc::from("www.test")) }),
+        };
+        Self { worker: assembly.worker(TaskTracker::new()), client: Arc::new(client), clock }
+    }
+
+    /// Stores a response as a fill would.
+    fn store(&self, path: &str, bytes: usize) {
+        let (store, key) = (&self.worker.shared.store, key(path));
+        let mut body = GrowingBody::new(Some(bytes as u64));
+        body.append(&vec![b'x'; bytes]);
+        let paid = store.reserve(bytes as u64).expect("the body fits");
+        let body = body.seal(paid).expect("nothing was forgotten");
+        let head = StoredHead {
+            status: StatusCode::OK,
+            headers: compact(&fields(RESPONSE_FIELDS)),
+            lifetime: Lifetime {
+                freshness: Duration::from_secs(24 * 60 * 60),
+                initial_age: Duration::ZERO,
+                stale_while_revalidate: None,
+                stale_if_error: None,
+                prohibition: None,
+            },
+            asked: self.clock.now().monotonic,
+            received: self.clock.now().monotonic,
+            nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
+            origin: Arc::from("primary"),
+        };
+        let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
+        store.store(&key, Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+    }
+
+    /// One request, answered from the store and read to the end.
+    fn hit(&self, request: Request<Empty<Bytes>>, bytes: usize) {
+        let response = ready(handle(Arc::clone(&self.worker), request, Arc::clone(&self.client)));
+        let mut body = response.into_body();
+        let mut received = 0;
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
+        {
+            received += black_box(frame).data_ref().map_or(0, Bytes::len);
+        }
+        assert_eq!(received, bytes);
+    }
+}
+
+/// What a browser asks.
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = path.parse().expect("it is a path");
+    *request.headers_mut() = fields(REQUEST_FIELDS);
+    request
+}
+
+fn path(number: usize) -> String {
+    format!("/assets/{number}.js")
+}
+
+fn key(path: &str) -> CacheKey {
+    cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: path.into() })
+}
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let line = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    lines.iter().map(line).collect()
+}
+
+/// The output of a future that does not wait.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a hit never waits"),
+    }
+}
+
+/// No origin is ever asked.
+struct Nowhere;
+
+impl Resolve for Nowhere {
+    fn resolve<'a>(&'a self, _host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Dial for Nowhere {
+    fn dial(&self, _address: SocketAddr) -> Dialing {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A prime that divides no number of responses, so that all of them are asked for, and neighbors not in a row.
+const STRIDE: usize = 7919;
+
+const CONFIG: &str = r#"
+[listen]
+https = ["127.0.0.1:8443"]
+
+[log]
+access = "off"
+events = "off"
+
+[cache]
+memory = "1GiB"
+
+[[certificate]]
+self_signed = ["www.test"]
+
+[[site]]
+name = "www"
+hosts = ["www.test"]
+
+[[site.origin]]
+name = "primary"
+url = "http://primary.test"
+"#;
+
+const REQUEST_FIELDS: &[(&str, &str)] = &[
+    ("host", "www.test"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "*/*"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("referer", "https://www.test/"),
+];
+
+const RESPONSE_FIELDS: &[(&str, &str)] = &[
+    ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+    ("content-type", "text/javascript; charset=utf-8"),
+    ("cache-control", "public, max-age=86400"),
+    ("etag", "\"5f3c1b2a9d8e7\""),
+    ("last-modified", "Wed, 31 Dec 2025 00:00:00 GMT"),
+    ("vary", "accept-encoding"),
+    ("x-content-type-options", "nosniff"),
+];

@@ -117,13 +117,13 @@ where
     };
     let served = match watch.protocol() {
         Protocol::Http1 => {
-            let connection = http1_builder().serve_connection(io, service);
-            caught(drive(connection, http1::Connection::graceful_shutdown, &watch, conditions)).await
+            let connection = pin!(http1_builder().serve_connection(io, service));
+            caught(pin!(drive(connection, http1::Connection::graceful_shutdown, &watch, conditions))).await
         }
         Protocol::Http2 => {
             let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone() };
-            let connection = http2_builder(streams).serve_connection(io, service);
-            caught(drive(connection, http2::Connection::graceful_shutdown, &watch, conditions)).await
+            let connection = pin!(http2_builder(streams).serve_connection(io, service));
+            caught(pin!(drive(connection, http2::Connection::graceful_shutdown, &watch, conditions))).await
         }
     };
     served.unwrap_or_else(|message| {
@@ -141,7 +141,7 @@ async fn answer<R: Respond>(
 ) -> Response<WatchedResponse<R::Body>> {
     let request = request.map(|body| watched_request(body, &in_flight));
     let client = Arc::clone(&alarm.client);
-    match caught(async move { respond.respond(request, client).await }).await {
+    match caught(pin!(async move { respond.respond(request, client).await })).await {
         Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
         Err(message) => {
             alarm.tell(message);
@@ -161,11 +161,15 @@ fn watched_request(body: Incoming, in_flight: &InFlight) -> RequestBody {
 }
 
 /// Polls the connection and holds it to its deadlines and to the drain.
-async fn drive<C>(connection: C, finish: fn(Pin<&mut C>), watch: &Watch, conditions: &Conditions) -> Ending
+async fn drive<C>(
+    mut connection: Pin<&mut C>,
+    finish: fn(Pin<&mut C>),
+    watch: &Watch,
+    conditions: &Conditions,
+) -> Ending
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = pin!(connection);
     let mut drained = pin!(conditions.drain.cancelled());
     let mut alarm = pin!(sleep_until((watch.look() + conditions.limits.head_timeout).into()));
     let mut finishing: Option<Instant> = None;
@@ -241,6 +245,8 @@ where
 {
     fn execute(&self, stream: F) {
         let alarm = self.alarm.clone();
+        // Boxed, so that the task is small: tasks are moved several times until they lie where they stay.
+        let stream = Box::pin(stream);
         self.tasks.spawn(async move {
             if let Err(message) = caught(stream).await {
                 alarm.tell(message);

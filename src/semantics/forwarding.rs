@@ -66,7 +66,7 @@ pub fn append_via(headers: &mut HeaderMap, version: Version, node: &str) {
         Version::HTTP_3 => "3",
         _ => "1.1",
     };
-    append(headers, VIA, format!("{version} {}", pseudonym(node)));
+    append(headers, VIA, [version, " ", &pseudonym(node)].concat());
 }
 
 /// Adds this node to CDN-Loop: "Conforming Content Delivery Networks SHOULD add a cdn-info to this header field in all

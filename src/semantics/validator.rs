@@ -151,11 +151,11 @@ fn is_listed(request: &HeaderMap, stored: &HeaderMap) -> bool {
 /// in the field value, the condition is false." "A recipient MUST ignore the If-Modified-Since header field if the
 /// received field value is not a valid HTTP-date, the field value has more than one member" (RFC 9110 §13.1.3).
 fn is_unmodified(request: &HeaderMap, stored: &HeaderMap) -> bool {
-    let since = field::only(request, IF_MODIFIED_SINCE).and_then(http_date);
+    let Some(since) = field::only(request, IF_MODIFIED_SINCE).and_then(http_date) else { return false };
     // "If […] the Last-Modified header field is not present in a stored response, a cache SHOULD use the stored
     // response's Date field value" (RFC 9111 §4.3.2).
     let modified = stored.get(LAST_MODIFIED).or_else(|| stored.get(DATE)).and_then(http_date);
-    matches!((modified, since), (Some(modified), Some(since)) if modified <= since)
+    modified.is_some_and(|modified| modified <= since)
 }
 
 /// The tags of a list, up to the first thing that is none.

@@ -95,3 +95,27 @@ fn https_url(target: &Target, https_port: Option<u16>) -> String {
 fn bracketed(host: &str) -> std::borrow::Cow<'_, str> {
     if host.contains(':') { format!("[{host}]").into() } else { host.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(host: &str, port: Option<u16>, https_port: Option<u16>, expected: &str) {
+        let target = Target { host: host.into(), port, path_and_query: "/x?y".into() };
+        assert_eq!(https_url(&target, https_port), expected);
+    }
+
+    #[test]
+    fn a_client_of_the_standard_port_is_sent_to_the_standard_port() {
+        check("www.test", None, Some(8443), "https://www.test/x?y");
+        check("www.test", None, Some(443), "https://www.test/x?y");
+    }
+
+    #[test]
+    fn a_client_of_another_port_is_sent_to_the_port_of_the_listener() {
+        check("www.test", Some(8080), Some(8443), "https://www.test:8443/x?y");
+        check("::1", Some(8080), Some(8443), "https://[::1]:8443/x?y");
+        check("www.test", Some(8080), Some(443), "https://www.test/x?y");
+    }
+}

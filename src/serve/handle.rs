@@ -77,7 +77,8 @@ async fn answer(
     };
     match admission {
         Admission::Cache => cached(worker, &exchange).await,
-        Admission::Forward(reason) => bypass(worker, &exchange, reason, body).await,
+        // Boxed, so that hits do not carry the room for it.
+        Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await,
         Admission::Redirect(url) => Ok(Answer::from(synthetic::redirect(&url, exchange.method.is_safe()))),
     }
 }

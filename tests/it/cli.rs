@@ -63,6 +63,8 @@ async fn check_names_files_that_cannot_be_used() {
     assert!(lines[0].contains(&format!("{}: does not belong to the first certificate in", key.display())), "{faults}");
     assert!(lines[1].contains(&format!("{}: no certificate found", junk.display())), "{faults}");
     assert!(lines[2].contains("/nowhere/a.pem: cannot be read: No such file"), "{faults}");
+    let run = holdover(["run".as_ref(), "--config".as_ref(), file.as_os_str()]).await;
+    says(&run, 78, "", &faults);
 }
 
 #[tokio::test]
