@@ -13,9 +13,9 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::time::timeout;
 
 use super::connect::RequestBody;
-use super::connections::Place;
 use super::fetch::{Fetcher, Forward};
 use super::health::Evidence;
+use super::idle::Place;
 use super::incoming::Framing;
 use super::pool::Pool;
 use super::ranking::Candidate;

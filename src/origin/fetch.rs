@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
 use super::connect::{ConnectError, Dial, RequestBody, connect};
-use super::connections::{Connections, Place};
+use super::idle::{IdleConnections, Place};
 use super::incoming::{Framing, framing};
 use super::pool::{Origin, Pool};
 use super::ranking::{Candidate, Demand, candidates};
@@ -26,7 +26,7 @@ use crate::clock::{Clock, Now};
 /// Asks origins on behalf of one worker.
 pub struct Fetcher {
     dial: Arc<dyn Dial>,
-    connections: Connections,
+    connections: IdleConnections,
     clock: Clock,
     tasks: TaskTracker,
 }
@@ -34,7 +34,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher without connections; those it makes run on `tasks`.
     pub fn new(dial: Arc<dyn Dial>, clock: Clock, tasks: TaskTracker) -> Self {
-        Self { dial, connections: Connections::default(), clock, tasks }
+        Self { dial, connections: IdleConnections::default(), clock, tasks }
     }
 
     /// Closes connections that were idle for too long.

@@ -3,11 +3,11 @@
 pub mod answers;
 pub mod body;
 pub mod connect;
-pub mod connections;
 pub mod discovery;
 pub mod failback;
 pub mod fetch;
 pub mod health;
+pub mod idle;
 pub mod incoming;
 pub mod outage;
 pub mod pool;

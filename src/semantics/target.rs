@@ -19,6 +19,15 @@ pub struct Target {
     pub path_and_query: Box<str>,
 }
 
+impl Target {
+    /// `host[:port]` as a URI has it, with this port: IPv6 in brackets (RFC 3986 §3.2).
+    pub fn authority(&self, port: Option<u16>) -> String {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        [open, &self.host, close, &port].concat()
+    }
+}
+
 /// Why a request has no acceptable target; each is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {

@@ -88,12 +88,7 @@ pub fn has_body(headers: &HeaderMap, ends_with_head: bool) -> bool {
 /// node listens on behind it, and finds HTTPS at its standard one too.
 fn https_url(target: &Target, https_port: Option<u16>) -> String {
     let port = target.port.and(https_port).filter(|port| *port != 443);
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    format!("https://{}{port}{}", bracketed(&target.host), target.path_and_query)
-}
-
-fn bracketed(host: &str) -> std::borrow::Cow<'_, str> {
-    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
+    format!("https://{}{}", target.authority(port), target.path_and_query)
 }
 
 #[cfg(test)]

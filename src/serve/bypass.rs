@@ -25,7 +25,7 @@ pub async fn bypass(
     }
     let forward = exchange.own_forward(body);
     let fetched =
-        worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::fetch(reason, &error))?;
+        worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::Fetch(reason, error.kind))?;
     // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
     // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {

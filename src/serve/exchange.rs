@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::client::ClientConnection;
+use super::judge::Fallback;
 use super::site::Site;
 use crate::clock::Now;
 use crate::config::model::{FirstRemedy, ForwardFields};
@@ -41,7 +42,7 @@ impl Exchange {
     pub fn cacheable_forward(
         &self,
         conditions: Vec<(HeaderName, HeaderValue)>,
-        stale_at_hand: bool,
+        fallback: Fallback,
         range: PassRange,
     ) -> Forward {
         let mut headers = self.headers.clone();
@@ -64,7 +65,7 @@ impl Exchange {
             }
         }
         let tries = match self.site.config.stale.first {
-            FirstRemedy::Stale if stale_at_hand => 1,
+            FirstRemedy::Stale if fallback != Fallback::Nothing => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
         Forward { tries, ..self.forward(Method::GET, headers, None) }
@@ -83,7 +84,7 @@ impl Exchange {
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
         // Both are in the key, so that an answer may depend on them.
-        headers.insert(FORWARDED_HOST, HeaderValue::try_from(&*self.authority()).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_HOST, HeaderValue::try_from(self.target.authority(self.target.port)).unwrap_or(EMPTY));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         forwarding::join_cookies(&mut headers);
         forwarding::append_via(&mut headers, self.version, &self.node);
@@ -91,7 +92,7 @@ impl Exchange {
         Forward {
             method,
             target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),
-            authority: self.authority(),
+            authority: self.target.authority(self.target.port).into(),
             headers,
             body,
             tries: self.site.config.failover.tries,
@@ -103,16 +104,6 @@ impl Exchange {
     /// When the client must have been answered.
     pub fn deadline(&self) -> Instant {
         self.arrival.monotonic + self.site.config.timeouts.request
-    }
-
-    fn authority(&self) -> Box<str> {
-        let host = &self.target.host;
-        match (host.contains(':'), self.target.port) {
-            (true, Some(port)) => format!("[{host}]:{port}").into(),
-            (true, None) => format!("[{host}]").into(),
-            (false, Some(port)) => format!("{host}:{port}").into(),
-            (false, None) => host.clone(),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::oneshot;
 
 use super::exchange::{Exchange, PassRange};
+use super::judge::Fallback;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
 use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
@@ -32,7 +33,7 @@ pub struct Lead {
     /// The stored response that is to be validated or replaced.
     pub stored: Option<Arc<StoredResponse>>,
     /// Whether `stored` may be served stale should every origin fail.
-    pub stale_usable: bool,
+    pub fallback: Fallback,
     /// Whether the client's range is passed on.
     pub range: PassRange,
 }
@@ -90,9 +91,9 @@ impl Lead {
 
     /// A failure status counts as an answer only when there is nothing better.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
-        let forward = self.exchange.cacheable_forward(conditions, self.stale_usable, self.range);
+        let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.range);
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
-        if fetched.failed && self.stale_usable { Err(fetched.into_failure()) } else { Ok(fetched) }
+        if fetched.failed && self.fallback != Fallback::Nothing { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
 
     /// The stored response after a 304, and whether it is stored again. `None` when the 304 is of another response, or
@@ -223,7 +224,7 @@ impl Lead {
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
     fn revive(&self) {
-        if let Some(stored) = self.stored.as_ref().filter(|_| self.stale_usable) {
+        if let Some(stored) = self.stored.as_ref().filter(|_| self.fallback != Fallback::Nothing) {
             let spread = 0.8 + 0.4 * fastrand::f64();
             let revive = self.exchange.site.config.stale.revive.mul_f64(spread);
             stored.revive(self.worker.shared.clock.now().monotonic + revive);

@@ -123,7 +123,7 @@ impl Miss<'_> {
             exchange: self.exchange.clone(),
             key: self.key.clone(),
             stored: self.stored.clone(),
-            stale_usable: self.fallback != Fallback::Nothing,
+            fallback: self.fallback,
             range: if alone { PassRange::Yes } else { PassRange::No },
         };
         let (hand, handed) = oneshot::channel();

@@ -13,6 +13,7 @@ use super::site::Site;
 use super::synthetic::Refusal;
 use super::worker::Shared;
 use crate::clock::Now;
+use crate::origin::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::target::Target;
 use crate::semantics::{date, forwarding};
@@ -60,6 +61,19 @@ pub struct FetchFacts {
     pub status: StatusCode,
     /// From the first attempt to the response head.
     pub time: Duration,
+}
+
+impl FetchFacts {
+    /// What is told of `fetched`.
+    pub fn of(fetched: &Fetched) -> Self {
+        Self {
+            origin: Arc::clone(&fetched.origin),
+            address: fetched.address,
+            attempts: fetched.attempts,
+            status: fetched.status,
+            time: fetched.received.monotonic.saturating_duration_since(fetched.started.monotonic),
+        }
+    }
 }
 
 /// The record of a request that has no answer yet. Dropped as such, it says that its client left before there was one.

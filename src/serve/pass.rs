@@ -1,7 +1,5 @@
 //! A response that is for one client only, streamed from the origin as it comes.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use tokio::sync::mpsc;
@@ -69,19 +67,6 @@ fn stream(worker: &Worker, fetched: Fetched) -> Source {
         }
     });
     Source::Origin(receiver)
-}
-
-impl FetchFacts {
-    /// What is told of `fetched`.
-    pub fn of(fetched: &Fetched) -> Self {
-        Self {
-            origin: Arc::clone(&fetched.origin),
-            address: fetched.address,
-            attempts: fetched.attempts,
-            status: fetched.status,
-            time: fetched.received.monotonic.saturating_duration_since(fetched.started.monotonic),
-        }
-    }
 }
 
 /// Pieces read ahead of a client: enough to keep both connections busy.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::ResponseBody;
-use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::target::BadTarget;
@@ -34,11 +33,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// From what a fetch met.
-    pub fn fetch(reason: ForwardReason, error: &FetchError) -> Self {
-        Self::Fetch(reason, error.kind)
-    }
-
     /// The status that stands for it.
     pub fn status(&self) -> StatusCode {
         match self {

@@ -11,7 +11,7 @@ use super::connect::RequestBody;
 
 /// Idle connections by site, origin and address, so that none outlives the address it belongs to for long.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub struct IdleConnections {
     idle: Mutex<HashMap<Place, Vec<Idle>>>,
 }
 
@@ -32,7 +32,7 @@ struct Idle {
     since: Instant,
 }
 
-impl Connections {
+impl IdleConnections {
     /// The connection to `place` that was used last, if one is still open.
     pub fn take(&self, place: &Place, now: Instant) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.lock();
@@ -81,5 +81,5 @@ const IDLE_MAX: usize = 32;
 /// Shorter than the keep-alive of common origins, so that theirs rarely ends under a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often [`Connections::sweep`] is worth calling.
+/// How often [`IdleConnections::sweep`] is worth calling.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
