@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod config_file;
 mod demo;
+mod descriptors;
 mod entry;
 mod exit;
 mod healthcheck;

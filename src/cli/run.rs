@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::args::ConfigFile;
 use super::config_file::{Loaded, load_config, print};
+use super::descriptors::raise_limit;
 use super::exit;
 use super::named_files::{print_unusable, unusable_files};
 use super::signals::Signals;
@@ -27,6 +28,7 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
                 print_unusable(&path, &faults);
                 return Ok(exit::CONFIGURATION.into());
             }
+            raise_limit();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let served = runtime.block_on(serve(*config));
             // Whoever did not end within its bounds is not waited for.
