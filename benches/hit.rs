@@ -62,7 +62,7 @@ fn sizes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Among many stored responses, every one of them asked for in turn: no more than what the processor's caches miss.
+/// Among many stored responses, every one of them asked for in turn: how far from flat a hit's cost is.
 fn numbers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit/among");
     for count in [1_000, 10_000, 100_000] {
