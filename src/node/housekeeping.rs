@@ -42,10 +42,22 @@ impl Housekeeping {
             tokio::select! {
                 _ = anchor.tick() => self.clock.anchor_again(),
                 _ = rounds.tick() => {
-                    self.metrics.connections.set(i64::try_from(self.connections.open()).unwrap_or(i64::MAX));
+                    self.show_connections();
                     told = self.tell_of_lost_lines(told);
                 }
             }
+        }
+    }
+
+    /// The listeners count for themselves; the counters of the metrics follow.
+    fn show_connections(&self) {
+        self.metrics.connections.set(i64::try_from(self.connections.open()).unwrap_or(i64::MAX));
+        for (counter, counted) in [
+            (&self.metrics.connections_refused, self.connections.refused()),
+            (&self.metrics.connections_stalled, self.connections.stalled()),
+            (&self.metrics.handshakes_failed, self.connections.handshakes_failed()),
+        ] {
+            counter.inc_by(counted.saturating_sub(counter.get()));
         }
     }
 

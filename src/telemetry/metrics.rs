@@ -31,10 +31,16 @@ pub struct Metrics {
     pub cache_objects: Gauge,
     /// Client connections open.
     pub connections: Gauge,
+    /// Connections closed at once, because as many as may be were open.
+    pub connections_refused: Counter,
+    /// Connections closed because their client kept the node waiting.
+    pub connections_stalled: Counter,
     /// Event log lines lost.
     pub event_log_dropped: Counter,
     /// Fills in flight.
     pub fills_inflight: Gauge,
+    /// TLS handshakes that failed or took too long.
+    pub handshakes_failed: Counter,
     dns_refresh: Labeled<Counter, 3>,
     events: Labeled<Counter, 1>,
     origin_active: Labeled<Gauge, 2>,
@@ -78,8 +84,18 @@ impl Metrics {
             cache_capacity_bytes: catalog.plain("holdover_cache_capacity_bytes", "The bound of holdover_cache_bytes"),
             cache_objects: catalog.plain("holdover_cache_objects", "Stored responses"),
             connections: catalog.plain("holdover_connections", "Client connections open"),
+            connections_refused: catalog.plain(
+                "holdover_connections_refused_total",
+                "Connections closed at once, because as many as may be were open",
+            ),
+            connections_stalled: catalog.plain(
+                "holdover_connections_stalled_total",
+                "Connections closed because their client kept the node waiting",
+            ),
             event_log_dropped: catalog.plain("holdover_event_log_dropped_total", "Event log lines lost"),
             fills_inflight: catalog.plain("holdover_fills_inflight", "Fills in flight"),
+            handshakes_failed: catalog
+                .plain("holdover_tls_handshakes_failed_total", "TLS handshakes that failed or took too long"),
             cache_evictions: catalog.plain(
                 "holdover_cache_evictions_total",
                 "Keys evicted, or refused on arrival, to keep within the bound",
