@@ -3,29 +3,16 @@
 use std::process::ExitCode;
 
 use super::args::ConfigFile;
-use super::config_file::{Loaded, load_config, print};
 use super::exit;
-use super::named_files::{print_unusable, unusable_files};
+use super::named_files::load_usable;
 use crate::config::model::Config;
 
 /// Validates the file, and the certificates and trust anchors it names.
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(super) fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    match load_config(file)? {
-        Loaded::Faulty(problems) => {
-            print(&problems);
-            Ok(exit::CONFIGURATION.into())
-        }
-        Loaded::Whole(config, path) => {
-            let faults = unusable_files(&config);
-            if faults.is_empty() {
-                println!("{}: {} and ready to run", path.display(), summary(&config));
-                return Ok(ExitCode::SUCCESS);
-            }
-            print_unusable(&path, &faults);
-            Ok(exit::CONFIGURATION.into())
-        }
-    }
+    let Some((config, path)) = load_usable(file)? else { return Ok(exit::CONFIGURATION.into()) };
+    println!("{}: {} and ready to run", path.display(), summary(&config));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn summary(config: &Config) -> String {

@@ -1,13 +1,31 @@
 //! Files that a configuration names, and whether they can be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::args::ConfigFile;
+use super::config_file::{Loaded, load_config, print};
 use crate::config::model::{Config, LogTarget};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::client::client_config;
 
+/// The configuration, with every file it names usable, and where it was found; `None` once everything that is wrong has
+/// been printed.
+pub(super) fn load_usable(file: &ConfigFile) -> anyhow::Result<Option<(Config, PathBuf)>> {
+    match load_config(file)? {
+        Loaded::Faulty(problems) => print(&problems),
+        Loaded::Whole(config, path) => {
+            let faults = unusable_files(&config);
+            if faults.is_empty() {
+                return Ok(Some((*config, path)));
+            }
+            print_unusable(&path, &faults);
+        }
+    }
+    Ok(None)
+}
+
 /// What is wrong with certificates, keys, trust anchors and log files, all at once.
-pub(super) fn unusable_files(config: &Config) -> Vec<String> {
+fn unusable_files(config: &Config) -> Vec<String> {
     let certificates = CertificateTable::load(&config.certificates).err().unwrap_or_default();
     let origins = config.sites.iter().flat_map(|site| &site.origins);
     let anchors = origins.filter_map(|origin| client_config(origin.ca_file.as_deref()).err());
@@ -24,6 +42,6 @@ fn unusable_log(target: &LogTarget) -> Option<String> {
 
 /// Prints them, each with the file that names it.
 #[expect(clippy::print_stderr, reason = "a command speaks to its user")]
-pub(super) fn print_unusable(named_in: &Path, faults: &[String]) {
+fn print_unusable(named_in: &Path, faults: &[String]) {
     faults.iter().for_each(|fault| eprintln!("{}: {fault}", named_in.display()));
 }

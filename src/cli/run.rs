@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::args::ConfigFile;
-use super::config_file::{Loaded, load_config, print};
 use super::descriptors::raise_limit;
 use super::exit;
-use super::named_files::{print_unusable, unusable_files};
+use super::named_files::load_usable;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::model::Config;
@@ -17,26 +16,14 @@ use crate::telemetry::{Events, Metrics};
 
 /// Serves what the file says. SIGTERM, SIGINT and SIGQUIT drain; a second one ends at once.
 pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    match load_config(file)? {
-        Loaded::Faulty(problems) => {
-            print(&problems);
-            Ok(exit::CONFIGURATION.into())
-        }
-        Loaded::Whole(config, path) => {
-            let faults = unusable_files(&config);
-            if !faults.is_empty() {
-                print_unusable(&path, &faults);
-                return Ok(exit::CONFIGURATION.into());
-            }
-            raise_limit();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let served = runtime.block_on(serve(*config));
-            // Whoever did not end within its bounds is not waited for.
-            runtime.shutdown_background();
-            served.with_context(|| format!("failed to run {}", path.display()))?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
+    let Some((config, path)) = load_usable(file)? else { return Ok(exit::CONFIGURATION.into()) };
+    raise_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(config));
+    // Whoever did not end within its bounds is not waited for.
+    runtime.shutdown_background();
+    served.with_context(|| format!("failed to run {}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

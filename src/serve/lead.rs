@@ -148,21 +148,28 @@ impl Lead {
         }
         let _client_left = hand.send(Handed::Shared { facts: FetchFacts::of(&fetched), stored: paid.is_some() });
         leader.head(head, expected, body);
+        if self.pour(&mut fetched, &mut leader).await {
+            if paid.is_some() {
+                shared.uncacheable.forget(&self.key);
+            }
+            leader.complete(&shared.store, &self.key, paid);
+        }
+    }
+
+    /// Pours the body into the fill; whether it is proven complete.
+    async fn pour(&self, fetched: &mut Fetched, leader: &mut Leader<FetchError>) -> bool {
+        let shared = &self.worker.shared;
         while let Some(read) = fetched.body.next().await {
-            let Ok(data) = read else { return };
-            let overdue =
-                shared.clock.now().monotonic.saturating_duration_since(fetched.received.monotonic) > UNREAD_MAX;
-            if overdue && !leader.is_read() {
-                return;
+            let Ok(data) = read else { return false };
+            let arriving = shared.clock.now().monotonic.saturating_duration_since(fetched.received.monotonic);
+            if arriving > UNREAD_MAX && !leader.is_read() {
+                return false;
             }
             if leader.append(&data, &shared.store, shared.object_bytes_max).await.is_err() {
-                return;
+                return false;
             }
         }
-        if paid.is_some() {
-            shared.uncacheable.forget(&self.key);
-        }
-        leader.complete(&shared.store, &self.key, paid);
+        true
     }
 
     fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
