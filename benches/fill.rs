@@ -77,6 +77,8 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let target = Target { host: "www.test".into(), port: None, path_and_query: "/film".into() };
+        let now = Clock::new().now().monotonic;
+        let store = Store::new(64 << 20, Counter::default(), now);
         let head = StoredHead {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
@@ -87,14 +89,14 @@ impl Fixture {
                 stale_if_error: None,
                 prohibition: None,
             },
-            asked: Clock::new().now().monotonic,
-            received: Clock::new().now().monotonic,
+            received: now,
             nominated: Nominated::of(&[], &HeaderMap::new()),
             origin: Arc::from("primary"),
+            stamps: Arc::clone(store.fence(&target.host, &target.path_and_query).stamps()),
         };
         Self {
             fills: Fills::new(),
-            store: Store::new(64 << 20, Counter::default()),
+            store,
             key: FillKey { key: cache_key("https", &target), accept_encoding: "" },
             head: Arc::new(head),
             piece: vec![b'x'; PIECE_BYTES],
@@ -102,7 +104,8 @@ impl Fixture {
     }
 
     fn fill(&self, followers: usize) {
-        let Joined::Leader(mut leader) = self.fills.join(self.key.clone()) else {
+        let Joined::Leader(mut leader) = self.fills.join(self.key.clone(), || self.store.fence("www.test", "/film"))
+        else {
             panic!("another fill has not ended")
         };
         let mut readers: Vec<_> = (0..followers).map(|_| leader.reader()).collect();

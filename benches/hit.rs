@@ -128,10 +128,10 @@ impl Node {
                 stale_if_error: None,
                 prohibition: None,
             },
-            asked: self.clock.now().monotonic,
             received: self.clock.now().monotonic,
             nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
             origin: Arc::from("primary"),
+            stamps: Arc::clone(store.fence("www.test", path).stamps()),
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
         store.store(&key, Arc::new(StoredResponse::new(head, Arc::new(body), paid)));

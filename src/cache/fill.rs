@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::chunks::{Forgotten, GrowingBody, StoredBody};
 use super::ledger::Reservation;
+use super::stamps::{Fence, Stamps};
 use super::store::Store;
 use super::stored::{StoredHead, StoredResponse};
 use crate::semantics::key::CacheKey;
@@ -41,21 +42,22 @@ impl<E> Fills<E> {
         Self { running: Arc::new(Mutex::new(HashMap::new())) }
     }
 
-    /// Joins the fill of `key`: as its leader when there is none. Either way with a reader at the start of the body, so
-    /// that a fill knows from the beginning who waits for it.
-    pub fn join(&self, key: FillKey) -> Joined<E> {
+    /// Joins the fill of `key`: as its leader, behind the fence that `begin` makes, when there is none that was not
+    /// purged. Either way with a reader at the start of the body, so that a fill knows from the beginning who waits for it.
+    pub fn join(&self, key: FillKey, begin: impl FnOnce() -> Fence) -> Joined<E> {
         let mut running = lock(&self.running);
-        if let Some(fill) = running.get(&key) {
+        if let Some(fill) = running.get(&key).filter(|fill| !fill.stamps.is_outdated()) {
             return Joined::Follower(fill.reader());
         }
-        let fill = Arc::new(Fill::new());
+        let fence = begin();
+        let fill = Arc::new(Fill::new(&fence));
         running.insert(key.clone(), Arc::clone(&fill));
-        Joined::Leader(Leader { fill, registered: Some((Arc::clone(&self.running), key)), reservation: None })
+        Joined::Leader(Leader { fill, fence, registered: Some((Arc::clone(&self.running), key)), reservation: None })
     }
 
     /// A fill that nobody else can join.
-    pub fn alone(&self) -> Leader<E> {
-        Leader { fill: Arc::new(Fill::new()), registered: None, reservation: None }
+    pub fn alone(&self, fence: Fence) -> Leader<E> {
+        Leader { fill: Arc::new(Fill::new(&fence)), fence, registered: None, reservation: None }
     }
 
     /// Fills in flight that can be joined.
@@ -109,11 +111,14 @@ impl<E> Clone for Stage<E> {
 /// One response while it arrives.
 pub struct Fill<E> {
     state: Mutex<State<E>>,
+    /// What it can be purged by while its response is not there.
+    stamps: Arc<Stamps>,
 }
 
 impl<E> Fill<E> {
-    fn new() -> Self {
+    fn new(fence: &Fence) -> Self {
         Self {
+            stamps: Arc::clone(fence.stamps()),
             state: Mutex::new(State {
                 stage: None,
                 expected: None,
@@ -147,6 +152,7 @@ impl<E> fmt::Debug for Fill<E> {
 #[derive(Debug)]
 pub struct Leader<E> {
     fill: Arc<Fill<E>>,
+    fence: Fence,
     registered: Option<(Arc<Mutex<Running<E>>>, FillKey)>,
     /// Pays for the body while it grows.
     reservation: Option<Reservation>,
@@ -156,6 +162,11 @@ impl<E> Leader<E> {
     /// A reader at the start of the body, for the leader's own client.
     pub fn reader(&self) -> FillReader<E> {
         self.fill.reader()
+    }
+
+    /// What no purge from the fill's beginning on gets past.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Ends the fill without a body.

@@ -1,8 +1,11 @@
 //! Stored responses and who may write them. Knows neither clients nor origins.
 
 pub mod admission;
+mod cells;
 pub mod chunks;
 pub mod fill;
 pub mod ledger;
+pub mod purge;
+pub mod stamps;
 pub mod store;
 pub mod stored;

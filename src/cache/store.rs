@@ -3,8 +3,8 @@
 //! moka decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the bound, so
 //! that fills in flight and its own lag find room in the last eighth.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::HeaderMap;
@@ -14,7 +14,9 @@ use moka::sync::Cache;
 use prometheus_client::metrics::counter::Counter;
 
 use super::ledger::{Ledger, Reservation};
-use super::stored::{StoredHead, StoredResponse};
+use super::purge::{PurgeMode, Purges, Receipt, Selector};
+use super::stamps::Fence;
+use super::stored::StoredResponse;
 use crate::semantics::key::CacheKey;
 
 /// Stored responses under a byte bound. Clones share them.
@@ -22,14 +24,14 @@ use crate::semantics::key::CacheKey;
 pub struct Store {
     engine: Cache<CacheKey, Arc<Variants>>,
     ledger: Ledger,
-    /// When keys, by their hash, were invalidated: for responses that are still on their way.
-    invalidated: Cache<u64, Instant>,
-    hasher: RandomState,
+    purges: Purges,
+    /// Whether purged responses may still take memory.
+    unswept: Arc<AtomicBool>,
 }
 
 impl Store {
-    /// An empty store under `bound_bytes`, which counts its evictions.
-    pub fn new(bound_bytes: u64, evictions: Counter) -> Self {
+    /// An empty store under `bound_bytes`, which counts its evictions; `now` is any time before the first request.
+    pub fn new(bound_bytes: u64, evictions: Counter, now: Instant) -> Self {
         let engine = Cache::builder()
             .max_capacity(bound_bytes - bound_bytes / 8)
             .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
@@ -41,24 +43,33 @@ impl Store {
                 }
             })
             .build();
-        let invalidated = Cache::new(INVALIDATED_MAX);
-        Self { engine, ledger: Ledger::new(bound_bytes), invalidated, hasher: RandomState::new() }
+        Self { engine, ledger: Ledger::new(bound_bytes), purges: Purges::new(now), unswept: Arc::default() }
     }
 
-    /// The most recent response under `key` that the request's fields select (RFC 9111 §4.1).
+    /// The most recent response under `key` that the request's fields select (RFC 9111 §4.1), and that was not purged.
     pub fn lookup(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
+        match self.select(key, request) {
+            Lookup::Found(response) if response.head.stamps.is_gone() => {
+                self.discard_purged(key);
+                self.select(key, request)
+            }
+            found => found,
+        }
+    }
+
+    fn select(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
         match self.engine.get(key) {
             None => Lookup::Absent,
             Some(variants) => variants.select(request).map_or(Lookup::NoVariant, Lookup::Found),
         }
     }
 
-    /// Stores `response`, in place of the one with the same nominated fields, unless it predates an invalidation.
+    /// Stores `response`, in place of the one with the same nominated fields, unless it was purged on its way.
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace.
     pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.engine.entry_by_ref(key).and_compute_with(|found| {
-            if self.predates_invalidation(key, &response.head) {
+            if response.head.stamps.is_gone() {
                 return Op::Nop;
             }
             Op::Put(Arc::new(Variants::with(found.as_ref().map(|f| &**f.value()), response)))
@@ -69,7 +80,7 @@ impl Store {
     /// Removes `response`, unless it was replaced already.
     pub fn remove(&self, key: &CacheKey, response: &Arc<StoredResponse>) {
         self.engine.entry_by_ref(key).and_compute_with(|found| {
-            match found.map(|entry| entry.value().without(response)) {
+            match found.map(|entry| entry.value().kept(|other| !Arc::ptr_eq(other, response))) {
                 Some(Some(rest)) => Op::Put(Arc::new(rest)),
                 Some(None) => Op::Remove,
                 None => Op::Nop,
@@ -77,16 +88,43 @@ impl Store {
         });
     }
 
-    /// Removes every response under `key` (RFC 9111 §4.4), those included that an origin was asked for before `now` and
-    /// that have not arrived yet.
-    pub fn invalidate(&self, key: &CacheKey, now: Instant) {
-        self.invalidated.insert(self.hasher.hash_one(key), now);
-        self.engine.entry_by_ref(key).and_compute_with(|_| Op::Remove);
+    /// Purges what `selectors` cover, what is on its way included. It takes effect at the next lookup; a hard purge's
+    /// memory comes back with [`Store::sweep`].
+    pub fn purge(&self, selectors: &[Selector], mode: PurgeMode, now: Instant) -> Receipt {
+        let receipt = self.purges.purge(selectors, mode, now);
+        self.unswept.fetch_or(mode == PurgeMode::Hard, Ordering::Relaxed);
+        receipt
     }
 
-    /// Whether the origin was asked for this response before `key` was invalidated.
-    pub fn predates_invalidation(&self, key: &CacheKey, head: &StoredHead) -> bool {
-        self.invalidated.get(&self.hasher.hash_one(key)).is_some_and(|at| head.asked < at)
+    /// Purges one URL hard because a request has changed what is behind it (RFC 9111 §4.4).
+    pub fn invalidate(&self, host: &str, path_and_query: &str, now: Instant) {
+        let url = Selector::Url { host: host.into(), path_and_query: path_and_query.into() };
+        // Found by the next lookup or by eviction; no reason to look through the whole store.
+        self.purges.purge(&[url], PurgeMode::Hard, now);
+    }
+
+    /// Begins a fill for a URL; purges from here on cover what it brings.
+    pub fn fence(&self, host: &str, path_and_query: &str) -> Fence {
+        self.purges.fence(host, path_and_query)
+    }
+
+    /// Frees the memory of what was purged since the last time. Goes through everything stored, so not for a worker.
+    pub fn sweep(&self) {
+        if self.unswept.swap(false, Ordering::Relaxed) {
+            let purged = self.engine.iter().filter(|(_, variants)| variants.has_purged()).map(|(key, _)| key);
+            purged.for_each(|key| self.discard_purged(&key));
+            self.engine.run_pending_tasks();
+        }
+    }
+
+    fn discard_purged(&self, key: &CacheKey) {
+        self.engine.entry_by_ref(key).and_compute_with(|found| {
+            match found.map(|entry| entry.value().kept(|response| !response.head.stamps.is_gone())) {
+                Some(Some(rest)) => Op::Put(Arc::new(rest)),
+                Some(None) => Op::Remove,
+                None => Op::Nop,
+            }
+        });
     }
 
     /// Reserves `bytes`; lets the engine catch up with its evictions first when they do not fit.
@@ -142,9 +180,14 @@ impl Variants {
         Self { responses }
     }
 
-    fn without(&self, response: &Arc<StoredResponse>) -> Option<Self> {
-        let responses: Vec<_> = self.responses.iter().filter(|other| !Arc::ptr_eq(other, response)).cloned().collect();
+    /// Those that `keep` keeps, if any.
+    fn kept(&self, keep: impl Fn(&Arc<StoredResponse>) -> bool) -> Option<Self> {
+        let responses: Vec<_> = self.responses.iter().filter(|response| keep(response)).cloned().collect();
         (!responses.is_empty()).then_some(Self { responses })
+    }
+
+    fn has_purged(&self) -> bool {
+        self.responses.iter().any(|response| response.head.stamps.is_gone())
     }
 
     fn select(&self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
@@ -158,6 +201,3 @@ impl Variants {
 
 /// Most variants of one key: a bound on what a client can make us store by varying its fields.
 pub const VARIANTS_MAX: usize = 8;
-
-/// Most invalidations remembered; hashes only, so about 1.5 MiB.
-const INVALIDATED_MAX: u64 = 16_384;

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::chunks::StoredBody;
 use super::ledger::Reservation;
-use crate::semantics::freshness::Lifetime;
+use super::stamps::{Purged, Stamps};
+use crate::semantics::freshness::{FreshnessPolicy, Lifetime, Reuse, assess};
 use crate::semantics::vary::Nominated;
 
 /// The head of a response and the facts about its arrival.
@@ -21,14 +22,14 @@ pub struct StoredHead {
     pub headers: HeaderMap,
     /// Freshness as the origin stated it.
     pub lifetime: Lifetime,
-    /// When its origin was asked for it, or for its validation.
-    pub asked: Instant,
     /// When the head arrived.
     pub received: Instant,
     /// The request fields that selected this response.
     pub nominated: Nominated,
     /// The origin it came from.
     pub origin: Arc<str>,
+    /// What it is purged by.
+    pub stamps: Arc<Stamps>,
 }
 
 impl StoredHead {
@@ -42,11 +43,21 @@ impl StoredHead {
         self.lifetime.current_age(self.resident(now))
     }
 
+    /// How it may be used, purges included.
+    pub fn reuse(&self, now: Instant, policy: &FreshnessPolicy) -> Reuse {
+        let made_stale = match self.stamps.purged(now) {
+            Purged::Gone => return Reuse::Unusable { past: Duration::ZERO },
+            Purged::No => None,
+            Purged::Stale { past } => Some(past),
+        };
+        assess(&self.lifetime, self.resident(now), made_stale, policy)
+    }
+
     /// What this head occupies beyond its body, in bytes, index and bookkeeping included.
     pub fn cost(&self, key_bytes: usize) -> u64 {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let slots = self.headers.capacity() * FIELD_SLOT_BYTES;
-        (fields + slots + key_bytes + self.nominated.size() + ENTRY_BYTES) as u64
+        (fields + slots + key_bytes + self.nominated.size() + self.stamps.size() + ENTRY_BYTES) as u64
     }
 }
 

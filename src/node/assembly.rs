@@ -74,7 +74,7 @@ impl Assembly {
             node: Arc::from(config.name.as_str()),
             https_port: config.listen.https.first().map(SocketAddr::port),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
-            store: Store::new(config.cache.memory, metrics.cache_evictions.clone()),
+            store: Store::new(config.cache.memory, metrics.cache_evictions.clone(), clock.now().monotonic),
             object_bytes_max: config.cache.object_max,
             fills: Fills::new(),
             uncacheable: Uncacheable::new(),

@@ -135,14 +135,20 @@ pub enum Reuse {
     },
 }
 
-/// How a response of this lifetime may be used, `resident` (monotonic) after it was received or last validated.
-pub fn assess(lifetime: &Lifetime, resident: Duration, policy: &FreshnessPolicy) -> Reuse {
+/// How a response of this lifetime may be used, `resident` (monotonic) after it was received or last validated, and this
+/// long after an operator made it stale, if one did.
+pub fn assess(
+    lifetime: &Lifetime,
+    resident: Duration,
+    made_stale: Option<Duration>,
+    policy: &FreshnessPolicy,
+) -> Reuse {
     // response_is_fresh = (freshness_lifetime > current_age)
     let age = lifetime.current_age(resident);
-    if lifetime.freshness > age {
-        return Reuse::Fresh { ttl: lifetime.freshness - age };
-    }
-    let past = age - lifetime.freshness;
+    let past = match (age.checked_sub(lifetime.freshness), made_stale) {
+        (None, None) => return Reuse::Fresh { ttl: lifetime.freshness - age },
+        (expired, made_stale) => expired.max(made_stale).unwrap_or_default(),
+    };
     // "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive".
     if lifetime.prohibition.is_some_and(|prohibition| !policy.stale_despite.contains(&prohibition)) {
         return Reuse::Unusable { past };

@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod key;
 pub mod range;
 pub mod storable;
+pub mod surrogate;
 pub mod target;
 pub mod validator;
 pub mod vary;

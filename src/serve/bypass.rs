@@ -8,7 +8,6 @@ use super::worker::Worker;
 use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
-use crate::semantics::key::cache_key;
 
 /// Passes the client's own request to the first usable origin that accepts it, and its answer back.
 ///
@@ -29,10 +28,8 @@ pub async fn bypass(
     // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
     // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        // A site may be served over both schemes; the resource behind them is one.
-        for scheme in ["https", "http"] {
-            worker.shared.store.invalidate(&cache_key(scheme, &exchange.target), fetched.received.monotonic);
-        }
+        let target = &exchange.target;
+        worker.shared.store.invalidate(&target.host, &target.path_and_query, fetched.received.monotonic);
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))
 }

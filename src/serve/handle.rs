@@ -26,7 +26,6 @@ use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
-use crate::semantics::freshness::assess;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::target;
 
@@ -91,8 +90,7 @@ async fn cached(worker: &Arc<Worker>, exchange: &Exchange) -> Result<Answer, Ref
         Lookup::NoVariant => (None, ForwardReason::VaryMiss),
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
-    let reuse =
-        stored.as_ref().map(|stored| assess(&stored.head.lifetime, stored.head.resident(now), &site.config.freshness));
+    let reuse = stored.as_ref().map(|stored| stored.head.reuse(now, &site.config.freshness));
     let revived = stored.as_ref().is_some_and(|stored| stored.revived(now));
     let down = site.pool.mode() == OutageMode::StaleOnly;
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };

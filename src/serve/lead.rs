@@ -11,6 +11,7 @@ use super::judge::Fallback;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
 use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
+use crate::cache::stamps::{Fence, Stamps};
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
 use crate::origin::fetch::{FetchError, Fetched};
 use crate::origin::incoming::Framing;
@@ -18,6 +19,7 @@ use crate::origin::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
 use crate::semantics::storable::{NotStorable, storable};
+use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
 use crate::semantics::{date, forwarding, freshness, validator};
 
@@ -54,14 +56,16 @@ pub enum Handed {
 
 impl Lead {
     /// Fetches and fills to the end.
-    pub async fn run(self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+    pub async fn run(mut self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+        // Purged before the fill began; a validation must not bring it back.
+        self.stored = self.stored.take().filter(|stored| !stored.head.stamps.is_gone());
         let site = Arc::clone(&self.exchange.site);
         let Ok(_room) = site.fills.try_acquire() else {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
             leader.finish(Stage::Failed(Arc::new(error)));
             return;
         };
-        match self.fetch().await {
+        match self.fetch(leader.fence()).await {
             Err(error) => {
                 self.revive();
                 leader.finish(Stage::Failed(Arc::new(error)));
@@ -74,11 +78,11 @@ impl Lead {
         }
     }
 
-    async fn fetch(&self) -> Result<Fetch, FetchError> {
+    async fn fetch(&self, fence: &Fence) -> Result<Fetch, FetchError> {
         let conditions = self.stored.as_ref().map(|stored| validator::conditional_fields(&stored.head.headers));
         let fetched = self.ask(conditions.unwrap_or_default()).await?;
         match &self.stored {
-            Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched) {
+            Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched, fence) {
                 Some((validated, stored)) => {
                     Ok(Fetch::Validated { validated, stored, facts: FetchFacts::of(&fetched) })
                 }
@@ -98,14 +102,20 @@ impl Lead {
 
     /// The stored response after a 304, and whether it is stored again. `None` when the 304 is of another response, or
     /// withdraws the permission to store this one.
-    fn freshen(&self, stored: &Arc<StoredResponse>, fetched: &Fetched) -> Option<(Arc<StoredResponse>, bool)> {
+    fn freshen(
+        &self,
+        stored: &Arc<StoredResponse>,
+        fetched: &Fetched,
+        fence: &Fence,
+    ) -> Option<(Arc<StoredResponse>, bool)> {
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
         let directives = ResponseDirectives::from_headers(&headers);
         if directives.private || directives.no_store {
             return None;
         }
         let nominated = self.nominated(&headers)?;
-        let head = self.head(stored.head.status, headers, fetched, nominated);
+        let stamps = fence.stamps_with(&tags(&headers).ok()?);
+        let head = self.head(stored.head.status, headers, fetched, nominated, stamps);
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let is_paid = paid.is_some();
@@ -141,7 +151,8 @@ impl Lead {
         };
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
-        let head = Arc::new(self.head(fetched.status, headers, &fetched, nominated));
+        let stamps = leader.fence().stamps_with(&tags(&headers).unwrap_or_default());
+        let head = Arc::new(self.head(fetched.status, headers, &fetched, nominated, stamps));
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
@@ -179,6 +190,9 @@ impl Lead {
         if expected.is_some_and(|length| length > self.worker.shared.object_bytes_max) {
             return Err(NotStored::TooLarge);
         }
+        if tags(&fetched.headers).is_err() {
+            return Err(NotStored::TooManyTags);
+        }
         let directives = ResponseDirectives::from_headers(&fetched.headers);
         let (request, policy) = (&self.exchange.headers, &self.exchange.site.config.store);
         storable(&Method::GET, request, fetched.status, &fetched.headers, &directives, policy).map_err(NotStored::Rule)
@@ -206,7 +220,14 @@ impl Lead {
         Some(Nominated::of(&fields, &self.exchange.headers))
     }
 
-    fn head(&self, status: StatusCode, mut headers: HeaderMap, fetched: &Fetched, nominated: Nominated) -> StoredHead {
+    fn head(
+        &self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        fetched: &Fetched,
+        nominated: Nominated,
+        stamps: Arc<Stamps>,
+    ) -> StoredHead {
         let directives = ResponseDirectives::from_headers(&headers);
         let policy = &self.exchange.site.config.freshness;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
@@ -222,10 +243,10 @@ impl Lead {
             status,
             headers: compact(&headers),
             lifetime,
-            asked: fetched.requested.monotonic,
             received: fetched.received.monotonic,
             nominated,
             origin,
+            stamps,
         }
     }
 
@@ -262,6 +283,8 @@ enum NotStored {
     Rule(NotStorable),
     /// Its length is beyond the bound of one stored body.
     TooLarge,
+    /// It has more tags than are kept, so that purges would miss it.
+    TooManyTags,
 }
 
 impl NotStored {
@@ -270,6 +293,7 @@ impl NotStored {
             Self::CloseDelimited => "close-delimited",
             Self::Rule(reason) => reason.as_str(),
             Self::TooLarge => "too-large",
+            Self::TooManyTags => "too-many-tags",
         }
     }
 }

@@ -89,10 +89,9 @@ impl Miss<'_> {
         drop(self.join(false));
     }
 
-    /// Whether a response is the one this request selects, and not from before its invalidation.
+    /// Whether a response is the one this request selects, and was not purged since.
     fn selects(&self, head: &StoredHead) -> bool {
-        let is_outdated = self.worker.shared.store.predates_invalidation(self.key, head);
-        head.nominated.matches(&self.exchange.headers) && !is_outdated
+        head.nominated.matches(&self.exchange.headers) && !head.stamps.is_outdated()
     }
 
     /// Whether a response that another request asked for answers this one too: as one from the store would, or because
@@ -106,12 +105,13 @@ impl Miss<'_> {
 
     /// What to read, and, for the leader's own client, where the leader reports.
     fn join(&self, alone: bool) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
-        let fills = &self.worker.shared.fills;
+        let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
+        let fence = || self.worker.shared.store.fence(&target.host, &target.path_and_query);
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
         let joined = if alone {
-            Joined::Leader(fills.alone())
+            Joined::Leader(fills.alone(fence()))
         } else {
-            fills.join(FillKey { key: self.key.clone(), accept_encoding })
+            fills.join(FillKey { key: self.key.clone(), accept_encoding }, fence)
         };
         let leader = match joined {
             Joined::Follower(reader) => return (reader, None),

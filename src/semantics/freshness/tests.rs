@@ -168,7 +168,7 @@ fn check_age(case: &str, lines: &[(&'static str, &str)], response_delay: u64, ex
 
 fn check_reuse(case: &str, cache_control: &str, resident: u64, policy: &FreshnessPolicy, expected: Reuse) {
     let lifetime = lifetime_of(200, &[(CC, cache_control)], 0, policy);
-    let reuse = assess(&lifetime, Duration::from_secs(resident), policy);
+    let reuse = assess(&lifetime, Duration::from_secs(resident), None, policy);
     assert_eq!(reuse, expected, "{case}: {cache_control:?} after {resident} s");
 }
 

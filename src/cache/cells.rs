@@ -1,0 +1,221 @@
+//! The cells that purges are written to, shared by all responses that fall under them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::purge::PurgeMode;
+
+/// What a cell stands for. Cells are found by its hash: two that collide are purged together.
+#[derive(Clone, Copy, Hash)]
+pub(super) enum Mark<'a> {
+    Directory(&'a str, &'a str),
+    Everything,
+    Host(&'a str),
+    Tag(&'a str),
+    Url(&'a str, &'a str),
+}
+
+/// One thing that responses are purged by.
+#[derive(Debug)]
+pub(super) struct Cell {
+    id: u64,
+    /// The last hard purge, 0 for none.
+    hard: AtomicU64,
+    /// The last soft purge, 0 for none.
+    soft: AtomicU64,
+    /// When that was, in milliseconds after the epoch.
+    soft_at: AtomicU64,
+}
+
+impl Cell {
+    /// The number of the last hard purge, 0 for none.
+    pub(super) fn purged_hard(&self) -> u64 {
+        self.hard.load(Ordering::Acquire)
+    }
+
+    /// The number of the last soft purge, 0 for none, and its time in milliseconds after the epoch.
+    pub(super) fn purged_softly(&self) -> (u64, u64) {
+        (self.soft.load(Ordering::Acquire), self.soft_at.load(Ordering::Relaxed))
+    }
+
+    fn last(&self) -> u64 {
+        self.purged_hard().max(self.purged_softly().0)
+    }
+
+    fn purge(&self, sequence: u64, mode: PurgeMode, at: u64) {
+        match mode {
+            PurgeMode::Hard => self.hard.store(sequence, Ordering::Release),
+            PurgeMode::Soft => {
+                // Whoever sees the number sees the time.
+                self.soft_at.store(at, Ordering::Relaxed);
+                self.soft.store(sequence, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// All cells in use, and the purges that running fills have to know of.
+#[derive(Debug)]
+pub(super) struct Register {
+    /// The last purge that is in force.
+    latest: AtomicU64,
+    /// Purges of tags between the beginning of an older fill and this one may have been forgotten.
+    floor: AtomicU64,
+    shards: [Mutex<HashMap<u64, Arc<Cell>>>; SHARDS],
+    /// Running fills, counted by the last purge before each.
+    fences: Mutex<BTreeMap<u64, u64>>,
+    /// Cells purged since some running fill began. Also what purges wait for one another with.
+    recent: Mutex<Recent>,
+    hasher: RandomState,
+    epoch: Instant,
+}
+
+impl Register {
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            latest: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            fences: Mutex::default(),
+            recent: Mutex::default(),
+            hasher: RandomState::new(),
+            epoch,
+        }
+    }
+
+    pub(super) fn latest(&self) -> u64 {
+        self.latest.load(Ordering::Acquire)
+    }
+
+    /// Purges all of `marks` under one number; that number, and how many responses hold their cells.
+    pub(super) fn purge<'a>(&self, marks: impl Iterator<Item = Mark<'a>>, mode: PurgeMode, now: Instant) -> (u64, u64) {
+        let mut recent = lock(&self.recent);
+        let sequence = self.latest() + 1;
+        let at = u64::try_from(self.since_epoch(now).as_millis()).unwrap_or(u64::MAX - 1);
+        let mut responses = 0;
+        for mark in marks {
+            let cell = self.intern(&mark);
+            // The register's own reference and this one are no responses.
+            responses += Arc::strong_count(&cell).saturating_sub(2) as u64;
+            cell.purge(sequence, mode, at);
+            recent.cells.push(cell.id);
+        }
+        self.latest.store(sequence, Ordering::Release);
+        if recent.cells.len() > RECENT_MIN.max(2 * recent.unsettled) {
+            self.forget_settled(&mut recent);
+        }
+        if recent.cells.len() > RECENT_MAX {
+            self.floor.store(sequence, Ordering::Release);
+            self.forget_settled(&mut recent);
+        }
+        (sequence, responses)
+    }
+
+    /// A fill begins; the last purge before it.
+    pub(super) fn enter(&self) -> u64 {
+        let mut fences = lock(&self.fences);
+        let born = self.latest();
+        *fences.entry(born).or_default() += 1;
+        born
+    }
+
+    /// A fill that began after purge `born` is over.
+    pub(super) fn leave(&self, born: u64) {
+        let mut fences = lock(&self.fences);
+        if let Some(count) = fences.get_mut(&born) {
+            *count -= 1;
+            if *count == 0 {
+                fences.remove(&born);
+            }
+        }
+    }
+
+    /// Whether purges after `born` may have been forgotten already.
+    pub(super) fn has_lost_track_of(&self, born: u64) -> bool {
+        born < self.floor.load(Ordering::Acquire)
+    }
+
+    /// The cell of `mark`, made when there is none.
+    pub(super) fn intern(&self, mark: &Mark<'_>) -> Arc<Cell> {
+        let id = self.hasher.hash_one(mark);
+        let new = || Arc::new(Cell { id, hard: 0.into(), soft: 0.into(), soft_at: 0.into() });
+        Arc::clone(self.shard(id).entry(id).or_insert_with(new))
+    }
+
+    /// Takes a reference back. The last one takes the cell along, unless a running fill has to know of its purge.
+    pub(super) fn release(&self, cell: Arc<Cell>) {
+        let id = cell.id;
+        let mut shard = self.shard(id);
+        // Given up under the lock, so that of two last ones one sees that it is.
+        drop(cell);
+        if shard.get(&id).is_some_and(|cell| Arc::strong_count(cell) == 1 && self.is_settled(cell)) {
+            shard.remove(&id);
+        }
+    }
+
+    pub(super) fn since_epoch(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch)
+    }
+
+    pub(super) fn cells(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Drops from the list what every running fill has begun after, and cells that nothing holds.
+    fn forget_settled(&self, recent: &mut Recent) {
+        recent.cells.retain(|&id| {
+            let mut shard = self.shard(id);
+            let Some(cell) = shard.get(&id) else { return false };
+            let is_settled = self.is_settled(cell);
+            if is_settled && Arc::strong_count(cell) == 1 {
+                shard.remove(&id);
+            }
+            !is_settled
+        });
+        recent.unsettled = recent.cells.len();
+    }
+
+    /// Whether no running fill can be older than the last purge of `cell`.
+    fn is_settled(&self, cell: &Cell) -> bool {
+        let last = cell.last();
+        last == 0 || last <= self.oldest_fence().max(self.floor.load(Ordering::Acquire))
+    }
+
+    fn oldest_fence(&self) -> u64 {
+        let fences = lock(&self.fences);
+        // Without a fill, the oldest is one that begins now.
+        fences.keys().next().copied().unwrap_or_else(|| self.latest())
+    }
+
+    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Arc<Cell>>> {
+        lock(&self.shards[(id % SHARDS as u64) as usize])
+    }
+}
+
+/// Cells that were purged since some running fill began, and others not yet found to be settled.
+#[derive(Debug, Default)]
+struct Recent {
+    cells: Vec<u64>,
+    /// How many were left when the list was last gone through.
+    unsettled: usize,
+}
+
+/// Every critical section leaves its state whole, so a panic elsewhere while it was held does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a cell takes in the register, in bytes, the allocator's rounding included.
+pub(super) const CELL_BYTES: usize = 96;
+
+/// Locks that cells are spread over, so that workers that store at the same time rarely meet.
+const SHARDS: usize = 64;
+
+/// Purged cells remembered before the list is gone through for the first time.
+const RECENT_MIN: usize = 1024;
+
+/// Most purged cells remembered for running fills: 6 MiB. Beyond, what these fills bring is not stored if it has tags.
+const RECENT_MAX: usize = 65_536;

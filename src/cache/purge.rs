@@ -1,0 +1,135 @@
+//! Purge by stamp: one store takes effect for one stored response or ten million, at the next request.
+//!
+//! Everything that responses can be purged by (a tag, a host, a directory, a URL) is a cell that remembers the number of
+//! its last purge (`cells.rs`). A response holds the cells it falls under and the number of the last purge before its
+//! origin was asked (`stamps.rs`); it is purged when one of its cells has a later one. So a purge also covers what is
+//! still on its way: a fence keeps that number from when a fill began.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cells::{Mark, Register};
+use super::stamps::Fence;
+
+/// What a purge covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// Every response below a directory of a host; the path begins and ends with a slash.
+    Directory {
+        /// Lower-case, without port.
+        host: Box<str>,
+        /// Canonical.
+        path: Box<str>,
+    },
+    /// Every response.
+    Everything,
+    /// Every response of a host, whatever the port.
+    Host(Box<str>),
+    /// Every response with a surrogate tag.
+    Tag(Box<str>),
+    /// Every response for a URL: all variants, both schemes, any port.
+    Url {
+        /// Lower-case, without port.
+        host: Box<str>,
+        /// Canonical, as the cache key has it.
+        path_and_query: Box<str>,
+    },
+}
+
+impl Selector {
+    /// The kind, as receipts and metrics name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } => "prefix",
+            Self::Everything => "all",
+            Self::Host(_) => "host",
+            Self::Tag(_) => "tag",
+            Self::Url { .. } => "url",
+        }
+    }
+
+    fn mark(&self) -> Mark<'_> {
+        match self {
+            Self::Directory { host, path } => Mark::Directory(host, path),
+            Self::Everything => Mark::Everything,
+            Self::Host(host) => Mark::Host(host),
+            Self::Tag(tag) => Mark::Tag(tag),
+            Self::Url { host, path_and_query } => Mark::Url(host, path_and_query),
+        }
+    }
+}
+
+/// What becomes of the responses that a purge covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeMode {
+    /// They are gone.
+    Hard,
+    /// They are stale from now on, and may help for as long as a stale response may.
+    Soft,
+}
+
+impl PurgeMode {
+    /// The word in requests, receipts and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its number; the purges of a node are counted from 1.
+    pub sequence: u64,
+    /// Responses covered, stored or arriving. One that two selectors cover counts twice.
+    pub responses: u64,
+}
+
+/// All that was purged. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Purges {
+    register: Arc<Register>,
+}
+
+impl Purges {
+    /// Nothing was purged yet; `epoch` is any time before the first request.
+    pub fn new(epoch: Instant) -> Self {
+        Self { register: Arc::new(Register::new(epoch)) }
+    }
+
+    /// Purges what `selectors` cover, in one step.
+    pub fn purge(&self, selectors: &[Selector], mode: PurgeMode, now: Instant) -> Receipt {
+        let marks = selectors.iter().map(Selector::mark);
+        let (sequence, responses) = self.register.purge(marks, mode, now);
+        Receipt { sequence, responses }
+    }
+
+    /// The number of the last purge; 0 before the first.
+    pub fn latest(&self) -> u64 {
+        self.register.latest()
+    }
+
+    /// Begins a fill for a URL: no purge from here on misses what it brings.
+    pub fn fence(&self, host: &str, path_and_query: &str) -> Fence {
+        Fence::new(&self.register, host, path_and_query)
+    }
+
+    /// What responses can be purged by at the moment, each thing once.
+    pub fn cells(&self) -> usize {
+        self.register.cells()
+    }
+}
+
+/// The directories that hold `path`, without the root, which is the host; the outermost [`DIRECTORIES_MAX`] of them.
+pub(super) fn directories(path: &str) -> impl Iterator<Item = &str> {
+    let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    slashes.map(|(at, _)| &path[..=at]).skip(1).take(DIRECTORIES_MAX)
+}
+
+/// Deepest directory that can be purged.
+pub const DIRECTORIES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Rules of purging.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::cache::stamps::{Purged, Stamps};
+use crate::clock::Clock;
+
+const URL: &str = "/a/b/c?x=1";
+
+fn epoch() -> Instant {
+    Clock::new().now().monotonic
+}
+
+fn stamped(purges: &Purges, tags: &[&str]) -> Arc<Stamps> {
+    let tags: Vec<Box<str>> = tags.iter().map(|tag| (*tag).into()).collect();
+    purges.fence("www.test", URL).stamps_with(&tags)
+}
+
+fn host() -> Selector {
+    Selector::Host("www.test".into())
+}
+
+fn directory(path: &str) -> Selector {
+    Selector::Directory { host: "www.test".into(), path: path.into() }
+}
+
+fn tag(tag: &str) -> Selector {
+    Selector::Tag(tag.into())
+}
+
+fn url(path_and_query: &str) -> Selector {
+    Selector::Url { host: "www.test".into(), path_and_query: path_and_query.into() }
+}
+
+#[test]
+fn what_a_selector_covers() {
+    check("everything", Selector::Everything, true);
+    check("its host", host(), true);
+    check("another host", Selector::Host("other.test".into()), false);
+    check("its directory", directory("/a/b/"), true);
+    check("a directory above", directory("/a/"), true);
+    check("a directory below", directory("/a/b/c/"), false);
+    check("a directory beside", directory("/a/bb/"), false);
+    check("the directory on another host", Selector::Directory { host: "o.test".into(), path: "/a/".into() }, false);
+    check("its tag", tag("red"), true);
+    check("its other tag", tag("blue"), true);
+    check("a tag that only begins like one of its own", tag("re"), false);
+    check("a tag that reads like its host", tag("www.test"), false);
+    check("its URL", url(URL), true);
+    check("its URL with another query", url("/a/b/c?x=2"), false);
+    check("its URL without the query", url("/a/b/c"), false);
+}
+
+#[track_caller]
+fn check(case: &str, selector: Selector, covered: bool) {
+    let now = epoch();
+    for mode in [PurgeMode::Hard, PurgeMode::Soft] {
+        let purges = Purges::new(now);
+        let stamps = stamped(&purges, &["red", "blue"]);
+        assert_eq!(stamps.purged(now), Purged::No, "{case}");
+        let receipt = purges.purge(std::slice::from_ref(&selector), mode, now + Duration::from_secs(1));
+        assert_eq!(receipt, Receipt { sequence: 1, responses: u64::from(covered) }, "{case}");
+        let expected = match (covered, mode) {
+            (false, _) => Purged::No,
+            (true, PurgeMode::Hard) => Purged::Gone,
+            (true, PurgeMode::Soft) => Purged::Stale { past: Duration::from_secs(2) },
+        };
+        assert_eq!(stamps.purged(now + Duration::from_secs(3)), expected, "{case}");
+        assert_eq!(stamps.is_outdated(), covered, "{case}");
+    }
+}
+
+#[test]
+fn a_purge_covers_what_was_asked_for_before_it_and_nothing_after() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let before = purges.fence("www.test", URL);
+    purges.purge(&[tag("red")], PurgeMode::Hard, now);
+    let after = purges.fence("www.test", URL);
+    assert!(before.stamps_with(&["red".into()]).is_gone());
+    assert!(!before.stamps_with(&["blue".into()]).is_gone());
+    assert!(!after.stamps_with(&["red".into()]).is_gone());
+}
+
+#[test]
+fn a_fill_is_outdated_by_its_place_before_its_tags_are_known() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let fence = purges.fence("www.test", URL);
+    purges.purge(&[directory("/a/")], PurgeMode::Soft, now);
+    assert!(fence.stamps().is_outdated());
+    assert!(!purges.fence("www.test", URL).stamps().is_outdated());
+}
+
+#[test]
+fn hard_wins_over_soft_and_the_first_soft_purge_that_was_seen_counts() {
+    let now = epoch();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    let purges = Purges::new(now);
+    let stamps = stamped(&purges, &["red"]);
+    purges.purge(&[tag("red")], PurgeMode::Soft, later(10));
+    assert_eq!(stamps.purged(later(15)), Purged::Stale { past: Duration::from_secs(5) });
+    purges.purge(&[host()], PurgeMode::Soft, later(20));
+    assert_eq!(stamps.purged(later(25)), Purged::Stale { past: Duration::from_secs(15) });
+    purges.purge(&[url(URL)], PurgeMode::Hard, later(30));
+    assert_eq!(stamps.purged(later(35)), Purged::Gone);
+}
+
+#[test]
+fn several_selectors_are_one_purge() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let (red, blue) = (stamped(&purges, &["red"]), stamped(&purges, &["blue"]));
+    let receipt = purges.purge(&[tag("red"), tag("blue"), tag("green")], PurgeMode::Hard, now);
+    assert_eq!(receipt, Receipt { sequence: 1, responses: 2 });
+    assert_eq!(purges.latest(), 1);
+    assert!(red.is_gone() && blue.is_gone());
+}
+
+#[test]
+fn cells_go_with_the_last_response_that_falls_under_them() {
+    let purges = Purges::new(epoch());
+    let one = stamped(&purges, &["red"]);
+    // Everything, the host, the URL, two directories, the tag.
+    assert_eq!(purges.cells(), 6);
+    let two = purges.fence("www.test", "/a/other").stamps_with(&["red".into()]);
+    assert_eq!(purges.cells(), 7);
+    drop(one);
+    assert_eq!(purges.cells(), 5);
+    drop(two);
+    assert_eq!(purges.cells(), 0);
+}
+
+#[test]
+fn purges_of_nothing_leave_nothing_behind() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    for number in 0..100_000 {
+        purges.purge(&[tag(&number.to_string())], PurgeMode::Hard, now);
+    }
+    assert!(purges.cells() <= 1025, "{}", purges.cells());
+}
+
+#[test]
+fn a_long_fill_makes_no_purge_forgotten_and_memory_stays_bounded() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let fence = purges.fence("www.test", URL);
+    purges.purge(&[tag("red")], PurgeMode::Hard, now);
+    for number in 0..200_000 {
+        purges.purge(&[tag(&number.to_string())], PurgeMode::Hard, now);
+    }
+    assert!(purges.cells() < 70_000, "{}", purges.cells());
+    assert!(fence.stamps_with(&["red".into()]).is_gone());
+    assert!(!fence.stamps().is_gone(), "what has no tags is told by its place");
+    assert!(!stamped(&purges, &["red"]).is_gone());
+}
+
+#[test]
+fn a_directory_is_one_that_holds_the_path() {
+    for (path, expected) in [
+        ("/", &[][..]),
+        ("/a", &[]),
+        ("/a/", &["/a/"]),
+        ("/a/b", &["/a/"]),
+        ("/a/b/c", &["/a/", "/a/b/"]),
+        ("/a//b", &["/a/", "/a//"]),
+    ] {
+        assert_eq!(directories(path).collect::<Vec<_>>(), expected, "{path}");
+    }
+    assert_eq!(directories(&"/a".repeat(40)).count(), DIRECTORIES_MAX);
+}
+
+#[test]
+fn threads_that_store_and_purge_at_once_lose_no_purge_and_no_cell() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..3000 {
+                    let fence = purges.fence("www.test", URL);
+                    purges.purge(&[tag("red"), url(URL)], PurgeMode::Hard, now);
+                    assert!(fence.stamps_with(&["red".into()]).is_gone());
+                    assert!(fence.stamps().is_gone());
+                }
+            });
+        }
+    });
+    purges.purge(&[tag("x")], PurgeMode::Hard, now);
+    assert!(purges.cells() <= 1025, "{}", purges.cells());
+}
