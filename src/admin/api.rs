@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
 
+use super::purge::purge;
 use super::readiness::Readiness;
 use super::status::status;
 use crate::clock::Now;
@@ -34,17 +36,26 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Answers one request; the body of a request is ignored.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<bytes::Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are served here\n");
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<bytes::Bytes>>
+    where
+        B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let Some(allowed) = methods(path) else {
+            let known: Vec<&str> = ROUTES.iter().map(|(path, _)| *path).collect();
+            return text(StatusCode::NOT_FOUND, format!("try {}\n", known.join(", ")));
+        };
+        if !allowed.split(", ").any(|method| method == head.method.as_str()) {
+            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes {allowed}\n"));
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             return refused;
         }
-        match request.uri().path() {
+        match path {
             "/livez" => text(StatusCode::OK, "live\n"),
             "/readyz" | "/healthz" => self.readyz(),
-            path if !self.allows(request.headers()) => {
+            path if !self.allows(&head.headers) => {
                 let mut refused = text(StatusCode::UNAUTHORIZED, format!("{path} wants the admin token\n"));
                 refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 refused
@@ -53,9 +64,28 @@ impl Admin {
                 self.measure();
                 with_type(CONTENT_TYPE, self.metrics.encode())
             }
-            "/status" => with_type("application/json", status(self).await),
-            _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics or /status\n"),
+            "/v1/purge" => self.purge(&head.headers, body).await,
+            _ => with_type(JSON, status(self).await),
         }
+    }
+
+    async fn purge<B>(&self, headers: &HeaderMap, body: B) -> Response<Full<bytes::Bytes>>
+    where
+        B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        // A page that a browser shows can send other types to any address without asking first.
+        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+        if !essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()) {
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json\n");
+        }
+        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, format!("expected a body of at most {BODY_BYTES_MAX} bytes\n"));
+        };
+        let (status, document) = purge(&self.shared, &body.to_bytes());
+        let mut response = with_type(JSON, format!("{document:#}\n"));
+        *response.status_mut() = status;
+        response
     }
 
     fn readyz(&self) -> Response<Full<bytes::Bytes>> {
@@ -64,10 +94,7 @@ impl Admin {
     }
 
     fn allows(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let presented = presented.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        same(presented.as_bytes(), token.expose().as_bytes())
+        self.token.as_ref().is_none_or(|token| token.is_borne_by(headers))
     }
 
     /// Gauges that nobody changes by an event are read off when somebody looks.
@@ -81,10 +108,9 @@ impl Admin {
     }
 }
 
-/// Compares in a time that does not tell where the first difference is.
-fn same(presented: &[u8], expected: &[u8]) -> bool {
-    let differences = presented.iter().zip(expected).fold(0, |differences, (a, b)| differences | (a ^ b));
-    presented.len() == expected.len() && differences == 0
+/// The methods of a path.
+fn methods(path: &str) -> Option<&'static str> {
+    ROUTES.iter().find(|(known, _)| *known == path).map(|(_, methods)| *methods)
 }
 
 fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Full<bytes::Bytes>> {
@@ -99,3 +125,18 @@ fn with_type(content_type: &'static str, body: impl Into<bytes::Bytes>) -> Respo
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+/// Every path and its methods.
+const ROUTES: [(&str, &str); 6] = [
+    ("/healthz", "GET, HEAD"),
+    ("/livez", "GET, HEAD"),
+    ("/metrics", "GET, HEAD"),
+    ("/readyz", "GET, HEAD"),
+    ("/status", "GET, HEAD"),
+    ("/v1/purge", "POST"),
+];
+
+const JSON: &str = "application/json";
+
+/// Largest body of a request: room for the longest list of URLs that one purge takes.
+const BODY_BYTES_MAX: usize = 4 << 20;

@@ -1,5 +1,6 @@
 //! What operators and their machines ask a node: health, metrics, status.
 
 pub mod api;
+mod purge;
 pub mod readiness;
 pub mod status;

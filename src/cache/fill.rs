@@ -46,7 +46,7 @@ impl<E> Fills<E> {
     /// purged. Either way with a reader at the start of the body, so that a fill knows from the beginning who waits for it.
     pub fn join(&self, key: FillKey, begin: impl FnOnce() -> Fence) -> Joined<E> {
         let mut running = lock(&self.running);
-        if let Some(fill) = running.get(&key).filter(|fill| !fill.stamps.is_outdated()) {
+        if let Some(fill) = running.get(&key).filter(|fill| !fill.is_outdated()) {
             return Joined::Follower(fill.reader());
         }
         let fence = begin();
@@ -131,6 +131,16 @@ impl<E> Fill<E> {
                 leader: None,
             }),
         }
+    }
+
+    /// Whether what it brings was purged on its way.
+    fn is_outdated(&self) -> bool {
+        let has_outdated_head = || match &lock(&self.state).stage {
+            Some(Stage::Head(head)) => head.stamps.is_outdated(),
+            Some(Stage::Validated(stored)) => stored.head.stamps.is_outdated(),
+            Some(Stage::Abandoned | Stage::Failed(_) | Stage::NotShared) | None => false,
+        };
+        self.stamps.is_outdated() || has_outdated_head()
     }
 
     fn reader(self: &Arc<Self>) -> FillReader<E> {

@@ -5,6 +5,7 @@
 //! origin was asked (`stamps.rs`); it is purged when one of its cells has a later one. So a purge also covers what is
 //! still on its way: a fence keeps that number from when a fill began.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,17 +38,6 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// The kind, as receipts and metrics name it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Directory { .. } => "prefix",
-            Self::Everything => "all",
-            Self::Host(_) => "host",
-            Self::Tag(_) => "tag",
-            Self::Url { .. } => "url",
-        }
-    }
-
     fn mark(&self) -> Mark<'_> {
         match self {
             Self::Directory { host, path } => Mark::Directory(host, path),
@@ -55,6 +45,18 @@ impl Selector {
             Self::Host(host) => Mark::Host(host),
             Self::Tag(tag) => Mark::Tag(tag),
             Self::Url { host, path_and_query } => Mark::Url(host, path_and_query),
+        }
+    }
+}
+
+impl Display for Selector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory { host, path } => write!(formatter, "prefix {host}{path}"),
+            Self::Everything => formatter.write_str("everything"),
+            Self::Host(host) => write!(formatter, "host {host}"),
+            Self::Tag(tag) => write!(formatter, "tag {tag}"),
+            Self::Url { host, path_and_query } => write!(formatter, "URL {host}{path_and_query}"),
         }
     }
 }

@@ -12,7 +12,9 @@ use serde::de::{Deserializer, Error, Visitor};
 use toml::Spanned;
 
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
-use super::names::{HostPattern, Name, NameServer, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token};
+use super::names::{
+    HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token,
+};
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::storable::SetCookie;
@@ -107,6 +109,7 @@ pub(super) struct Site {
     pub(super) stale: Stale,
     pub(super) heuristic: Heuristic,
     pub(super) request: Request,
+    pub(super) purge: Purge,
     pub(super) timeouts: Timeouts,
     pub(super) failover: Failover,
     pub(super) failback: Failback,
@@ -143,6 +146,13 @@ pub(super) struct Heuristic {
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
     pub(super) fields: Vec<Value<RequestField>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Purge {
+    pub(super) from: Vec<Value<Network>>,
+    pub(super) token: Option<Value<Token>>,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::form::{Form, reads};
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    HostPattern, Name, NameServer, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token, words,
+    HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token, words,
 };
 use super::section::{Absence, Key, Repeat, Section};
 use crate::semantics::freshness::Prohibition;
@@ -351,6 +351,26 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     },
     Section {
+        path: "site.purge",
+        repeat: Repeat::Once,
+        sentence: "Who may take responses out of the cache with the `PURGE` method; without either key it is passed on \
+                   to an origin like any other method. The admin listener purges more, and all sites.",
+        keys: &[
+            key(
+                "from",
+                Form::List { item: &NETWORK, least: 0, most: 256 },
+                Absence::Default("[]"),
+                "Client networks that may.",
+            ),
+            key(
+                "token",
+                Form::Secret { accepts: reads::<Token>, expected: TOKEN },
+                Absence::Optional("\"file:/run/secrets/holdover-purge\""),
+                "Bearer token that lets any client; send it over HTTPS only.",
+            ),
+        ],
+    },
+    Section {
         path: "site.timeouts",
         repeat: Repeat::Once,
         sentence: "Deadlines of requests to origins.",
@@ -566,6 +586,11 @@ const NAME: &str = "1 to 64 letters, digits, \"-\", \".\" or \"_\"";
 
 const NAME_SERVER: Form =
     Form::Text { accepts: reads::<NameServer>, expected: "an IP address with or without port, such as \"9.9.9.9\"" };
+
+const NETWORK: Form = Form::Text {
+    accepts: reads::<Network>,
+    expected: "an IP address or network, such as \"192.0.2.7\" or \"10.0.0.0/8\"",
+};
 
 const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"https://a.example:8443\"";
 

@@ -3,9 +3,11 @@
 //! Nothing here is deserialized; `file.rs` holds the written form and `validate.rs` turns one into the other.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::storable::StorePolicy;
@@ -76,6 +78,20 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether `presented` is the same; takes a time that does not tell where the first difference is.
+    pub fn is(&self, presented: &[u8]) -> bool {
+        let expected = self.0.as_bytes();
+        let differences = presented.iter().zip(expected).fold(0, |differences, (a, b)| differences | (a ^ b));
+        presented.len() == expected.len() && differences == 0
+    }
+
+    /// Whether a request presents it as a bearer token (RFC 6750 §2.1).
+    pub fn is_borne_by(&self, request: &http::HeaderMap) -> bool {
+        let presented = request.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let token = presented.split_at_checked(BEARER.len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER));
+        token.is_some_and(|(_, token)| self.is(token))
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -83,6 +99,9 @@ impl fmt::Debug for Secret {
         formatter.write_str("Secret(hidden)")
     }
 }
+
+/// The scheme of bearer tokens and the space after it.
+const BEARER: &[u8] = b"Bearer ";
 
 /// Bounds of the memory cache, in bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +190,8 @@ pub struct SiteConfig {
     pub stale: StalePolicy,
     /// Request fields that reach the origin on requests whose answer may be stored.
     pub forward_fields: ForwardFields,
+    /// Who may use the `PURGE` method.
+    pub purge: PurgePolicy,
     /// Deadlines of forward requests.
     pub timeouts: Timeouts,
     /// When a forward request goes on to the next origin.
@@ -219,6 +240,28 @@ pub enum ForwardFields {
     All,
     /// The built-in allow-list and these lower-case names.
     AllowList(Vec<String>),
+}
+
+/// Who may use the `PURGE` method.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PurgePolicy {
+    /// Client networks that may.
+    pub from: Vec<IpNet>,
+    /// Bearer token that lets any client.
+    pub token: Option<Secret>,
+}
+
+impl PurgePolicy {
+    /// Whether the method means anything here; if not, it is passed on.
+    pub fn is_on(&self) -> bool {
+        !self.from.is_empty() || self.token.is_some()
+    }
+
+    /// Whether a request from `client` may purge.
+    pub fn allows(&self, client: IpAddr, request: &http::HeaderMap) -> bool {
+        self.from.iter().any(|network| network.contains(&client))
+            || self.token.as_ref().is_some_and(|token| token.is_borne_by(request))
+    }
 }
 
 /// Deadlines of forward requests.

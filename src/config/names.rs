@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
 use crate::semantics::freshness::Prohibition;
@@ -23,6 +25,10 @@ pub(super) struct OriginUrl {
 /// An IP address and port; port 53 when none is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NameServer(pub(super) SocketAddr);
+
+/// An IP network; an address alone is a network of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Network(pub(super) IpNet);
 
 /// A name an operator gives to a site or an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +141,13 @@ impl FromText for HostField {
 impl FromText for SocketAddr {
     fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl FromText for Network {
+    fn from_text(text: &str) -> Option<Self> {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+        Some(Self(network))
     }
 }
 
@@ -376,6 +389,21 @@ mod tests {
             ("[2620:fe::fe]:5353", server("[2620:fe::fe]:5353")),
             ("dns.example", None),
             ("9.9.9.9:0", None),
+        ]);
+    }
+
+    #[test]
+    fn a_network_is_an_address_with_or_without_a_prefix_length() {
+        let network = |text: &str| text.parse().ok().map(Network);
+        check(&[
+            ("10.0.0.0/8", network("10.0.0.0/8")),
+            ("192.0.2.7", network("192.0.2.7/32")),
+            ("2001:db8::/32", network("2001:db8::/32")),
+            ("::1", network("::1/128")),
+            ("10.0.0.0/33", None),
+            ("10.0.0/8", None),
+            ("localhost", None),
+            ("", None),
         ]);
     }
 

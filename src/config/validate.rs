@@ -14,7 +14,8 @@ use super::file::{self, Value};
 use super::load::Surroundings;
 use super::model::{
     CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, HostField,
-    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, Scheme, Secret, SiteConfig, StalePolicy, StatusSet, Timeouts,
+    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, PurgePolicy, Scheme, Secret, SiteConfig, StalePolicy, StatusSet,
+    Timeouts,
 };
 use super::names::Region;
 use super::units::{FromText, Statuses};
@@ -252,6 +253,10 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             first: site.stale.first.value,
         },
         forward_fields: forward_fields(site.request, faults),
+        purge: PurgePolicy {
+            from: site.purge.from.into_iter().map(|network| network.value.0).collect(),
+            token: site.purge.token.map(|token| Secret::new(token.value.0)),
+        },
         timeouts: Timeouts {
             connect: site.timeouts.connect.value,
             first_byte: site.timeouts.first_byte.value,

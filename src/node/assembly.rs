@@ -59,7 +59,7 @@ impl Assembly {
             dial: Arc::clone(&world.dial),
             resolve: world.resolve,
             clock: clock.clone(),
-            events,
+            events: events.clone(),
             metrics: metrics.clone(),
         };
         let guard = GuardPolicy::from(&config.dns);
@@ -80,6 +80,7 @@ impl Assembly {
             uncacheable: Uncacheable::new(),
             clock: clock.clone(),
             access_log,
+            events,
             unrouted: Unrouted { name: Arc::from(UNROUTED), metrics: metrics.site(UNROUTED) },
         });
         let admin = Admin {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::assembly::Assembly;
+use crate::cache::store::Store;
 use crate::clock::{ANCHOR_INTERVAL, Clock};
 use crate::listen::connections::Connections;
 use crate::telemetry::{AccessLog, Event, Events, Metrics};
@@ -15,6 +16,7 @@ pub(super) struct Housekeeping {
     clock: Clock,
     metrics: Metrics,
     access_log: AccessLog,
+    store: Store,
     connections: Arc<Connections>,
     events: Events,
 }
@@ -25,6 +27,7 @@ impl Housekeeping {
             clock: assembly.shared.clock.clone(),
             metrics: assembly.admin.metrics.clone(),
             access_log: assembly.shared.access_log.clone(),
+            store: assembly.shared.store.clone(),
             connections,
             events,
         }
@@ -42,11 +45,18 @@ impl Housekeeping {
             tokio::select! {
                 _ = anchor.tick() => self.clock.anchor_again(),
                 _ = rounds.tick() => {
+                    self.sweep();
                     self.show_connections();
                     told = self.tell_of_lost_lines(told);
                 }
             }
         }
+    }
+
+    /// Goes through everything stored when something was purged, so on a thread of its own.
+    fn sweep(&self) {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.sweep());
     }
 
     /// The listeners count for themselves; the counters of the metrics follow.

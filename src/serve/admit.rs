@@ -18,6 +18,8 @@ pub enum Admission {
     Cache,
     /// Straight to an origin, for this reason.
     Forward(ForwardReason),
+    /// The target URI is purged.
+    Purge,
     /// Answered with a redirect to this URL.
     Redirect(String),
 }
@@ -47,6 +49,10 @@ pub fn admit(
     }
     if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {
         return Ok(Admission::Redirect(https_url(target, shared.https_port)));
+    }
+    if method.as_str() == PURGE && site.config.purge.is_on() {
+        let allowed = site.config.purge.allows(client.peer.ip(), headers);
+        return if allowed { Ok(Admission::Purge) } else { Err(Refusal::PurgeForbidden) };
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Ok(Admission::Forward(ForwardReason::Method));
@@ -90,6 +96,9 @@ fn https_url(target: &Target, https_port: Option<u16>) -> String {
     let port = target.port.and(https_port).filter(|port| *port != 443);
     format!("https://{}{}", target.authority(port), target.path_and_query)
 }
+
+/// No RFC defines it; caches agree on it.
+const PURGE: &str = "PURGE";
 
 #[cfg(test)]
 mod tests {

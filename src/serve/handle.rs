@@ -16,6 +16,7 @@ use super::hit::hit;
 use super::judge::{Fallback, Way, judge};
 use super::miss::Miss;
 use super::outcome::{Answer, Pending};
+use super::purge::purge_target;
 use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
@@ -78,6 +79,7 @@ async fn answer(
         Admission::Cache => cached(worker, &exchange).await,
         // Boxed, so that hits do not carry the room for it.
         Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await,
+        Admission::Purge => Ok(purge_target(&worker.shared, &exchange)),
         Admission::Redirect(url) => Ok(Answer::from(synthetic::redirect(&url, exchange.method.is_safe()))),
     }
 }

@@ -76,6 +76,8 @@ impl Miss<'_> {
                         return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
                     }
                 }
+                // Purged on its way; whoever joins now gets a newer one.
+                (Stage::Head(head), _) if head.stamps.is_outdated() => {}
                 // What the others share is not for this request.
                 (Stage::Head(_) | Stage::NotShared | Stage::Validated(_), _) => alone = true,
                 (Stage::Abandoned, _) => {}

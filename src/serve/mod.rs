@@ -13,6 +13,7 @@ pub mod lead;
 pub mod miss;
 pub mod outcome;
 pub mod pass;
+pub mod purge;
 pub mod route;
 pub mod site;
 pub mod stale;

@@ -26,6 +26,8 @@ pub enum Refusal {
     Misdirected,
     /// Every origin is known to be down, and nothing stored may answer.
     OriginsDown(ForwardReason),
+    /// PURGE from a client that may not.
+    PurgeForbidden,
     /// A body whose end others may see elsewhere.
     TransferCoding,
     /// GET or HEAD with a body.
@@ -46,6 +48,7 @@ impl Refusal {
             Self::Fetch(..) => StatusCode::BAD_GATEWAY,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PurgeForbidden => StatusCode::FORBIDDEN,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -60,6 +63,7 @@ impl Refusal {
             | Self::Loop
             | Self::MethodNotAllowed
             | Self::Misdirected
+            | Self::PurgeForbidden
             | Self::TransferCoding
             | Self::UnexpectedBody => return None,
         };
@@ -80,6 +84,7 @@ impl Refusal {
             Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),
             Self::Misdirected => "This host is not served on this connection.".into(),
             Self::NotCached(_) => "This is not stored here, and only-if-cached forbids to ask for it.".into(),
+            Self::PurgeForbidden => "PURGE needs a client address in site.purge.from, or the bearer token.".into(),
             Self::TransferCoding => "The only transfer coding is chunked, applied once.".into(),
             Self::UnexpectedBody => "A GET or HEAD request has no body.".into(),
         }

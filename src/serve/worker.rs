@@ -11,7 +11,7 @@ use crate::cache::fill::Fills;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::origin::fetch::{FetchError, Fetcher};
-use crate::telemetry::{AccessLog, SiteMetrics};
+use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
 /// One worker's means; connections to origins are its own, the rest is shared with the other workers.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct Shared {
     pub clock: Clock,
     /// One line per request.
     pub access_log: AccessLog,
+    /// Changes of state.
+    pub events: Events,
     /// For requests that belong to no site.
     pub unrouted: Unrouted,
 }

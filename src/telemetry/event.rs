@@ -130,6 +130,19 @@ pub enum Event {
         /// What led to it.
         reason: String,
     },
+    /// Responses were purged.
+    Purged {
+        /// Its number; the purges and invalidations of a node are counted together from 1.
+        sequence: u64,
+        /// `hard` or `soft`.
+        mode: &'static str,
+        /// What was named, the first few of it.
+        selectors: Vec<String>,
+        /// Responses covered, stored or arriving.
+        responses: u64,
+        /// Who asked for it: `admin`, or the address of a client.
+        by: String,
+    },
     /// A request ended in a panic, which is a bug of this program; the node goes on.
     RequestPanicked {
         /// The site's name.
@@ -192,6 +205,7 @@ impl Event {
             Self::NodeStopped => "node-stopped",
             Self::OriginChanged { .. } => "origin-changed",
             Self::OutageModeChanged { .. } => "outage-mode-changed",
+            Self::Purged { .. } => "purged",
             Self::RequestPanicked { .. } => "request-panicked",
             Self::ResolveFailed { .. } => "resolve-failed",
         }
@@ -204,7 +218,8 @@ impl Event {
             | Self::CertificateLoaded { .. }
             | Self::Listening { .. }
             | Self::NodeStarted { .. }
-            | Self::NodeStopped => Severity::Info,
+            | Self::NodeStopped
+            | Self::Purged { .. } => Severity::Info,
             Self::AccessLogDropped { .. } | Self::DrainStarted { .. } | Self::OriginChanged { .. } => Severity::Notice,
             Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
@@ -273,6 +288,10 @@ impl Event {
             }
             Self::OutageModeChanged { site, from, to, reason } => {
                 format!("{site}: outage mode is {to}, was {from}: {reason}")
+            }
+            Self::Purged { sequence, mode, selectors, responses, by } => {
+                let responses = counted(*responses, "response");
+                format!("{mode} purge {sequence} by {by} of {}: {responses}", selectors.join(", "))
             }
             Self::RequestPanicked { site, message } => format!("{site}: a request panicked: {message}"),
             Self::ResolveFailed { site, origin, host, reason, kept } => {

@@ -49,6 +49,8 @@ pub struct Metrics {
     outage_mode: Labeled<Gauge, 2>,
     panics: Counter,
     process: ProcessMetrics,
+    purges: Labeled<Counter, 1>,
+    purged_responses: Labeled<Counter, 1>,
     site_families: SiteFamilies,
     sites: Arc<Mutex<BTreeMap<String, Arc<SiteMetrics>>>>,
     endpoints: Arc<Mutex<BTreeSet<Endpoint>>>,
@@ -127,6 +129,12 @@ impl Metrics {
                 "1 for the site's outage mode, 0 for the others",
             ),
             panics: catalog.plain("holdover_panics_total", "Requests that ended in a panic, each one a bug"),
+            purges: catalog.labeled("holdover_purges_total", &["mode"], "Purges by operators"),
+            purged_responses: catalog.labeled(
+                "holdover_purged_responses_total",
+                &["mode"],
+                "Responses that purges by operators covered, stored or arriving",
+            ),
             process: ProcessMetrics::declare(&mut catalog),
             site_families: SiteFamilies::declare(&mut catalog),
             sites: Arc::default(),
@@ -198,6 +206,10 @@ impl Metrics {
                         self.set_origin_active(site, origin, active);
                     }
                 }
+            }
+            Event::Purged { mode, responses, .. } => {
+                self.purges.at([mode]).inc();
+                self.purged_responses.at([mode]).inc_by(*responses);
             }
             Event::OutageModeChanged { site, to, .. } => self.set_outage_mode(site, to),
             Event::RequestPanicked { .. } => {

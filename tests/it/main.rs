@@ -17,6 +17,7 @@ mod method;
 mod network;
 mod origins;
 mod peers;
+mod purge;
 mod range;
 mod resume;
 mod signals;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Clock;
 use crate::config::model::{
-    FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, Scheme, StalePolicy, StatusSet, Timeouts,
+    FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, PurgePolicy, Scheme, StalePolicy, StatusSet,
+    Timeouts,
 };
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
@@ -609,6 +610,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         freshness: FreshnessPolicy::default(),
         stale: StalePolicy { wait: seconds(1), revive: seconds(10), first: FirstRemedy::Origin },
         forward_fields: ForwardFields::All,
+        purge: PurgePolicy::default(),
         timeouts: Timeouts { connect: seconds(1), first_byte: seconds(3), body_idle: seconds(5), request: seconds(10) },
         failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 },
         failback: FailbackPolicy { probes: 5, hold_down: seconds(30) },

@@ -144,9 +144,14 @@ fn next_example(event: &Event) -> Option<Event> {
         Event::OriginChanged { .. } => {
             Event::OutageModeChanged { site: site(), from: "degraded", to: "stale-only", reason: reason() }
         }
-        Event::OutageModeChanged { .. } => {
-            Event::RequestPanicked { site: site(), message: "index out of bounds".to_owned() }
-        }
+        Event::OutageModeChanged { .. } => Event::Purged {
+            sequence: 7,
+            mode: "soft",
+            selectors: vec!["tag shoes".to_owned(), "host www.example.org".to_owned()],
+            responses: 1204,
+            by: "admin".to_owned(),
+        },
+        Event::Purged { .. } => Event::RequestPanicked { site: site(), message: "index out of bounds".to_owned() },
         Event::RequestPanicked { .. } => Event::ResolveFailed {
             site: site(),
             origin: "frankfurt".to_owned(),

@@ -136,6 +136,8 @@ fn used() -> Metrics {
         to: Some("a".to_owned()),
         reason: "found".to_owned(),
     });
+    let selectors = vec!["tag shoes".to_owned()];
+    metrics.observe(&Event::Purged { sequence: 1, mode: "hard", selectors, responses: 2, by: "admin".to_owned() });
     let site = metrics.site("shop");
     site.not_stored("private");
     site.stale_forbidden("must-revalidate");

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use holdover::admin::api::Admin;
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
@@ -19,6 +21,9 @@ use holdover::node::assembly::{Assembly, World};
 use holdover::origin::steward::StatusRequests;
 use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
 use tokio::io::DuplexStream;
 use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +38,7 @@ pub(crate) struct Lab {
     network: Arc<Network>,
     worker: Arc<Worker>,
     conditions: Conditions,
+    admin: Admin,
     steward: StatusRequests,
     metrics: Metrics,
     events: Receiver<Arc<Event>>,
@@ -76,8 +82,10 @@ impl Lab {
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
         };
-        let steward = assembly.admin.sites[0].clone();
-        let lab = Self { network, worker: assembly.worker(tasks), conditions, steward, metrics, events: received };
+        let admin = assembly.admin.clone();
+        let steward = admin.sites[0].clone();
+        let lab =
+            Self { network, worker: assembly.worker(tasks), conditions, admin, steward, metrics, events: received };
         // The first lookups and probes.
         lab.time_passes(Duration::from_secs(1)).await;
         lab
@@ -127,6 +135,20 @@ impl Lab {
     /// The origin that the site prefers.
     pub(crate) async fn preferred(&self) -> Option<String> {
         self.steward.status().await.unwrap().preferred.map(|name| name.to_string())
+    }
+
+    /// A request to the admin listener; status and body, which is JSON where the path speaks it.
+    pub(crate) async fn admin(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
+        let (head, body) = self.admin.handle(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
+        (head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|_| text()))
+    }
+
+    /// `POST /v1/purge`.
+    pub(crate) async fn purge(&self, body: Value) -> (u16, Value) {
+        let request = Request::post("/v1/purge").header("content-type", "application/json");
+        self.admin(request.body(Full::from(body.to_string())).unwrap()).await
     }
 
     /// What the workers share.
