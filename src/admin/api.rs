@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
+use serde_json::Value;
 
+use super::explain::explain;
 use super::purge::purge;
 use super::readiness::Readiness;
 use super::status::status;
@@ -64,6 +66,7 @@ impl Admin {
                 self.measure();
                 with_type(CONTENT_TYPE, self.metrics.encode())
             }
+            "/v1/explain" => document(explain(&self.shared, head.uri.query().unwrap_or_default())),
             "/v1/purge" => self.purge(&head.headers, body).await,
             _ => with_type(JSON, status(self).await),
         }
@@ -82,10 +85,7 @@ impl Admin {
         let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
             return text(StatusCode::PAYLOAD_TOO_LARGE, format!("expected a body of at most {BODY_BYTES_MAX} bytes\n"));
         };
-        let (status, document) = purge(&self.shared, &body.to_bytes());
-        let mut response = with_type(JSON, format!("{document:#}\n"));
-        *response.status_mut() = status;
-        response
+        document(purge(&self.shared, &body.to_bytes()))
     }
 
     fn readyz(&self) -> Response<Full<bytes::Bytes>> {
@@ -113,6 +113,12 @@ fn methods(path: &str) -> Option<&'static str> {
     ROUTES.iter().find(|(known, _)| *known == path).map(|(_, methods)| *methods)
 }
 
+fn document((status, document): (StatusCode, Value)) -> Response<Full<bytes::Bytes>> {
+    let mut response = with_type(JSON, format!("{document:#}\n"));
+    *response.status_mut() = status;
+    response
+}
+
 fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Full<bytes::Bytes>> {
     let mut response = with_type("text/plain; charset=utf-8", body);
     *response.status_mut() = status;
@@ -127,12 +133,13 @@ fn with_type(content_type: &'static str, body: impl Into<bytes::Bytes>) -> Respo
 }
 
 /// Every path and its methods.
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 7] = [
     ("/healthz", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/status", "GET, HEAD"),
+    ("/v1/explain", "GET, HEAD"),
     ("/v1/purge", "POST"),
 ];
 

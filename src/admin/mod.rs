@@ -1,6 +1,7 @@
 //! What operators and their machines ask a node: health, metrics, status.
 
 pub mod api;
+mod explain;
 mod purge;
 pub mod readiness;
 pub mod status;

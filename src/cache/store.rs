@@ -64,6 +64,17 @@ impl Store {
         }
     }
 
+    /// Everything stored under `key` that was not purged, most recent first.
+    pub fn variants(&self, key: &CacheKey) -> Vec<Arc<StoredResponse>> {
+        let stored = self.engine.get(key).map(|variants| variants.responses.clone()).unwrap_or_default();
+        stored.into_iter().filter(|response| !response.head.stamps.is_gone()).collect()
+    }
+
+    /// The number of the last purge or invalidation; 0 before the first.
+    pub fn last_purge(&self) -> u64 {
+        self.purges.latest()
+    }
+
     /// Stores `response`, in place of the one with the same nominated fields, unless it was purged on its way.
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace.

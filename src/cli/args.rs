@@ -19,8 +19,12 @@ pub(super) enum Command {
     Check(ConfigFile),
     /// Show the whole thing in one process: three origins, a certificate, the edge
     Demo(Demo),
+    /// Ask a running node what a request for a URL would meet, and why
+    Explain(Explain),
     /// Ask a running node whether it is ready: exit code 0 or 1
     Healthcheck(Healthcheck),
+    /// Take responses out of a running node's cache; prints the receipt
+    Purge(Purge),
     /// Serve
     Run(ConfigFile),
     /// Print the version
@@ -50,11 +54,58 @@ pub(super) struct Demo {
     pub(super) origin_port: u16,
 }
 
+/// The node that a command talks to, and what it has to present there.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Healthcheck {
+pub(super) struct RunningNode {
     #[command(flatten)]
     pub(super) file: ConfigFile,
     /// Admin address of the node [default: the first one in the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) address: Option<SocketAddr>,
+    /// File that holds the admin token [default: the token in the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Healthcheck {
+    #[command(flatten)]
+    pub(super) node: RunningNode,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Explain {
+    /// The URL as a client asks for it
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// A request field, such as "accept-encoding: br"; may be given several times
+    #[arg(long = "field", value_name = "NAME: VALUE")]
+    pub(super) fields: Vec<String>,
+    #[command(flatten)]
+    pub(super) node: RunningNode,
+}
+
+#[derive(Args, Clone, Debug)]
+#[group(id = "selectors", required = true, multiple = true, args = ["urls", "prefixes", "tags", "hosts", "all"])]
+pub(super) struct Purge {
+    /// One URL, with all its variants
+    #[arg(long = "url", value_name = "URL")]
+    pub(super) urls: Vec<String>,
+    /// Everything below a directory, by its URL, which ends with "/"
+    #[arg(long = "prefix", value_name = "URL")]
+    pub(super) prefixes: Vec<String>,
+    /// Everything with a surrogate tag
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(super) tags: Vec<String>,
+    /// Everything of a host
+    #[arg(long = "host", value_name = "HOST")]
+    pub(super) hosts: Vec<String>,
+    /// Everything
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Mark as stale rather than remove
+    #[arg(long)]
+    pub(super) soft: bool,
+    #[command(flatten)]
+    pub(super) node: RunningNode,
 }

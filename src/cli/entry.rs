@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::args::{Arguments, Command};
-use super::{check, demo, exit, healthcheck, run};
+use super::{check, demo, exit, explain, healthcheck, purge, run};
 
 /// Runs the command that the process was started with.
 ///
@@ -16,7 +16,9 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Check(file) => check::check(&file),
         Command::Demo(demo) => demo::demo(&demo),
+        Command::Explain(question) => explain::explain(&question),
         Command::Healthcheck(target) => healthcheck::healthcheck(&target),
+        Command::Purge(what) => purge::purge(&what),
         Command::Run(file) => run::run(&file),
         Command::Version => {
             println!("holdover {}", env!("CARGO_PKG_VERSION"));

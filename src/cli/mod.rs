@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod admin_client;
 mod args;
 mod check;
 mod config_file;
@@ -7,8 +8,10 @@ mod demo;
 mod descriptors;
 mod entry;
 mod exit;
+mod explain;
 mod healthcheck;
 mod named_files;
+mod purge;
 mod run;
 mod signals;
 

@@ -52,6 +52,11 @@ impl Nominated {
         self.0.is_empty()
     }
 
+    /// The nominated fields, each with its normalized value or none when the request had no such field.
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
+        self.0.iter().map(|nomination| (&nomination.name, nomination.value.as_deref()))
+    }
+
     /// Bytes of names and values, for memory accounts.
     pub fn size(&self) -> usize {
         self.0

@@ -128,6 +128,26 @@ async fn healthcheck_tells_a_ready_node_from_nothing() {
 }
 
 #[tokio::test]
+async fn purge_and_explain_ask_the_node_at_the_address() {
+    let text = format!("{LISTEN}{SITE}{CERTIFICATE}");
+    let node = Node::start(&text).await;
+    let admin = node.address("admin").unwrap().to_string();
+    let output = holdover(["purge", "--address", &admin, "--tag", "red", "--url", "https://www.test/x"]).await;
+    let receipt = "{\n  \"mode\": \"hard\",\n  \"responses\": 0,\n  \"sequence\": 1\n}\n";
+    says(&output, 0, receipt, "");
+    let output = holdover(["purge", "--address", &admin, "--prefix", "https://www.test/x"]).await;
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with("holdover: the node answers 400 Bad Request\n"), "{message}");
+    assert!(message.contains("expected a URL that ends with"), "{message}");
+    let output = holdover(["explain", "https://www.test/x", "--field", "accept: */*", "--address", &admin]).await;
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["key"]), (Some(0), &"https://www.test/x".into()));
+    assert_eq!(holdover(["purge", "--address", &admin]).await.status.code(), Some(2));
+    node.stops_whole().await;
+}
+
+#[tokio::test]
 async fn a_silent_port_is_not_ready_within_seconds() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
