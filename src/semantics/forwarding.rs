@@ -17,6 +17,20 @@ pub const FORWARDED: [&str; 5] = ["accept", "accept-encoding", "cdn-loop", "host
 
 /// Removes the fields that are meant for one connection, in requests and responses alike.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    remove_connection_options(headers);
+    // "intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or
+    // not they appear as a connection-option".
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP_BY_TEXT {
+        headers.remove(name);
+    }
+}
+
+/// Removes Connection and the fields it names. What a request is told apart by has to be read after this: a field that
+/// its sender named there does not reach the origin.
+pub fn remove_connection_options(headers: &mut HeaderMap) {
     // "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each
     // connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
     // connection-option, and then remove the Connection header field itself" (§7.6.1).
@@ -26,14 +40,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         for name in named {
             headers.remove(name);
         }
-    }
-    // "intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or
-    // not they appear as a connection-option".
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP_BY_TEXT {
-        headers.remove(name);
+        headers.remove(CONNECTION);
     }
 }
 
@@ -124,8 +131,7 @@ fn pseudonym(node: &str) -> Cow<'_, str> {
 
 const CDN_LOOP: &str = "cdn-loop";
 
-const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 6] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Those without a constant in the HTTP library.
 const HOP_BY_HOP_BY_TEXT: [&str; 4] = ["http2-settings", "keep-alive", "proxy-authentication-info", "proxy-connection"];

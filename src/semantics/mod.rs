@@ -9,6 +9,7 @@ mod field;
 pub mod forwarding;
 pub mod freshness;
 pub mod key;
+pub mod query;
 pub mod range;
 pub mod storable;
 pub mod surrogate;

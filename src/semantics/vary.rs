@@ -88,7 +88,8 @@ impl Nomination {
     }
 }
 
-fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
+/// The value of a request field that requests are told apart by; `None` when the request has none.
+pub(super) fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
     if *name == ACCEPT_ENCODING {
         return Some(content_coding::normalize(request).as_bytes().into());
     }
