@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::Criterion;
-use holdover::semantics::key::cache_key;
+use holdover::semantics::key::{KeyPolicy, cache_key};
+use holdover::semantics::query::{ParameterPattern, QueryPolicy};
 use holdover::semantics::target::target;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Uri, Version};
@@ -18,6 +19,11 @@ fn main() {
     key(&mut criterion, "path and query", "/search/results?q=edge+cache&page=2&sort=newest", Version::HTTP_11);
     key(&mut criterion, "path that needs normalizing", "/a/./b/../caf%c3%a9/%7Euser/index.html", Version::HTTP_11);
     key(&mut criterion, "HTTP/2 pseudo-fields", "https://www.test/assets/app.9f8e7d.js", Version::HTTP_2);
+    policy(
+        &mut criterion,
+        "query sorted and reduced",
+        "/search?utm_source=x&q=edge+cache&page=2&utm_medium=y&order=new",
+    );
     refusal(&mut criterion, "hidden dot segment", "/assets/%2e%2e/secret");
     criterion.final_summary();
 }
@@ -30,6 +36,22 @@ fn key(criterion: &mut Criterion, name: &str, written: &'static str, version: Ve
         bencher.iter(|| {
             let target = target(black_box(&uri), black_box(&headers), version).expect("the target is acceptable");
             cache_key("https", &target)
+        });
+    });
+}
+
+/// The same for a site that sorts parameters and drops some.
+fn policy(criterion: &mut Criterion, name: &str, written: &'static str) {
+    let uri = Uri::from_static(written);
+    let headers = headers(Version::HTTP_11);
+    let drop = ["utm_*", "fbclid", "gclid"].into_iter().filter_map(ParameterPattern::parse).collect();
+    let policy = KeyPolicy { query: QueryPolicy { keep: None, drop, sort: true }, ..KeyPolicy::default() };
+    criterion.bench_function(&format!("key/{name}"), |bencher| {
+        bencher.iter(|| {
+            let target = target(black_box(&uri), black_box(&headers), Version::HTTP_11);
+            let mut target = target.expect("the target is acceptable");
+            policy.reduce(&mut target);
+            policy.key("https", &target, &headers)
         });
     });
 }

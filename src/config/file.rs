@@ -13,10 +13,12 @@ use toml::Spanned;
 
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token,
+    CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
+    RequestField, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::freshness::Prohibition;
+use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
 
 #[derive(Deserialize)]
@@ -105,6 +107,7 @@ pub(super) struct Site {
     #[serde(default)]
     pub(super) hosts: Vec<Value<HostPattern>>,
     pub(super) plain_http: Value<PlainHttp>,
+    pub(super) key: Key,
     pub(super) store: Store,
     pub(super) stale: Stale,
     pub(super) heuristic: Heuristic,
@@ -116,6 +119,16 @@ pub(super) struct Site {
     pub(super) probe: Probe,
     #[serde(default)]
     pub(super) origin: Vec<Spanned<Origin>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) query_keep: Option<Vec<Value<ParameterPattern>>>,
+    pub(super) query_drop: Vec<Value<ParameterPattern>>,
+    pub(super) query_sort: Value<bool>,
+    pub(super) fields: Vec<Value<KeyField>>,
+    pub(super) cookies: Vec<Value<CookieName>>,
 }
 
 #[derive(Deserialize)]

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::form::{Form, reads};
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, RequestField, Token, words,
+    CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
+    RequestField, Token, words,
 };
 use super::section::{Absence, Key, Repeat, Section};
 use crate::semantics::freshness::Prohibition;
+use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
 
 /// The file itself.
@@ -261,6 +263,47 @@ pub(super) const SECTIONS: &[Section] = &[
                 Form::Word { words: words::<PlainHttp> },
                 Absence::Default("\"redirect\""),
                 "What plain HTTP requests get: a redirect to HTTPS, or the site itself.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.key",
+        repeat: Repeat::Once,
+        sentence: "What requests are told apart by, besides scheme, host and path: by default the query as written. What \
+                   is dropped does not reach an origin either, on requests whose answer may be stored.",
+        keys: &[
+            key(
+                "query_keep",
+                Form::List { item: &PARAMETER, least: 0, most: 64 },
+                Absence::Optional("[\"page\", \"filter_*\"]"),
+                "Query parameters to keep; all others are dropped. `[]` drops the whole query; by default all are kept.",
+            ),
+            key(
+                "query_drop",
+                Form::List { item: &PARAMETER, least: 0, most: 64 },
+                Absence::Default("[]"),
+                "Query parameters to drop, of those kept: such as `[\"utm_*\", \"fbclid\", \"gclid\"]`.",
+            ),
+            key(
+                "query_sort",
+                Form::Boolean,
+                Absence::Default("false"),
+                "Whether query parameters are sorted by name, those of one name in their order; for origins to which no \
+                 other order means anything.",
+            ),
+            key(
+                "fields",
+                Form::List { item: &KEY_FIELD, least: 0, most: 16 },
+                Absence::Default("[]"),
+                "Request fields to add; origins get them with `request.fields`. A response that says `Vary` needs no \
+                 such help. Requests with more than 1 KiB of fields and cookies in the key bypass the cache.",
+            ),
+            key(
+                "cookies",
+                Form::List { item: &COOKIE_NAME, least: 0, most: 16 },
+                Absence::Default("[]"),
+                "Cookies to add. Origins get these and no others, so that requests with cookies can be answered from the \
+                 cache.",
             ),
         ],
     },
@@ -565,6 +608,11 @@ const ADDRESS: Form = Form::Text {
     expected: "an IP address and port, such as \"0.0.0.0:8443\" or \"[::]:8443\"",
 };
 
+const COOKIE_NAME: Form = Form::Text {
+    accepts: reads::<CookieName>,
+    expected: "the name of a cookie: up to 256 letters, digits and other token characters",
+};
+
 const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
 
 const FILE: Form = Form::Text { accepts: reads::<PathBuf>, expected: "the path of a file" };
@@ -575,6 +623,12 @@ const HOST_PATTERN: Form = Form::Text {
     accepts: reads::<HostPattern>,
     expected: "a host name without port, such as \"www.example.org\" or \"*.example.org\", in Punycode where it is \
                not ASCII",
+};
+
+const KEY_FIELD: Form = Form::Text {
+    accepts: reads::<KeyField>,
+    expected: "a request field that reaches origins as the client sent it, such as \"x-country\"; cookies have a list of \
+               their own",
 };
 
 const LOG_TARGET: Form = Form::Text {
@@ -593,6 +647,11 @@ const NETWORK: Form = Form::Text {
 };
 
 const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"https://a.example:8443\"";
+
+const PARAMETER: Form = Form::Text {
+    accepts: reads::<ParameterPattern>,
+    expected: "a query parameter's name of up to 256 bytes, such as \"page\", or the beginning of names, such as \"utm_*\"",
+};
 
 const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
 
 /// Everything one node needs to know, for the region it runs in.
@@ -182,6 +183,8 @@ pub struct SiteConfig {
     pub hosts: Vec<String>,
     /// What plain HTTP requests get.
     pub plain_http: PlainHttp,
+    /// What requests are told apart by (RFC 9111 §2).
+    pub key: KeyPolicy,
     /// What may be stored (RFC 9111 §3).
     pub store: StorePolicy,
     /// How long it is fresh and how long it may be served stale (RFC 9111 §4.2, RFC 5861).
@@ -238,7 +241,7 @@ pub enum FirstRemedy {
 pub enum ForwardFields {
     /// Every end-to-end field.
     All,
-    /// The built-in allow-list and these lower-case names.
+    /// The built-in allow-list and these lower-case names; those in the key are among them.
     AllowList(Vec<String>),
 }
 

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
 use crate::semantics::freshness::Prohibition;
+use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
 
 /// A lower-case host name, an IP address without brackets, or `*.` and a host name.
@@ -41,6 +43,14 @@ pub(super) struct Region(pub(super) String);
 /// A lower-case name of a request field that the cache does not manage itself, or `*` for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestField(pub(super) String);
+
+/// A request field that reaches the origin as it is in the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyField(pub(super) HeaderName);
+
+/// The name of a cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CookieName(pub(super) String);
 
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,9 +204,33 @@ impl FromText for Region {
 impl FromText for RequestField {
     fn from_text(text: &str) -> Option<Self> {
         let name = text.to_ascii_lowercase();
-        let is_name = !name.is_empty() && http::HeaderName::from_lowercase(name.as_bytes()).is_ok();
+        let is_name = !name.is_empty() && HeaderName::from_lowercase(name.as_bytes()).is_ok();
         let is_managed = MANAGED_FIELDS.contains(&name.as_str()) || name.starts_with("proxy-");
         (text == "*" || is_name && !is_managed).then_some(Self(name))
+    }
+}
+
+impl FromText for KeyField {
+    fn from_text(text: &str) -> Option<Self> {
+        let RequestField(name) = RequestField::from_text(text).filter(|field| field.0 != "*")?;
+        if OTHER_THAN_KEYED.contains(&name.as_str()) {
+            return None;
+        }
+        HeaderName::from_lowercase(name.as_bytes()).ok().map(Self)
+    }
+}
+
+impl FromText for CookieName {
+    fn from_text(text: &str) -> Option<Self> {
+        // cookie-name is a token (RFC 6265 §4.1.1), and so is the name of a field.
+        let is_token = HeaderName::from_bytes(text.as_bytes()).is_ok();
+        (is_token && text.len() <= PATTERN_BYTES_MAX).then(|| Self(text.to_owned()))
+    }
+}
+
+impl FromText for ParameterPattern {
+    fn from_text(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|_| text.len() <= PATTERN_BYTES_MAX)
     }
 }
 
@@ -268,6 +302,7 @@ fn host_name(text: &str) -> Option<String> {
 const DNS_PORT: u16 = 53;
 const NAME_BYTES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 4096;
+const PATTERN_BYTES_MAX: usize = 256;
 const PROBE_TEXT_BYTES_MAX: usize = 1024;
 
 /// Shorter tokens can be guessed by trying.
@@ -292,6 +327,19 @@ const MANAGED_FIELDS: [&str; 16] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+
+/// Fields that origins get in another form than the client's, that have keys of their own, or that bypass the cache.
+const OTHER_THAN_KEYED: [&str; 9] = [
+    "accept-encoding",
+    "authorization",
+    "cdn-loop",
+    "cookie",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
 
 #[cfg(test)]
@@ -419,6 +467,26 @@ mod tests {
             ("a b", None),
             ("", None),
         ]);
+    }
+
+    #[test]
+    fn a_field_in_the_key_is_one_that_the_origin_gets_as_it_is() {
+        let field = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok().map(KeyField);
+        check(&[
+            ("X-Country", field("x-country")),
+            ("accept-language", field("accept-language")),
+            ("*", None),
+            ("Cookie", None),
+            ("X-Forwarded-Proto", None),
+            ("if-none-match", None),
+            ("a b", None),
+        ]);
+    }
+
+    #[test]
+    fn the_name_of_a_cookie_is_a_token() {
+        let cookie = |name: &str| Some(CookieName(name.to_owned()));
+        check(&[("Lang", cookie("Lang")), ("__Host-a", cookie("__Host-a")), ("a=b", None), ("a;b", None), ("", None)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use http::header::COOKIE;
 use toml::Spanned;
 
 use super::faults::{Faults, quoted};
@@ -20,6 +21,8 @@ use super::model::{
 use super::names::Region;
 use super::units::{FromText, Statuses};
 use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::key::KeyPolicy;
+use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
 
 /// The model of `file`; of no use when a fault was found, here or before.
@@ -235,7 +238,9 @@ fn certificate(
 fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut Faults) -> SiteConfig {
     check_times(&site, faults);
     check_first_host(&site, faults);
+    check_cookies(&site, faults);
     let name = site_name(&site).map(|(name, _)| name).unwrap_or_default();
+    let key = key(site.key);
     SiteConfig {
         name,
         plain_http: site.plain_http.value,
@@ -252,11 +257,12 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             revive: site.stale.revive.value,
             first: site.stale.first.value,
         },
-        forward_fields: forward_fields(site.request, faults),
+        forward_fields: forward_fields(site.request, &key, faults),
         purge: PurgePolicy {
             from: site.purge.from.into_iter().map(|network| network.value.0).collect(),
             token: site.purge.token.map(|token| Secret::new(token.value.0)),
         },
+        key,
         timeouts: Timeouts {
             connect: site.timeouts.connect.value,
             first_byte: site.timeouts.first_byte.value,
@@ -314,7 +320,35 @@ fn check_first_host(site: &file::Site, faults: &mut Faults) {
     }
 }
 
-fn forward_fields(request: file::Request, faults: &mut Faults) -> ForwardFields {
+/// Cookies in the key are all the cookies an origin gets; to pass on the others would be another request than the key says.
+fn check_cookies(site: &file::Site, faults: &mut Faults) {
+    let cookie = site.request.fields.iter().find(|field| field.value.0 == "cookie");
+    if let Some(cookie) = cookie.filter(|_| !site.key.cookies.is_empty()) {
+        let found = format!("{} beside site.key.cookies", quoted(&cookie.text));
+        faults.add("site.request.fields", cookie.span.start, &found, "one of the two");
+    }
+}
+
+fn key(written: file::Key) -> KeyPolicy {
+    let patterns = |patterns: Vec<Value<_>>| patterns.into_iter().map(|pattern| pattern.value).collect();
+    let mut key = KeyPolicy {
+        query: QueryPolicy {
+            keep: written.query_keep.map(patterns),
+            drop: patterns(written.query_drop),
+            sort: written.query_sort.value,
+        },
+        fields: written.fields.into_iter().map(|field| field.value.0).collect(),
+        cookies: written.cookies.into_iter().map(|cookie| cookie.value.0.into()).collect(),
+    };
+    // Their order is no part of the policy.
+    key.fields.sort_unstable_by(|this, other| this.as_str().cmp(other.as_str()));
+    key.fields.dedup();
+    key.cookies.sort_unstable();
+    key.cookies.dedup();
+    key
+}
+
+fn forward_fields(request: file::Request, key: &KeyPolicy, faults: &mut Faults) -> ForwardFields {
     let count = request.fields.len();
     if let Some(all) = request.fields.iter().find(|field| field.value.0 == "*") {
         if count > 1 {
@@ -327,7 +361,12 @@ fn forward_fields(request: file::Request, faults: &mut Faults) -> ForwardFields 
         }
         return ForwardFields::All;
     }
-    ForwardFields::AllowList(request.fields.into_iter().map(|field| field.value.0).collect())
+    let mut names: Vec<String> = request.fields.into_iter().map(|field| field.value.0).collect();
+    names.extend(key.fields.iter().map(|name| name.as_str().to_owned()));
+    if !key.cookies.is_empty() {
+        names.push(COOKIE.as_str().to_owned());
+    }
+    ForwardFields::AllowList(names)
 }
 
 fn probe(probe: file::Probe) -> ProbePolicy {

@@ -67,11 +67,10 @@ impl KeyPolicy {
         fields.chain(cookies).sum::<usize>() <= KEYED_BYTES_MAX
     }
 
-    /// `target` with the part of its query that counts; what is asked of the origin, stored and purged.
-    pub fn reduce(&self, target: Target) -> Target {
-        match self.query.reduce(&target.path_and_query) {
-            Cow::Owned(path_and_query) => Target { path_and_query: path_and_query.into(), ..target },
-            Cow::Borrowed(_) => target,
+    /// Leaves of the target's query what counts: this is what is asked of the origin, stored and purged.
+    pub fn reduce(&self, target: &mut Target) {
+        if let Cow::Owned(path_and_query) = self.query.reduce(&target.path_and_query) {
+            target.path_and_query = path_and_query.into();
         }
     }
 
@@ -252,9 +251,11 @@ mod tests {
     fn the_target_is_reduced_as_the_query_is() {
         let query = QueryPolicy { keep: Some(Vec::new()), ..QueryPolicy::default() };
         let policy = KeyPolicy { query, ..KeyPolicy::default() };
-        let target = Target { host: "a.example".into(), port: Some(80), path_and_query: "/x?y=1".into() };
-        assert_eq!(policy.reduce(target.clone()), Target { path_and_query: "/x".into(), ..target.clone() });
-        assert_eq!(KeyPolicy::default().reduce(target.clone()), target);
+        let mut target = Target { host: "a.example".into(), port: Some(80), path_and_query: "/x?y=1".into() };
+        KeyPolicy::default().reduce(&mut target);
+        assert_eq!(target, Target { path_and_query: "/x?y=1".into(), ..target.clone() });
+        policy.reduce(&mut target);
+        assert_eq!(target, Target { path_and_query: "/x".into(), ..target.clone() });
     }
 
     fn policy() -> KeyPolicy {

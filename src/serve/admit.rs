@@ -65,6 +65,9 @@ pub fn admit(
     if headers.contains_key(header::AUTHORIZATION) || (headers.contains_key(header::COOKIE) && forwards_cookies(site)) {
         return Ok(Admission::Forward(ForwardReason::Request));
     }
+    if !site.config.key.has_room_for(headers) {
+        return Ok(Admission::Forward(ForwardReason::Bypass));
+    }
     Ok(Admission::Cache)
 }
 
@@ -75,9 +78,10 @@ fn has_plain_framing(headers: &HeaderMap) -> bool {
     codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-/// Whether the site lets cookies through on requests that the cache has a part in.
+/// Whether the site lets cookies through, on requests that the cache has a part in, that are not in the key.
 fn forwards_cookies(site: &Site) -> bool {
     match &site.config.forward_fields {
+        _ if !site.config.key.cookies.is_empty() => false,
         ForwardFields::All => true,
         ForwardFields::AllowList(names) => names.iter().any(|name| name == header::COOKIE.as_str()),
     }

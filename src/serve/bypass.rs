@@ -28,7 +28,8 @@ pub async fn bypass(
     // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
     // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        let target = &exchange.target;
+        let mut target = exchange.target.clone();
+        exchange.site.config.key.reduce(&mut target);
         worker.shared.store.invalidate(&target.host, &target.path_and_query, fetched.received.monotonic);
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))

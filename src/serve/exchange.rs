@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::connect::RequestBody;
 use crate::origin::fetch::Forward;
+use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
 use crate::semantics::{content_coding, forwarding};
 
@@ -37,6 +38,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The key of a request that the cache has a part in. What the site's policy leaves out of the key is out of the
+    /// request from here on, so that no origin sees it.
+    pub fn reduce_to_key(&mut self) -> CacheKey {
+        let policy = &self.site.config.key;
+        forwarding::remove_connection_options(&mut self.headers);
+        policy.normalize(&mut self.headers);
+        policy.reduce(&mut self.target);
+        policy.key(self.client.scheme(), &self.target, &self.headers)
+    }
+
     /// The request for a response that may be stored: GET, with only the fields that the site lets through, so that no
     /// field outside the key can change the answer. `conditions` are those of a revalidation.
     pub fn cacheable_forward(

@@ -27,7 +27,6 @@ use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
-use crate::semantics::key::cache_key;
 use crate::semantics::target::target;
 
 /// Answers one request; whatever happens, there is a response.
@@ -76,7 +75,7 @@ async fn answer(
         headers: request.headers,
     };
     match admission {
-        Admission::Cache => cached(worker, &exchange).await,
+        Admission::Cache => cached(worker, exchange).await,
         // Boxed, so that hits do not carry the room for it.
         Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await,
         Admission::Purge => Ok(purge_target(&worker.shared, &exchange)),
@@ -84,9 +83,10 @@ async fn answer(
     }
 }
 
-async fn cached(worker: &Arc<Worker>, exchange: &Exchange) -> Result<Answer, Refusal> {
+async fn cached(worker: &Arc<Worker>, mut exchange: Exchange) -> Result<Answer, Refusal> {
+    let key = exchange.reduce_to_key();
+    let exchange = &exchange;
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
-    let key = cache_key(exchange.client.scheme(), &exchange.target);
     let (stored, reason) = match worker.shared.store.lookup(&key, &exchange.headers) {
         Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),
         Lookup::NoVariant => (None, ForwardReason::VaryMiss),

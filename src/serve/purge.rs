@@ -29,7 +29,9 @@ pub fn purge(shared: &Shared, selectors: &[Selector], mode: PurgeMode, by: Strin
 pub fn purge_target(shared: &Shared, exchange: &Exchange) -> Answer {
     let mode =
         if SOFT_FIELDS.iter().any(|name| is_set(&exchange.headers, name)) { PurgeMode::Soft } else { PurgeMode::Hard };
-    let selector = url_of(&exchange.target);
+    let mut target = exchange.target.clone();
+    exchange.site.config.key.reduce(&mut target);
+    let selector = url_of(target);
     let receipt = purge(shared, &[selector], mode, exchange.client.peer.ip().to_string());
     let mut response = Response::new(ResponseBody::whole(format!("{}\n", told(receipt, mode))));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -69,7 +71,7 @@ pub enum BadName {
     Url,
 }
 
-/// The site and the target that a client asks for with this URL.
+/// The site of this URL, and the target under which its responses are stored.
 ///
 /// # Errors
 /// [`BadName`] for what is no URL of any site.
@@ -78,8 +80,9 @@ pub fn target_of<'a>(sites: &'a SiteTable, url: &str) -> Result<(&'a Site, Targe
     if uri.scheme().is_none() {
         return Err(BadName::Url);
     }
-    let target = target(&uri, &HeaderMap::new(), Version::HTTP_2)?;
+    let mut target = target(&uri, &HeaderMap::new(), Version::HTTP_2)?;
     let site = sites.find(&target.host).ok_or(BadName::Host)?;
+    site.config.key.reduce(&mut target);
     Ok((site, target))
 }
 
@@ -88,7 +91,7 @@ pub fn target_of<'a>(sites: &'a SiteTable, url: &str) -> Result<(&'a Site, Targe
 /// # Errors
 /// As [`target_of`].
 pub fn url(sites: &SiteTable, url: &str) -> Result<Selector, BadName> {
-    target_of(sites, url).map(|(_, target)| url_of(&target))
+    target_of(sites, url).map(|(_, target)| url_of(target))
 }
 
 /// The selector of everything below a directory, named by its URL.
@@ -127,8 +130,8 @@ pub fn tag(tag: &str) -> Result<Selector, BadName> {
     if (1..=TAG_BYTES_MAX).contains(&tag.len()) { Ok(Selector::Tag(tag.into())) } else { Err(BadName::Tag) }
 }
 
-fn url_of(target: &Target) -> Selector {
-    Selector::Url { host: target.host.clone(), path_and_query: target.path_and_query.clone() }
+fn url_of(target: Target) -> Selector {
+    Selector::Url { host: target.host, path_and_query: target.path_and_query }
 }
 
 fn is_set(headers: &HeaderMap, name: &str) -> bool {

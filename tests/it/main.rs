@@ -13,6 +13,7 @@ mod conditional;
 mod failover;
 mod hit;
 mod hostile;
+mod key;
 mod method;
 mod network;
 mod origins;

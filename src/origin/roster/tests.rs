@@ -12,6 +12,7 @@ use crate::config::model::{
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
 use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::{SetCookie, StorePolicy};
 
 #[test]
@@ -605,6 +606,7 @@ fn site(origins: &[&str]) -> SiteConfig {
     SiteConfig {
         name: "www".to_owned(),
         hosts: vec!["www.example".to_owned()],
+        key: KeyPolicy::default(),
         plain_http: PlainHttp::Redirect,
         store: StorePolicy { set_cookie: SetCookie::Explicit },
         freshness: FreshnessPolicy::default(),
