@@ -312,11 +312,16 @@ impl<E> FillReader<E> {
 
     /// The same reader, at `offset` of the body.
     #[must_use]
-    pub fn at(self, offset: u64) -> Self {
+    pub fn at(mut self, offset: u64) -> Self {
+        self.seek(offset);
+        self
+    }
+
+    /// Goes on at `offset` of the body.
+    pub fn seek(&mut self, offset: u64) {
         if let Some(reader) = lock(&self.fill.state).readers.get_mut(&self.id) {
             reader.offset = offset;
         }
-        self
     }
 
     /// The next bytes; `None` at the proven end.

@@ -2,34 +2,60 @@
 
 use std::time::Duration;
 
-use http::header::{DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 
 use super::date::http_date;
-use super::field;
+use super::field::{self, Members};
 use super::validator::EntityTag;
 
 /// What part of a stored representation answers a GET.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RangeAnswer {
     /// All of it, as 200.
     Whole,
-    /// These bytes, both ends included, as 206; `first <= last < complete_length`.
-    Part {
-        /// Offset of the first byte.
-        first: u64,
-        /// Offset of the last byte.
-        last: u64,
-    },
+    /// These bytes, as 206.
+    Part(Part),
+    /// These bytes, as 206 with a multipart body: two to [`RANGES_MAX`] parts in the order to send them, no two of which
+    /// overlap.
+    Parts(Vec<Part>),
     /// None: 416.
     Unsatisfiable,
 }
 
+/// Some bytes of a representation in a row: at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Offset of the first byte.
+    pub first: u64,
+    /// Offset of the last byte, less than the length of the representation.
+    pub last: u64,
+}
+
+impl Part {
+    /// Length in bytes.
+    pub fn length(&self) -> u64 {
+        self.last - self.first + 1
+    }
+
+    /// Whether it costs less to send what lies between this part and `other` than to send them apart, if anything lies
+    /// there.
+    fn is_near(&self, other: &Self) -> bool {
+        let gap = self.first.max(other.first).saturating_sub(self.last.min(other.last));
+        gap <= PART_OVERHEAD_BYTES
+    }
+
+    fn joined_with(&self, other: &Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
 /// The answer to the Range and If-Range fields of a GET that `stored`, a complete 200 of this length, could answer.
 ///
-/// "A server MAY ignore the Range header field" (§14.2); here it does so unless there is exactly one valid range of
-/// bytes.
+/// "A server MAY ignore the Range header field" (§14.2); here it does so when the field is invalid, has more than
+/// [`RANGES_MAX`] ranges, or comes down to several parts of a coded representation: readers disagree on what a
+/// Content-Encoding says of a multipart body.
 pub fn answer(request: &HeaderMap, stored: &HeaderMap, complete_length: u64) -> RangeAnswer {
-    let Some(range) = field::only(request, RANGE).and_then(|line| ByteRange::parse(line.as_bytes())) else {
+    let Some(ranges) = field::only(request, RANGE).and_then(|line| ByteRange::parse_set(line.as_bytes())) else {
         return RangeAnswer::Whole;
     };
     // "A recipient of an If-Range header field MUST ignore the Range header field if the If-Range condition evaluates
@@ -37,12 +63,43 @@ pub fn answer(request: &HeaderMap, stored: &HeaderMap, complete_length: u64) -> 
     if request.contains_key(IF_RANGE) && !is_current(request, stored) {
         return RangeAnswer::Whole;
     }
-    range.of(complete_length)
+    match satisfied(&ranges, complete_length) {
+        RangeAnswer::Parts(_) if stored.contains_key(CONTENT_ENCODING) => RangeAnswer::Whole,
+        answer => answer,
+    }
+}
+
+/// "a server MAY coalesce any of the ranges that overlap, or that are separated by a gap that is smaller than the overhead
+/// of sending multiple parts, regardless of the order in which the corresponding range-spec appeared in the received
+/// Range header field." "the server SHOULD send the parts in the same order that the corresponding range-spec appeared in
+/// the received Range header field, excluding those ranges that were deemed unsatisfiable or that were coalesced into
+/// other ranges." (§15.3.7.2) So nobody gets more bytes than the representation has, however the ranges overlap.
+fn satisfied(ranges: &[ByteRange], complete_length: u64) -> RangeAnswer {
+    let mut parts: Vec<Part> = Vec::new();
+    for range in ranges {
+        let mut part = match range.of(complete_length) {
+            RangeAnswer::Part(part) => part,
+            RangeAnswer::Unsatisfiable => continue,
+            whole => return whole,
+        };
+        let mut place = parts.len();
+        while let Some(near) = parts.iter().position(|other| other.is_near(&part)) {
+            part = part.joined_with(&parts.remove(near));
+            place = place.min(near);
+        }
+        parts.insert(place.min(parts.len()), part);
+    }
+    match parts[..] {
+        // "A ranges-specifier is satisfiable if it contains at least one range-spec that is satisfiable" (§14.1.1).
+        [] => RangeAnswer::Unsatisfiable,
+        [part] => RangeAnswer::Part(part),
+        _ => RangeAnswer::Parts(parts),
+    }
 }
 
 /// Content-Range of a 206 (§14.4).
-pub fn content_range(first: u64, last: u64, complete_length: u64) -> HeaderValue {
-    text_value(format!("bytes {first}-{last}/{complete_length}"))
+pub fn content_range(part: Part, complete_length: u64) -> HeaderValue {
+    text_value(format!("bytes {}-{}/{complete_length}", part.first, part.last))
 }
 
 /// Content-Range of a 416: "Content-Range: bytes */47022" (§15.5.17).
@@ -81,13 +138,20 @@ enum ByteRange {
 }
 
 impl ByteRange {
-    fn parse(text: &[u8]) -> Option<Self> {
+    /// `bytes=` and a list of ranges, of which there may be one to [`RANGES_MAX`].
+    fn parse_set(text: &[u8]) -> Option<Vec<Self>> {
         let (unit, set) = split_at_byte(text, b'=')?;
         // "Range units […] All range unit names are case-insensitive" (§14.1)
         if !unit.eq_ignore_ascii_case(b"bytes") {
             return None;
         }
-        match split_at_byte(field::trim(set), b'-')? {
+        // One invalid range makes the whole field invalid.
+        let ranges: Vec<_> = Members::new(set).take(RANGES_MAX + 1).map(Self::parse).collect::<Option<_>>()?;
+        (1..=RANGES_MAX).contains(&ranges.len()).then_some(ranges)
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        match split_at_byte(text, b'-')? {
             ([], length) => Some(Self::Suffix { length: field::number(length)? }),
             (first, []) => Some(Self::From { first: field::number(first)?, last: None }),
             (first, last) => {
@@ -114,8 +178,10 @@ impl ByteRange {
             Self::Suffix { length: 0 } => RangeAnswer::Unsatisfiable,
             // "If the last-pos value is absent, or if the value is greater than or equal to the current length of the
             // representation data, the byte range is interpreted as the remainder of the representation".
-            Self::From { first, last } => RangeAnswer::Part { first, last: last.unwrap_or(end).min(end) },
-            Self::Suffix { length } => RangeAnswer::Part { first: complete_length.saturating_sub(length), last: end },
+            Self::From { first, last } => RangeAnswer::Part(Part { first, last: last.unwrap_or(end).min(end) }),
+            Self::Suffix { length } => {
+                RangeAnswer::Part(Part { first: complete_length.saturating_sub(length), last: end })
+            }
         }
     }
 }
@@ -156,6 +222,14 @@ fn text_value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("digits and punctuation are a valid field value")
 }
 
+/// Most ranges of one request that are answered: enough for readers that fetch an index and some pages, few enough that
+/// the parts' own heads stay below 8 KiB.
+pub const RANGES_MAX: usize = 16;
+
+/// What a part costs beyond its bytes: "the typical overhead between each part of a multipart/byteranges is around 80
+/// bytes" (§15.3.7.2).
+const PART_OVERHEAD_BYTES: u64 = 80;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +242,7 @@ mod tests {
     #[test]
     fn byte_ranges() {
         use RangeAnswer::{Unsatisfiable, Whole};
-        let part = |first, last| RangeAnswer::Part { first, last };
+        let part = |first, last| RangeAnswer::Part(Part { first, last });
         check("the first 500 bytes", "bytes=0-499", 10_000, part(0, 499));
         check("the second 500 bytes", "bytes=500-999", 10_000, part(500, 999));
         check("the final 500 bytes", "bytes=-500", 10_000, part(9500, 9999));
@@ -201,9 +275,10 @@ mod tests {
             "bytes=--1",
             "bytes=a-b",
             "bytes=1-0",
-            "bytes=0-1,3-4",
-            "bytes=0-1,",
-            "bytes=,0-1",
+            "bytes=,",
+            "bytes=0-1,3-2",
+            "bytes=0-1;3-4",
+            "bytes=\"0-1,3-4\"",
             "bytes=0 - 1",
             "bytes=0-1x",
             "bytes=0x0-1",
@@ -215,13 +290,98 @@ mod tests {
             "seconds=0-1",
             "=0-1",
             "0-1",
-            "bytes=0-0,-1",
-            "bytes=0-,0-,0-",
         ] {
-            check("malformed, several or another unit", ignored, 10, Whole);
+            check("malformed or another unit", ignored, 10, Whole);
         }
         assert_eq!(answer(&fields(&[]), &fields(&[]), 10), Whole);
         assert_eq!(answer(&fields(&[("range", "bytes=0-0"), ("range", "bytes=0-0")]), &fields(&[]), 10), Whole);
+    }
+
+    #[test]
+    fn several_byte_ranges() {
+        use RangeAnswer::{Unsatisfiable, Whole};
+        let part = |first, last| RangeAnswer::Part(Part { first, last });
+        let parts =
+            |list: &[(u64, u64)]| RangeAnswer::Parts(list.iter().map(|&(first, last)| Part { first, last }).collect());
+        let ends = parts(&[(0, 0), (9999, 9999)]);
+        check("the first and last bytes only", "bytes=0-0,-1", 10_000, ends.clone());
+        check("empty list members and whitespace", "bytes= , 0-0 ,\t,-1,", 10_000, ends);
+        check(
+            "the first, middle, and last 1000 bytes",
+            "bytes= 0-999, 4500-5499, -1000",
+            10_000,
+            parts(&[(0, 999), (4500, 5499), (9000, 9999)]),
+        );
+        check(
+            "in the order that was asked for",
+            "bytes=9000-, 500-600, 0-1",
+            10_000,
+            parts(&[(9000, 9999), (500, 600), (0, 1)]),
+        );
+        check("adjacent", "bytes=500-600,601-999", 10_000, part(500, 999));
+        check("overlapping", "bytes=500-700,601-999", 10_000, part(500, 999));
+        check("one inside the other", "bytes=500-999,600-700", 10_000, part(500, 999));
+        check("the same", "bytes=0-,0-,0-", 10_000, part(0, 9999));
+        check("a gap that is smaller than the overhead", "bytes=0-9,89-99", 10_000, part(0, 99));
+        check("a gap that is larger", "bytes=0-9,90-99", 10_000, parts(&[(0, 9), (90, 99)]));
+        check("in descending order", "bytes=601-999,500-600", 10_000, part(500, 999));
+        check(
+            "coalesced into other ranges",
+            "bytes=5000-5999,0-99,9000-9099,5500-6500",
+            10_000,
+            parts(&[(5000, 6500), (0, 99), (9000, 9099)]),
+        );
+        check("one that joins two", "bytes=0-99,5000-5099,1000-1099,100-4999", 10_000, part(0, 5099));
+        check(
+            "unsatisfiable ones are excluded",
+            "bytes=10000-,0-0,-0,9000-9001",
+            10_000,
+            parts(&[(0, 0), (9000, 9001)]),
+        );
+        check("only one is satisfiable", "bytes=10000-,0-0", 10_000, part(0, 0));
+        check("none is satisfiable", "bytes=10000-,-0,20000-20001", 10_000, Unsatisfiable);
+        check("one that is invalid", "bytes=0-0,9-8", 10_000, Whole);
+        check(
+            "numbers at the edge",
+            "bytes=0-0,18446744073709551614-18446744073709551615",
+            u64::MAX,
+            parts(&[(0, 0), (u64::MAX - 1, u64::MAX - 1)]),
+        );
+        let list = |count: u64| (0..count).map(|number| format!("{}-{0}", 1000 * number)).collect::<Vec<_>>().join(",");
+        let found = answer(&fields(&[("range", &format!("bytes={}", list(16)))]), &fields(&[]), 100_000);
+        assert!(matches!(found, RangeAnswer::Parts(parts) if parts.len() == RANGES_MAX));
+        check("more than the bound", &format!("bytes={}", list(17)), 100_000, Whole);
+        let coded = fields(&[("content-encoding", "gzip")]);
+        assert_eq!(answer(&fields(&[("range", "bytes=0-0,-1")]), &coded, 10_000), Whole, "parts of a coded body");
+        assert_eq!(answer(&fields(&[("range", "bytes=-1")]), &coded, 10_000), part(9999, 9999), "one part of it");
+    }
+
+    #[test]
+    fn parts_hold_what_was_asked_for_and_no_byte_twice() {
+        let mut random = fastrand::Rng::with_seed(9110);
+        for _ in 0..20_000 {
+            let length = random.u64(1..2000);
+            let asked: Vec<_> = (0..random.usize(1..=RANGES_MAX))
+                .map(|_| {
+                    let first = random.u64(0..length + 50);
+                    (first, first + random.u64(0..200))
+                })
+                .collect();
+            let texts: Vec<_> = asked.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+            let range = format!("bytes={}", texts.join(","));
+            let wanted = |byte| asked.iter().any(|&(first, last)| (first..=last).contains(&byte));
+            let parts = match answer(&fields(&[("range", &range)]), &fields(&[]), length) {
+                RangeAnswer::Part(part) => vec![part],
+                RangeAnswer::Parts(parts) => parts,
+                RangeAnswer::Unsatisfiable => Vec::new(),
+                RangeAnswer::Whole => panic!("{range} of {length} was ignored"),
+            };
+            for byte in 0..length {
+                let times = parts.iter().filter(|part| (part.first..=part.last).contains(&byte)).count();
+                assert!(times <= 1 && (times == 1 || !wanted(byte)), "byte {byte} of {length} for {range}");
+            }
+            assert!(parts.iter().all(|part| part.last < length), "{range} of {length}");
+        }
     }
 
     #[test]
@@ -248,7 +408,7 @@ mod tests {
 
     #[test]
     fn content_range_fields() {
-        assert_eq!(content_range(42, 1233, 1234), "bytes 42-1233/1234");
+        assert_eq!(content_range(Part { first: 42, last: 1233 }, 1234), "bytes 42-1233/1234");
         assert_eq!(unsatisfied(47_022), "bytes */47022");
         for (text, expected) in [
             ("bytes 42-1233/1234", Some((42, 1233, Some(1234)))),
@@ -283,7 +443,7 @@ mod tests {
 
     fn check_if_range(case: &str, condition: &str, stored: &[(&'static str, &str)], expected: bool) {
         let request = fields(&[("range", "bytes=0-0"), ("if-range", condition)]);
-        let expected = if expected { RangeAnswer::Part { first: 0, last: 0 } } else { RangeAnswer::Whole };
+        let expected = if expected { RangeAnswer::Part(Part { first: 0, last: 0 }) } else { RangeAnswer::Whole };
         assert_eq!(answer(&request, &fields(stored), 10), expected, "{case}: {condition:?}");
     }
 }

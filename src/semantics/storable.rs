@@ -37,7 +37,7 @@ pub enum NotStorable {
     NoStore,
     /// A status that speaks of one request rather than of the resource.
     OneRequest,
-    /// 206.
+    /// 206. RFC 9111 §3.4 lets a cache store and combine parts; this one fetches the whole, or passes the range on.
     PartialContent,
     /// `private`.
     Private,

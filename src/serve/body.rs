@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::outcome::Outcome;
+use super::parts::Parts;
 use crate::cache::chunks::StoredBody;
 use crate::cache::fill::FillReader;
 use crate::origin::fetch::FetchError;
@@ -31,6 +32,8 @@ pub enum Source {
     Fill(FillReader<FetchError>),
     /// An origin, through the task that reads it.
     Origin(mpsc::Receiver<Result<Bytes, BodyError>>),
+    /// Several parts of a body.
+    Parts(Box<Parts>),
     /// A complete body, from this offset on.
     Stored(Arc<StoredBody>, u64),
     /// One piece.
@@ -76,6 +79,7 @@ impl ResponseBody {
             Source::Empty => Poll::Ready(None),
             Source::Fill(reader) => reader.poll_read(context).map(|read| read.map(|read| read.map_err(|_| BodyError))),
             Source::Origin(receiver) => receiver.poll_recv(context),
+            Source::Parts(parts) => parts.poll_read(context),
             Source::Stored(body, offset) => {
                 let bytes = body.read(*offset);
                 *offset += bytes.len() as u64;

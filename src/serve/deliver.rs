@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::{ResponseBody, Source};
+use super::parts::Parts;
 use crate::semantics::range::{self, RangeAnswer};
 use crate::semantics::validator::{self, Precondition};
 
@@ -48,10 +49,20 @@ pub fn deliver(
     let answer = if status == StatusCode::OK { range::answer(request, &headers, length) } else { RangeAnswer::Whole };
     match answer {
         RangeAnswer::Whole => with(status, headers, ResponseBody::new(open(0), Some(length))),
-        RangeAnswer::Part { first, last } => {
-            headers.insert(header::CONTENT_RANGE, range::content_range(first, last, length));
-            with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(first), Some(last - first + 1)))
+        RangeAnswer::Part(part) => {
+            headers.insert(header::CONTENT_RANGE, range::content_range(part, length));
+            with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(part.first), Some(part.length())))
         }
+        RangeAnswer::Parts(parts) => match Parts::new(open(0), parts, headers.get(header::CONTENT_TYPE), length) {
+            Ok(parts) => {
+                // "a server MUST NOT generate a Content-Range header field in the HTTP header section of a multiple part
+                // response (this field will be sent in each part instead)" (RFC 9110 §15.3.7.2).
+                headers.insert(header::CONTENT_TYPE, parts.content_type());
+                let bytes = parts.length();
+                with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(Source::Parts(parts.into()), Some(bytes)))
+            }
+            Err(source) => with(status, headers, ResponseBody::new(source, Some(length))),
+        },
         RangeAnswer::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, range::unsatisfied(length));
             headers.remove(header::CONTENT_TYPE);

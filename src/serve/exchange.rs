@@ -70,7 +70,9 @@ impl Exchange {
         headers.extend(conditions);
         if range == PassRange::Yes {
             for name in [header::RANGE, header::IF_RANGE] {
-                if let Some(value) = self.headers.get(&name) {
+                // Of two, nobody knows which one the origin would take.
+                let mut lines = self.headers.get_all(&name).iter();
+                if let (Some(value), None) = (lines.next(), lines.next()) {
                     headers.insert(name, value.clone());
                 }
             }

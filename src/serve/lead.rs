@@ -235,6 +235,11 @@ impl Lead {
         // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date header field MUST
         // record the time it was received and append a corresponding Date header field […] if it is cached".
         headers.entry(header::DATE).or_insert_with(|| date::format_http_date(answered));
+        // "A server that supports byte-range requests for a given target resource MAY send Accept-Ranges: bytes" (RFC 9110
+        // §14.3); parts are cut from a 200.
+        if status == StatusCode::OK {
+            headers.entry(header::ACCEPT_RANGES).or_insert(HeaderValue::from_static("bytes"));
+        }
         // Both are this cache's to say: `Age` when it answers, the length by framing.
         headers.remove(header::AGE);
         headers.remove(header::CONTENT_LENGTH);

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod lead;
 pub mod miss;
 pub mod outcome;
+pub mod parts;
 pub mod pass;
 pub mod purge;
 pub mod route;

@@ -29,7 +29,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use client::{Client, Http2Client};
+pub(crate) use client::{Client, Http2Client, Reply};
 use network::Network;
 pub(crate) use origin::{Answer, ScriptedOrigin};
 
