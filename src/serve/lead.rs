@@ -158,11 +158,11 @@ impl Lead {
             site.metrics.stale_forbidden(prohibition.as_str());
         }
         let _client_left = hand.send(Handed::Shared { facts: FetchFacts::of(&fetched), stored: paid.is_some() });
+        if paid.is_some() {
+            shared.uncacheable.forget(&self.key);
+        }
         leader.head(head, expected, body);
         if self.pour(&mut fetched, &mut leader).await {
-            if paid.is_some() {
-                shared.uncacheable.forget(&self.key);
-            }
             leader.complete(&shared.store, &self.key, paid);
         }
     }
@@ -170,8 +170,15 @@ impl Lead {
     /// Pours the body into the fill; whether it is proven complete.
     async fn pour(&self, fetched: &mut Fetched, leader: &mut Leader<FetchError>) -> bool {
         let shared = &self.worker.shared;
+        let mut room = Some(shared.object_bytes_max);
         while let Some(read) = fetched.body.next().await {
             let Ok(data) = read else { return false };
+            let rest = room.and_then(|room| room.checked_sub(data.len() as u64));
+            if room.is_some() && rest.is_none() && !fetched.failed {
+                // It did not say so, but it is too large: ranges of it are the origin's to cut from here on.
+                shared.uncacheable.remember(&self.key, shared.clock.now().monotonic);
+            }
+            room = rest;
             let arriving = shared.clock.now().monotonic.saturating_duration_since(fetched.received.monotonic);
             if arriving > UNREAD_MAX && !leader.is_read() {
                 return false;
@@ -199,9 +206,13 @@ impl Lead {
     }
 
     /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
-    /// stored, that goes as well. An answer that speaks of one request alone, or an error, says nothing about it.
+    /// stored, that goes as well. An answer that speaks of one request alone, a part, or an error says nothing about it.
     fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
-        if verdict.is_err_and(|reason| reason != NotStored::Rule(NotStorable::OneRequest)) && !fetched.failed {
+        let is_of_all = |reason| match reason {
+            NotStored::Rule(reason) => !matches!(reason, NotStorable::OneRequest | NotStorable::PartialContent),
+            NotStored::CloseDelimited | NotStored::TooLarge | NotStored::TooManyTags => true,
+        };
+        if verdict.is_err_and(is_of_all) && !fetched.failed {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
             let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
             if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {

@@ -140,6 +140,36 @@ async fn what_the_origin_says_to_ranges_of_what_is_too_large_to_store_is_passed_
 }
 
 #[tokio::test(start_paused = true)]
+async fn ranges_of_what_proved_too_large_without_saying_so_are_asked_of_the_origin_from_then_on() {
+    let lab = Lab::start(&["a"], "").await;
+    let body: String = (0..1_000_000).map(|number| format!("{number:06}")).collect();
+    lab.origin("a").answers("/x", Answer::ok(body.clone()).max_age(60).chunked().with_ranges());
+    let mut client = lab.client().await;
+    client.get_with("/x", &[("range", "bytes=5999994-")]).await.says(200, &body);
+    client.get_with("/x", &[("range", "bytes=5999994-")]).await.says(206, "999999");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ranges_do_not_hide_for_longer_that_the_whole_can_be_stored() {
+    let lab = Lab::start(&["a"], "").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("0123456789").with("cache-control", "no-store").with_ranges());
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "0123456789");
+    origin.answers("/x", Answer::ok("0123456789").max_age(60).with_ranges());
+    for _ in 0..2 {
+        client
+            .get_with("/x", &[("range", "bytes=7-")])
+            .await
+            .says(206, "789")
+            .cache_status("fwd=uri-miss; fwd-status=206");
+        lab.time_passes(Duration::from_secs(40)).await;
+    }
+    let reply = client.get_with("/x", &[("range", "bytes=7-")]).await;
+    reply.says(206, "789").cache_status("fwd=uri-miss; fwd-status=200; stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_get_of_a_stored_200_has_ranges() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("0123456789").max_age(60));
