@@ -33,6 +33,8 @@ pub struct ResponseDirectives {
     pub proxy_revalidate: bool,
     /// `must-understand` (§5.2.2.3).
     pub must_understand: bool,
+    /// `no-transform` (§5.2.2.6): the content is passed on as the origin coded it.
+    pub no_transform: bool,
     /// The directives are meant for caches such as this one: they come from `CDN-Cache-Control` or `Surrogate-Control`,
     /// and `Cache-Control` and `Expires` do not count.
     pub targeted: bool,
@@ -101,6 +103,7 @@ impl ResponseDirectives {
             Directive::NoCache => self.no_cache |= stated,
             Directive::Private => self.private |= stated,
             Directive::NoStore => self.no_store |= stated,
+            Directive::NoTransform => self.no_transform |= stated,
             Directive::ProxyRevalidate => self.proxy_revalidate |= stated,
             Directive::Public => self.public |= stated,
             // "the presence of a directive in a request does not imply that the same directive is present […] in the
@@ -181,6 +184,7 @@ enum Directive {
     MustUnderstand,
     NoCache,
     NoStore,
+    NoTransform,
     OnlyIfCached,
     Private,
     ProxyRevalidate,
@@ -256,7 +260,7 @@ const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
 
 const SURROGATE_CONTROL: &str = "surrogate-control";
 
-const DIRECTIVES: [(&str, Directive); 14] = [
+const DIRECTIVES: [(&str, Directive); 15] = [
     ("max-age", Directive::MaxAge),
     ("max-stale", Directive::MaxStale),
     ("min-fresh", Directive::MinFresh),
@@ -264,6 +268,7 @@ const DIRECTIVES: [(&str, Directive); 14] = [
     ("must-understand", Directive::MustUnderstand),
     ("no-cache", Directive::NoCache),
     ("no-store", Directive::NoStore),
+    ("no-transform", Directive::NoTransform),
     ("only-if-cached", Directive::OnlyIfCached),
     ("private", Directive::Private),
     ("proxy-revalidate", Directive::ProxyRevalidate),

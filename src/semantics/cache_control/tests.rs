@@ -61,6 +61,7 @@ fn cache_control_is_read_leniently() {
             must_revalidate: true,
             proxy_revalidate: true,
             must_understand: true,
+            no_transform: true,
             targeted: false,
             present: true,
         },
