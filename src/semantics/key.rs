@@ -133,10 +133,15 @@ fn push_escaped(text: &mut String, value: &[u8]) {
 pub fn cache_key(scheme: &str, target: &Target) -> CacheKey {
     // "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent." (RFC
     // 9110 §4.2.3)
-    let default_port = if scheme == "https" { 443 } else { 80 };
-    let port = target.port.filter(|&port| port != default_port).map_or_else(String::new, |port| format!(":{port}"));
+    let port =
+        target.port.filter(|&port| port != default_port(scheme)).map_or_else(String::new, |port| format!(":{port}"));
     let (open, close) = if target.host.contains(':') { ("[", "]") } else { ("", "") };
     CacheKey(concatenated(&[scheme, "://", open, &target.host, close, &port, &target.path_and_query]))
+}
+
+/// The port of `scheme` where none is written (RFC 9110 §4.2.1, §4.2.2).
+pub(super) fn default_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
 }
 
 /// One shared text of several parts. It is laid out on the stack first, so that a key costs one allocation and not two.

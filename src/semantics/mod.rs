@@ -8,6 +8,7 @@ mod dictionary;
 mod field;
 pub mod forwarding;
 pub mod freshness;
+pub mod invalidation;
 pub mod key;
 pub mod query;
 pub mod range;

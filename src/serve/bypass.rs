@@ -8,6 +8,7 @@ use super::worker::Worker;
 use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+use crate::semantics::invalidation::invalidated;
 
 /// Passes the client's own request to the first usable origin that accepts it, and its answer back.
 ///
@@ -25,12 +26,11 @@ pub async fn bypass(
     let forward = exchange.own_forward(body);
     let fetched =
         worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::Fetch(reason, error.kind))?;
-    // RFC 9111 §4.4: "A cache MUST invalidate the target URI […] when it receives a non-error status code in response
-    // to an unsafe request method".
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        let mut target = exchange.target.clone();
-        exchange.site.config.key.reduce(&mut target);
-        worker.shared.store.invalidate(&target.host, &target.path_and_query, fetched.received.monotonic);
+        for mut target in invalidated(&exchange.target, exchange.client.scheme(), &fetched.headers) {
+            exchange.site.config.key.reduce(&mut target);
+            worker.shared.store.invalidate(&target.host, &target.path_and_query, fetched.received.monotonic);
+        }
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))
 }

@@ -26,6 +26,30 @@ async fn a_post_passes_through_with_its_body_and_invalidates() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_post_invalidates_what_its_answer_names_on_this_site() {
+    let lab = Lab::start(&["a"], "").await;
+    for path in ["/list", "/item", "/kept"] {
+        lab.origin("a").answers(path, Answer::ok("old").max_age(60));
+    }
+    let mut client = lab.client().await;
+    for path in ["/list", "/item", "/kept"] {
+        client.get(path).await.says(200, "old");
+    }
+    let created = Answer::new(201, "").with("location", "https://www.test/item").with("content-location", "list");
+    lab.origin("a").answers("/new", created);
+    client.send("POST", "/new", &[], "form").await.says(201, "");
+    lab.origin("a").answers("/failed", Answer::new(409, "").with("location", "/kept"));
+    client.send("POST", "/failed", &[], "form").await.says(409, "");
+    lab.origin("a").answers("/elsewhere", Answer::ok("").with("location", "https://other.test/kept"));
+    client.send("POST", "/elsewhere", &[], "form").await.says(200, "");
+    for path in ["/list", "/item"] {
+        client.get(path).await.cache_status("fwd=uri-miss; fwd-status=200; stored");
+    }
+    client.get("/kept").await.says(200, "old");
+    assert_eq!(lab.origin("a").requests("/kept").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_post_that_reached_an_origin_is_never_repeated() {
     let lab = Lab::start(&["a", "b"], "").await;
     lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
