@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
 
-use super::dictionary::{self, Value};
+use sfv::{BareItem, Dictionary, ListEntry, Parser, Version};
+
 use super::field;
 
 /// What the origin asks of a shared cache.
@@ -65,9 +66,12 @@ impl ResponseDirectives {
         let text = lines.join(&b", "[..]);
         // "If a targeted field in a given response is empty, or a parsing error is encountered, that field MUST be
         // ignored by the cache (i.e., it behaves as if the field were not present […])." (RFC 9213 §2.1)
-        let members = dictionary::parse(&text).filter(|members| !members.is_empty())?;
+        let members: Dictionary = Parser::new(&text).with_version(Version::Rfc8941).parse().ok()?;
+        if members.is_empty() {
+            return None;
+        }
         let mut directives = Self { targeted: true, ..Self::default() };
-        directives.apply_all(members.into_iter().map(|(name, value)| (name, Argument::from(value))));
+        directives.apply_all(members.iter().map(|(name, value)| (name.as_str().as_bytes(), Argument::from(value))));
         Some(directives)
     }
 
@@ -212,15 +216,16 @@ enum Argument {
     Seconds(Duration),
 }
 
-impl From<Value> for Argument {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Boolean(true) => Self::Absent,
-            Value::Boolean(false) => Self::False,
-            Value::Integer(seconds) => {
+impl From<&ListEntry> for Argument {
+    fn from(value: &ListEntry) -> Self {
+        let ListEntry::Item(item) = value else { return Self::Other };
+        match &item.bare_item {
+            BareItem::Boolean(true) => Self::Absent,
+            BareItem::Boolean(false) => Self::False,
+            BareItem::Integer(seconds) => {
                 field::delta_seconds(seconds.to_string().as_bytes()).map_or(Self::Other, Self::Seconds)
             }
-            Value::Other => Self::Other,
+            _ => Self::Other,
         }
     }
 }

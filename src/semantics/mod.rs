@@ -4,7 +4,6 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod content_coding;
 pub mod date;
-mod dictionary;
 mod field;
 pub mod forwarding;
 pub mod freshness;

@@ -102,9 +102,47 @@ fn cdn_cache_control_replaces_cache_control_when_valid() {
         over(violating, aged(0));
     }
     // "that field MUST be ignored by the cache (i.e., it behaves as if the field were not present)"
-    for malformed in ["", "Max-Age=600", "max-age=600,", "max-age = 600", "max-age=600 no-store", "a, &", "max-age='6'"]
-    {
+    for malformed in [
+        "",
+        "a,",
+        ",a",
+        "a,,b",
+        "a b",
+        "A",
+        "Max-Age=60",
+        "max-age = 60",
+        "max-age= 60",
+        "max-age=",
+        "a=1.",
+        "a=1.2345",
+        "max-age=1000000000000000",
+        "a=1234567890123.1",
+        "a=--1",
+        "max-age='60'",
+        "a=\"x",
+        "a=\"\\x\"",
+        "a=\"é\"",
+        "a=?2",
+        "a=?",
+        "a;",
+        "a;B",
+        "a=1 ;b",
+        "a=(1 2",
+        "a=:aGk=",
+        "a=@1",
+        "1a",
+        "=1",
+        "a, &",
+        "max-age=60 no-store",
+        "é",
+    ] {
         over(malformed, fallback.clone());
+    }
+    for valid in
+        ["  a , b\t,\tc  ", "a=?0, b=?1, c=-5", "a=1.5, b=\"x, \\\"y\\\\\", c=tok:en/1, d=*", "a=(1 2), b=:aGk=:"]
+    {
+        over(valid, targeted());
+        over(&format!("{valid}, max-age=600;x;y=2; z=\"3\""), aged(600));
     }
     check("several lines are one dictionary", &[(CDN, "max-age=1"), (CDN, "max-age=600")], aged(600));
     check("one bad line voids the field", &[(CC, "max-age=1"), (CDN, "max-age=600"), (CDN, "&")], fallback.clone());
