@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, PRAGMA, VARY,
+};
 
-use sfv::{BareItem, Dictionary, ListEntry, Parser, Version};
+use sfv::{BareItem, Dictionary, Item, ListEntry, Parser, Version};
 
-use super::field;
+use super::field::{self, Members};
 
 /// What the origin asks of a shared cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,10 +23,12 @@ pub struct ResponseDirectives {
     pub stale_if_error: Option<Duration>,
     /// `no-store` (§5.2.2.5).
     pub no_store: bool,
-    /// `no-cache` (§5.2.2.4), with or without field names.
+    /// `no-cache` (§5.2.2.4) without field names, or with some that cannot be left out.
     pub no_cache: bool,
-    /// `private` (§5.2.2.7), with or without field names.
+    /// `private` (§5.2.2.7) without field names, or with some that cannot be left out.
     pub private: bool,
+    /// The fields that a qualified `no-cache` or `private` keeps from being stored.
+    pub withheld: Vec<HeaderName>,
     /// `public` (§5.2.2.9).
     pub public: bool,
     /// `must-revalidate` (§5.2.2.2).
@@ -102,10 +105,8 @@ impl ResponseDirectives {
             Directive::StaleWhileRevalidate => keep_first(&mut self.stale_while_revalidate, argument),
             Directive::MustRevalidate => self.must_revalidate |= stated,
             Directive::MustUnderstand => self.must_understand |= stated,
-            // "the qualified form of the directive is often handled by caches as if an unqualified no-cache directive
-            // was received" (§5.2.2.4, and §5.2.2.7 for private): the safe reading.
-            Directive::NoCache => self.no_cache |= stated,
-            Directive::Private => self.private |= stated,
+            Directive::NoCache => self.no_cache |= stated && !self.withholds(argument),
+            Directive::Private => self.private |= stated && !self.withholds(argument),
             Directive::NoStore => self.no_store |= stated,
             Directive::NoTransform => self.no_transform |= stated,
             Directive::ProxyRevalidate => self.proxy_revalidate |= stated,
@@ -114,6 +115,20 @@ impl ResponseDirectives {
             // response"
             Directive::MaxStale | Directive::MinFresh | Directive::OnlyIfCached => {}
         }
+    }
+}
+
+impl ResponseDirectives {
+    /// Whether the argument qualifies its directive; its fields are then noted. "the qualified form of the directive is
+    /// often handled by caches as if an unqualified […] directive was received", and so it is here where it names what a
+    /// response cannot do without, or something that is no field name.
+    fn withholds(&mut self, argument: Argument) -> bool {
+        let Argument::Fields(names) = argument else { return false };
+        let qualifies = !names.iter().any(|name| INDISPENSABLE.contains(name));
+        if qualifies {
+            self.withheld.extend(names);
+        }
+        qualifies
     }
 }
 
@@ -208,25 +223,47 @@ impl Directive {
 }
 
 /// What follows the name of a directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Argument {
     Absent,
     False,
+    /// Field names, one at least.
+    Fields(Vec<HeaderName>),
     Other,
     Seconds(Duration),
 }
 
 impl From<&ListEntry> for Argument {
     fn from(value: &ListEntry) -> Self {
-        let ListEntry::Item(item) = value else { return Self::Other };
-        match &item.bare_item {
-            BareItem::Boolean(true) => Self::Absent,
-            BareItem::Boolean(false) => Self::False,
-            BareItem::Integer(seconds) => {
+        match value {
+            ListEntry::Item(Item { bare_item: BareItem::Boolean(true), .. }) => Self::Absent,
+            ListEntry::Item(Item { bare_item: BareItem::Boolean(false), .. }) => Self::False,
+            ListEntry::Item(Item { bare_item: BareItem::Integer(seconds), .. }) => {
                 field::delta_seconds(seconds.to_string().as_bytes()).map_or(Self::Other, Self::Seconds)
             }
-            _ => Self::Other,
+            ListEntry::Item(item) => Self::fields(text(item)),
+            ListEntry::InnerList(list) => {
+                let names: Vec<_> = list.items.iter().map(text).collect();
+                Self::fields(&names.join(&b','))
+            }
         }
+    }
+}
+
+impl Argument {
+    /// `#field-name`: "Field names are case-insensitive", and not limited to known ones.
+    fn fields(list: &[u8]) -> Self {
+        let names: Option<Vec<_>> = Members::new(list).map(|name| HeaderName::from_bytes(name).ok()).collect();
+        names.filter(|names| !names.is_empty()).map_or(Self::Other, Self::Fields)
+    }
+}
+
+/// The text of a String or Token; what is no field name for everything else.
+fn text(item: &Item) -> &[u8] {
+    match &item.bare_item {
+        BareItem::String(text) => text.as_str().as_bytes(),
+        BareItem::Token(token) => token.as_str().as_bytes(),
+        _ => b"?",
     }
 }
 
@@ -242,11 +279,11 @@ fn directive(member: &[u8]) -> (&[u8], Argument) {
         return (trimmed, Argument::Other);
     }
     // "For the directives defined below that define arguments, recipients ought to accept both forms".
-    let seconds = match argument {
-        [b'"', quoted @ .., b'"'] => field::delta_seconds(quoted),
-        token => field::delta_seconds(token),
+    let argument = match argument {
+        [b'"', quoted @ .., b'"'] => quoted,
+        token => token,
     };
-    (name, seconds.map_or(Argument::Other, Argument::Seconds))
+    (name, field::delta_seconds(argument).map_or_else(|| Argument::fields(argument), Argument::Seconds))
 }
 
 /// "When there is more than one value present for a given directive […], either the first occurrence should be used or
@@ -256,7 +293,7 @@ fn directive(member: &[u8]) -> (&[u8], Argument) {
 fn keep_first(lifetime: &mut Option<Duration>, argument: Argument) {
     let value = match argument {
         Argument::Seconds(value) => value,
-        Argument::Absent | Argument::False | Argument::Other => Duration::ZERO,
+        Argument::Absent | Argument::False | Argument::Fields(_) | Argument::Other => Duration::ZERO,
     };
     lifetime.get_or_insert(value);
 }
@@ -264,6 +301,9 @@ fn keep_first(lifetime: &mut Option<Duration>, argument: Argument) {
 const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
 
 const SURROGATE_CONTROL: &str = "surrogate-control";
+
+/// Fields without which the rest of a response is another response, or one that cannot be used.
+const INDISPENSABLE: [HeaderName; 6] = [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, VARY];
 
 const DIRECTIVES: [(&str, Directive); 15] = [
     ("max-age", Directive::MaxAge),

@@ -1,6 +1,6 @@
 //! What a shared cache may store (RFC 9111 §3), and what this one stores of that.
 
-use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::cache_control::ResponseDirectives;
@@ -66,6 +66,18 @@ impl NotStorable {
     }
 }
 
+/// The fields that are not stored with a response that may be stored otherwise. They are for the client that asked for
+/// it and nobody else.
+pub fn withheld<'a>(directives: &'a ResponseDirectives, policy: &StorePolicy) -> impl Iterator<Item = &'a HeaderName> {
+    // "only the listed header fields are limited to a single user: a shared cache MUST NOT store the listed header fields
+    // if they are present in the original response but MAY store the remainder of the response message without those
+    // header fields" (§5.2.2.7). A qualified no-cache permits reuse "if the listed header fields are excluded from the
+    // subsequent response or the subsequent response has been successfully revalidated" (§5.2.2.4), and what comes with a
+    // validation needs no store.
+    let cookie = (!permits_cookie(directives, policy)).then_some(&SET_COOKIE);
+    directives.withheld.iter().chain(cookie)
+}
+
 /// Whether an HTTP/1.1 response may be stored, or the first reason why not.
 ///
 /// `request` and `response` are the field sections as received: hop-by-hop fields not yet removed, because they tell
@@ -103,7 +115,10 @@ pub fn storable(
     if request.contains_key(AUTHORIZATION) && !permitted {
         return Err(NotStorable::Authorization);
     }
-    storable_cookie(response, directives, policy)?;
+    let is_harmless = directives.withheld.contains(&SET_COOKIE) || permits_cookie(directives, policy);
+    if response.contains_key(SET_COOKIE) && !is_harmless {
+        return Err(NotStorable::SetCookie);
+    }
     // "A stored response with a Vary header field value containing a member "*" always fails to match." (§4.1)
     if vary_fields(response).is_err() {
         return Err(NotStorable::VaryAny);
@@ -131,40 +146,35 @@ fn storable_status(
     }
     // "the response contains at least one of the following: a public response directive; […] an Expires header field; a
     // max-age response directive; if the cache is shared: an s-maxage response directive; […] or a status code that is
-    // defined as heuristically cacheable". An error of the server needs an explicit lifetime: kept without one, it
-    // outlives its cause.
-    let explicit = directives.has_explicit_expiration(response);
-    let permitted = if status.is_server_error() {
-        explicit
-    } else {
-        explicit || directives.public || is_heuristically_cacheable(status)
-    };
+    // defined as heuristically cacheable".
+    let implicit = directives.public || is_heuristically_cacheable(status);
+    let permitted =
+        directives.has_explicit_expiration(response) || (implicit && !OF_AN_OUTAGE.contains(&status.as_u16()));
     if permitted { Ok(()) } else { Err(NotStorable::Status) }
 }
 
-fn storable_cookie(
-    response: &HeaderMap,
-    directives: &ResponseDirectives,
-    policy: &StorePolicy,
-) -> Result<(), NotStorable> {
-    let explicit = directives.public || directives.s_maxage.is_some() || directives.targeted;
-    let permitted = match policy.set_cookie {
-        SetCookie::Explicit => explicit,
+/// Whether the policy lets cookies of a response with these directives be stored.
+fn permits_cookie(directives: &ResponseDirectives, policy: &StorePolicy) -> bool {
+    match policy.set_cookie {
+        SetCookie::Explicit => directives.public || directives.s_maxage.is_some() || directives.targeted,
         SetCookie::Letter => true,
         SetCookie::Never => false,
-    };
-    if permitted || !response.contains_key(SET_COOKIE) { Ok(()) } else { Err(NotStorable::SetCookie) }
+    }
 }
 
 /// Final statuses whose caching requirements are met here, beside those that are heuristically cacheable; what
 /// must-understand asks for (§5.2.2.3).
 const UNDERSTOOD: [u16; 13] = [201, 202, 302, 303, 307, 401, 402, 403, 409, 422, 500, 503, 504];
 
-/// Statuses that speak of one request rather than of the resource: its form, size, rate, credentials, conditions or
-/// ranges. Stored, any of them would deny the resource to everyone else. 428, 429, 431 and 511 "MUST NOT be stored"
-/// (RFC 6585).
-const NEVER_STORED: [u16; 19] =
-    [205, 304, 400, 407, 408, 411, 412, 413, 414, 415, 416, 417, 421, 425, 426, 428, 429, 431, 511];
+/// Statuses that speak of one request rather than of the resource: of its form, size or rate, of its credentials,
+/// conditions or ranges, of the connection it came over. All of these are outside the key, so that whoever sends a bad
+/// one could deny the resource to everyone else, even where the origin states a lifetime for whatever it answers: an
+/// oversized field is answered with 400, 413 or 431. 428, 429, 431 and 511 "MUST NOT be stored" (RFC 6585), and 304 is
+/// no response of its own.
+const NEVER_STORED: [u16; 15] = [304, 400, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511];
+
+/// Statuses of an origin in trouble. Kept without a lifetime that the origin states, they outlive their cause.
+const OF_AN_OUTAGE: [u16; 4] = [500, 502, 503, 504];
 
 #[cfg(test)]
 mod tests;

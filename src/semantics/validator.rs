@@ -2,7 +2,7 @@
 
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, SET_COOKIE,
+    LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -201,9 +201,17 @@ fn selects(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
     }
 }
 
-/// Fields of a 304 that do not replace stored ones: those that describe the stored bytes ("Header fields that the
-/// cache's stored response depends upon"), and a cookie, which is meant for whoever caused the validation.
-const NOT_UPDATED: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE];
+/// Fields of a 304 that do not replace stored ones, since they describe the stored bytes: "Header fields that the cache's
+/// stored response depends upon" (RFC 9111 §3.2).
+const NOT_UPDATED: [HeaderName; 7] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 #[cfg(test)]
 mod tests;

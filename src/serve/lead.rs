@@ -18,7 +18,7 @@ use crate::origin::incoming::Framing;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
-use crate::semantics::storable::{NotStorable, storable};
+use crate::semantics::storable::{NotStorable, storable, withheld};
 use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
 use crate::semantics::{date, forwarding, freshness, validator};
@@ -43,15 +43,21 @@ pub struct Lead {
 /// What the leader tells the client that started it, and nobody else.
 #[derive(Debug)]
 pub enum Handed {
-    /// The response is shared; it is being stored or not.
-    Shared {
-        /// Where it came from.
-        facts: FetchFacts,
-        /// Whether it is being stored.
-        stored: bool,
-    },
+    /// The response is shared.
+    Shared(Share),
     /// The response is for this client only.
     Unshared(Box<Fetched>),
+}
+
+/// What only the leader's own client learns of a response that is shared.
+#[derive(Debug)]
+pub struct Share {
+    /// Where it came from.
+    pub facts: FetchFacts,
+    /// Whether it is being stored.
+    pub stored: bool,
+    /// Fields of it that are for this client alone.
+    pub own: HeaderMap,
 }
 
 impl Lead {
@@ -70,8 +76,8 @@ impl Lead {
                 self.revive();
                 leader.finish(Stage::Failed(Arc::new(error)));
             }
-            Ok(Fetch::Validated { validated, stored, facts }) => {
-                let _client_left = hand.send(Handed::Shared { facts, stored });
+            Ok(Fetch::Validated { validated, share }) => {
+                let _client_left = hand.send(Handed::Shared(share));
                 leader.finish(Stage::Validated(validated));
             }
             Ok(Fetch::Response(fetched)) => self.take(*fetched, leader, hand).await,
@@ -83,9 +89,7 @@ impl Lead {
         let fetched = self.ask(conditions.unwrap_or_default()).await?;
         match &self.stored {
             Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched, fence) {
-                Some((validated, stored)) => {
-                    Ok(Fetch::Validated { validated, stored, facts: FetchFacts::of(&fetched) })
-                }
+                Some((validated, share)) => Ok(Fetch::Validated { validated, share }),
                 // RFC 9111 §4.3.4: a 304 that selects no stored response updates none; only a whole answer helps.
                 None => self.ask(Vec::new()).await.map(Box::new).map(Fetch::Response),
             },
@@ -100,14 +104,14 @@ impl Lead {
         if fetched.failed && self.fallback != Fallback::Nothing { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
 
-    /// The stored response after a 304, and whether it is stored again. `None` when the 304 is of another response, or
-    /// withdraws the permission to store this one.
+    /// The stored response after a 304. `None` when the 304 is of another response, or withdraws the permission to store
+    /// this one.
     fn freshen(
         &self,
         stored: &Arc<StoredResponse>,
         fetched: &Fetched,
         fence: &Fence,
-    ) -> Option<(Arc<StoredResponse>, bool)> {
+    ) -> Option<(Arc<StoredResponse>, Share)> {
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
         let directives = ResponseDirectives::from_headers(&headers);
         if directives.private || directives.no_store {
@@ -115,7 +119,7 @@ impl Lead {
         }
         let nominated = self.nominated(&headers)?;
         let stamps = fence.stamps_with(&tags(&headers).ok()?);
-        let head = self.head(stored.head.status, headers, fetched, nominated, stamps);
+        let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps);
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let is_paid = paid.is_some();
@@ -124,7 +128,7 @@ impl Lead {
         if is_paid {
             store.store(&self.key, Arc::clone(&validated));
         }
-        Some((validated, is_paid))
+        Some((validated, Share { facts: FetchFacts::of(fetched), stored: is_paid, own }))
     }
 
     async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
@@ -152,12 +156,14 @@ impl Lead {
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
         let stamps = leader.fence().stamps_with(&tags(&headers).unwrap_or_default());
-        let head = Arc::new(self.head(fetched.status, headers, &fetched, nominated, stamps));
+        let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
+        let head = Arc::new(head);
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
         }
-        let _client_left = hand.send(Handed::Shared { facts: FetchFacts::of(&fetched), stored: paid.is_some() });
+        let share = Share { facts: FetchFacts::of(&fetched), stored: paid.is_some(), own };
+        let _client_left = hand.send(Handed::Shared(share));
         if paid.is_some() {
             shared.uncacheable.forget(&self.key);
         }
@@ -231,6 +237,7 @@ impl Lead {
         Some(Nominated::of(&fields, &self.exchange.headers))
     }
 
+    /// The head to store and share, and the fields of `fetched` that are in neither.
     fn head(
         &self,
         status: StatusCode,
@@ -238,7 +245,7 @@ impl Lead {
         fetched: &Fetched,
         nominated: Nominated,
         stamps: Arc<Stamps>,
-    ) -> StoredHead {
+    ) -> (StoredHead, HeaderMap) {
         let directives = ResponseDirectives::from_headers(&headers);
         let policy = &self.exchange.site.config.freshness;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
@@ -254,8 +261,14 @@ impl Lead {
         // Both are this cache's to say: `Age` when it answers, the length by framing.
         headers.remove(header::AGE);
         headers.remove(header::CONTENT_LENGTH);
+        let mut own = HeaderMap::new();
+        for name in withheld(&directives, &self.exchange.site.config.store) {
+            if headers.remove(name).is_some() {
+                own.extend(fetched.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+            }
+        }
         let origin = Arc::clone(&fetched.origin);
-        StoredHead {
+        let head = StoredHead {
             status,
             headers: compact(&headers),
             lifetime,
@@ -263,7 +276,8 @@ impl Lead {
             nominated,
             origin,
             stamps,
-        }
+        };
+        (head, own)
     }
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
@@ -278,7 +292,7 @@ impl Lead {
 
 enum Fetch {
     Response(Box<Fetched>),
-    Validated { validated: Arc<StoredResponse>, stored: bool, facts: FetchFacts },
+    Validated { validated: Arc<StoredResponse>, share: Share },
 }
 
 /// Whether a failure is one that a crowd may share though it is not stored: no cookie and nothing else of it is for one

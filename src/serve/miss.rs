@@ -12,7 +12,7 @@ use super::deliver::{Representation, deliver};
 use super::exchange::{Exchange, PassRange};
 use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
-use super::lead::{Handed, Lead};
+use super::lead::{Handed, Lead, Share};
 use super::outcome::Answer;
 use super::pass::pass;
 use super::stale::stale;
@@ -159,17 +159,17 @@ impl Miss<'_> {
 
     fn validated(&self, stored: &Arc<StoredResponse>, handed: Option<oneshot::Receiver<Handed>>) -> Answer {
         let collapsed = handed.is_none();
-        let (facts, is_stored) = shared_facts(handed).map_or((None, false), |(facts, stored)| (Some(facts), stored));
+        let share = share(handed);
         let now = self.worker.shared.clock.now().monotonic;
         let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
             forward_status: Some(http::StatusCode::NOT_MODIFIED),
-            stored: is_stored,
+            stored: share.as_ref().is_some_and(|share| share.stored),
             collapsed,
             ..self.member()
         };
-        Answer { fetched: facts, ..from_stored(self.exchange, stored, member) }
+        told(from_stored(self.exchange, stored, member), share)
     }
 
     fn arriving(
@@ -179,7 +179,8 @@ impl Miss<'_> {
         handed: Option<oneshot::Receiver<Handed>>,
     ) -> Answer {
         let collapsed = handed.is_none();
-        let (facts, stored) = shared_facts(handed).map_or((None, false), |(facts, stored)| (Some(facts), stored));
+        let share = share(handed);
+        let stored = share.as_ref().is_some_and(|share| share.stored);
         let age = head.age(self.worker.shared.clock.now().monotonic);
         let representation = Representation {
             status: head.status,
@@ -191,13 +192,14 @@ impl Miss<'_> {
             Source::Fill(reader.at(offset))
         });
         let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
-        Answer {
+        let answer = Answer {
             response,
             cache: Some(member),
             age: Some(age.as_secs()),
             origin: Some(Arc::clone(&head.origin)),
-            fetched: facts,
-        }
+            fetched: None,
+        };
+        told(answer, share)
     }
 
     fn member(&self) -> CacheStatusMember {
@@ -206,11 +208,20 @@ impl Miss<'_> {
 }
 
 /// What the leader told its own client, which it did before it released the fill.
-fn shared_facts(handed: Option<oneshot::Receiver<Handed>>) -> Option<(super::outcome::FetchFacts, bool)> {
+fn share(handed: Option<oneshot::Receiver<Handed>>) -> Option<Share> {
     match handed?.try_recv() {
-        Ok(Handed::Shared { facts, stored }) => Some((facts, stored)),
+        Ok(Handed::Shared(share)) => Some(share),
         Ok(Handed::Unshared(_)) | Err(_) => None,
     }
+}
+
+/// `answer` with what is for the leader's own client alone.
+fn told(mut answer: Answer, share: Option<Share>) -> Answer {
+    if let Some(share) = share {
+        answer.fetched = Some(share.facts);
+        answer.response.headers_mut().extend(share.own);
+    }
+    answer
 }
 
 /// Once with the others, once more when their leader went away, once alone.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{Answer, Lab};
+use crate::lab::{Answer, Lab, Reply};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,6 +56,63 @@ async fn what_must_not_be_stored_is_not() {
         client.get(path).await.cache_status("fwd=uri-miss; fwd-status=200");
         client.get(path).await.cache_status("fwd=uri-miss; fwd-status=200");
         assert_eq!(origin.requests(path).len(), 2, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_that_are_for_one_client_reach_that_one_alone() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    let control = "max-age=10, no-cache=\"set-cookie\", private=x-user";
+    let answer = |id: &str| {
+        let named = Answer::ok("body").etag("v1").with("cache-control", control).with("set-cookie", id);
+        named.with("x-user", id).with("x-kept", "yes").after(SECOND / 10)
+    };
+    lab.origin("a").answers("/x", answer("id=7"));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let (leader, follower) = tokio::join!(one.get("/x"), async {
+        lab.time_passes(SECOND / 20).await;
+        two.get("/x").await
+    });
+    let of = |reply: &Reply| ["set-cookie", "x-user", "x-kept"].map(|name| reply.field(name).to_owned());
+    assert_eq!(of(leader.says(200, "body")), ["id=7", "id=7", "yes"]);
+    assert_eq!(of(follower.says(200, "body")), ["", "", "yes"]);
+    assert_eq!(of(two.get("/x").await.says(200, "body").cache_status("hit; ttl=9")), ["", "", "yes"]);
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", answer("id=8"));
+    let validated = two.get("/x").await;
+    validated.says(200, "body").cache_status("fwd=stale; fwd-status=304; ttl=9; stored");
+    assert_eq!(of(&validated), ["id=8", "id=8", "yes"]);
+    assert_eq!(of(one.get("/x").await.says(200, "body")), ["", "", "yes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_comes_with_a_validation_is_stored_only_where_cookies_are() {
+    for (policy, second) in [("explicit", ""), ("letter", "id=8")] {
+        let settings = format!("[site.store]\nset_cookie = \"{policy}\"\n[site.stale]\nwhile_revalidate = \"0s\"");
+        let lab = Lab::start(&["a"], &settings).await;
+        lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1"));
+        let mut client = lab.client().await;
+        client.get("/x").await.says(200, "body");
+        lab.time_passes(20 * SECOND).await;
+        lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1").with("set-cookie", "id=8"));
+        assert_eq!(client.get("/x").await.says(200, "body").field("set-cookie"), "id=8");
+        assert_eq!(client.get("/x").await.says(200, "body").field("set-cookie"), second, "{policy}");
+        assert_eq!(lab.origin("a").requests("/x").len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_final_status_is_stored_when_the_origin_states_its_lifetime() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for (status, stored) in
+        [(299, true), (404, true), (415, true), (499, true), (599, true), (400, false), (429, false)]
+    {
+        let path = format!("/{status}");
+        lab.origin("a").answers(&path, Answer::new(status, "body").max_age(60));
+        client.get(&path).await.says(status, "body");
+        client.get(&path).await.says(status, "body");
+        assert_eq!(lab.origin("a").requests(&path).len(), if stored { 1 } else { 2 }, "{status}");
     }
 }
 

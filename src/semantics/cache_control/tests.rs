@@ -2,6 +2,7 @@
 
 use super::{MaxStale, RequestDirectives, ResponseDirectives};
 use crate::semantics::field::fields;
+use http::HeaderName;
 use std::time::Duration;
 
 const CC: &str = "cache-control";
@@ -57,6 +58,7 @@ fn cache_control_is_read_leniently() {
             no_store: true,
             no_cache: true,
             private: true,
+            withheld: Vec::new(),
             public: true,
             must_revalidate: true,
             proxy_revalidate: true,
@@ -67,17 +69,48 @@ fn cache_control_is_read_leniently() {
         },
     );
     check(
-        "the qualified form is handled as the unqualified one",
-        &[(CC, "no-cache=\"set-cookie, x\", private=authorization")],
-        ResponseDirectives { no_cache: true, private: true, ..some() },
-    );
-    check(
         "an argument where none is allowed restricts all the same",
         &[(CC, "no-store=x, must-revalidate=0")],
         ResponseDirectives { no_store: true, must_revalidate: true, ..some() },
     );
     check("Pragma was never specified for responses", &[("pragma", "no-cache")], none.clone());
     check("request directives mean nothing", &[(CC, "only-if-cached, max-stale, min-fresh=5")], some());
+}
+
+#[test]
+fn the_qualified_form_limits_the_listed_fields() {
+    let some = || ResponseDirectives { present: true, ..ResponseDirectives::default() };
+    let without = |names: &'static [&'static str]| ResponseDirectives {
+        withheld: names.iter().map(|name| HeaderName::from_static(name)).collect(),
+        ..some()
+    };
+    check("a quoted list", &[(CC, "private=\"x-a, X-B\"")], without(&["x-a", "x-b"]));
+    check("no-cache alike", &[(CC, "no-cache=\"Set-Cookie\"")], without(&["set-cookie"]));
+    check("the token form", &[(CC, "no-cache=Set-Cookie")], without(&["set-cookie"]));
+    check("empty elements", &[(CC, "private=\", x-a ,,\"")], without(&["x-a"]));
+    check("both, several times", &[(CC, "private=x-a, no-cache=x-b, private=x-c")], without(&["x-a", "x-b", "x-c"]));
+    for unqualified in ["private=\"\"", "private=", "private=\"a b\"", "private=\"x-a, é\"", "private=5", "private=\"x"]
+    {
+        check("no field names", &[(CC, unqualified)], ResponseDirectives { private: true, ..some() });
+    }
+    for indispensable in ["vary", "Content-Type", "x-a, content-encoding", "cache-control", "date", "content-range"] {
+        let line = format!("no-cache=\"{indispensable}\"");
+        check("a field that nothing is left without", &[(CC, &line)], ResponseDirectives { no_cache: true, ..some() });
+    }
+    check(
+        "beside the unqualified form",
+        &[(CC, "private=x-a, private")],
+        ResponseDirectives { private: true, ..without(&["x-a"]) },
+    );
+    for list in ["private=\"x-a, x-b\"", "private=(x-a x-b)", "private=(\"x-a\" \"x-b\")", "private=x-a, no-cache=x-b"]
+    {
+        let expected = ResponseDirectives { targeted: true, ..without(&["x-a", "x-b"]) };
+        check("in a targeted field", &[(CDN, list)], expected);
+    }
+    for unqualified in ["private=(x-a 5)", "private=1.5", "private=?1", "private=()"] {
+        let expected = ResponseDirectives { private: true, targeted: true, ..some() };
+        check("no field names in a targeted field", &[(CDN, unqualified)], expected);
+    }
 }
 
 #[test]
@@ -93,7 +126,6 @@ fn cdn_cache_control_replaces_cache_control_when_valid() {
     over("max-age=999999999999999", aged(1 << 31));
     over("none", targeted());
     over("max-age=1, max-age=600", aged(600));
-    over("no-cache=\"a, b\"", ResponseDirectives { no_cache: true, ..targeted() });
     over("private, no-store", ResponseDirectives { private: true, no_store: true, ..targeted() });
     over("no-store=?0, max-age=5", aged(5));
     over("public=?0, no-store=?1", ResponseDirectives { no_store: true, ..targeted() });

@@ -2,11 +2,12 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{NEVER_STORED, NotStorable, SetCookie, StorePolicy, storable};
+use super::{NEVER_STORED, NotStorable, SetCookie, StorePolicy, storable, withheld};
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::field::fields;
 
 const CC: &str = "cache-control";
+const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const COOKIE: (&str, &str) = ("set-cookie", "a=b");
 const CREDENTIALS: (&str, &str) = ("authorization", "Basic eA==");
 
@@ -17,7 +18,7 @@ fn a_cache_must_not_store_a_response_unless() {
     check("a status code that is defined as heuristically cacheable", 200, &[], &[], Ok(()));
     check("the no-store cache directive is not present", 200, &[], &[(CC, "no-store, max-age=60")], Err(NoStore));
     check("the private response directive is not present", 200, &[], &[(CC, "private, max-age=60")], Err(Private));
-    check("or allows a modified response: not here", 200, &[], &[(CC, "private=\"x\"")], Err(Private));
+    check("or allows a shared cache to store a modified response", 200, &[], &[(CC, "private=\"x\"")], Ok(()));
     check("no-cache is stored, and validated", 200, &[], &[(CC, "no-cache")], Ok(()));
     check("no-store in the request", 200, &[(CC, "no-store")], &[], Ok(()));
 
@@ -42,10 +43,18 @@ fn a_cache_must_not_store_a_response_unless() {
         }
         check("an Expires header field", status, &[], &[("expires", "0")], Ok(()));
     }
-    for status in [500, 501, 502, 503, 504, 599] {
-        check("no explicit freshness", status, &[], &[], Err(Status));
+    for status in [414, 501] {
+        check("heuristically cacheable, bad news or not", status, &[], &[], Ok(()));
+    }
+    for status in [500, 502, 503, 504] {
+        check("no explicit freshness", status, &[], &[("last-modified", THEN)], Err(Status));
         check("public is no freshness", status, &[], &[(CC, "public")], Err(Status));
         check("explicit freshness", status, &[], &[(CC, "max-age=1")], Ok(()));
+    }
+    for status in [205, 299, 411, 415, 499, 505, 599] {
+        check("a final status, understood or not", status, &[], &[(CC, "max-age=1")], Ok(()));
+        check("a public response directive", status, &[], &[(CC, "public")], Ok(()));
+        check("nothing that allows it", status, &[], &[("last-modified", THEN)], Err(Status));
     }
     for status in [100, 101, 103, 199, 600, 999] {
         check("never", status, &[], &[(CC, "public, max-age=60")], Err(Status));
@@ -79,6 +88,24 @@ fn cookies() {
     }
     check_cookie(Explicit, &[COOKIE, ("cdn-cache-control", "max-age=60")], Ok(()));
     check_cookie(Never, &[(CC, "max-age=60")], Ok(()));
+    check_cookie(Never, &[COOKIE, (CC, "max-age=60, private=\"set-cookie\"")], Ok(()));
+}
+
+#[test]
+fn fields_that_are_not_stored() {
+    use SetCookie::{Explicit, Letter, Never};
+    for (policy, cache_control, expected) in [
+        (Letter, "max-age=60", &[][..]),
+        (Letter, "private=x, no-cache=y", &["x", "y"]),
+        (Explicit, "s-maxage=60", &[]),
+        (Explicit, "max-age=60", &["set-cookie"]),
+        (Never, "public, private=x", &["x", "set-cookie"]),
+    ] {
+        let directives = ResponseDirectives::from_headers(&fields(&[(CC, cache_control)]));
+        let names: Vec<_> =
+            withheld(&directives, &StorePolicy { set_cookie: policy }).map(|name| name.as_str()).collect();
+        assert_eq!(names, expected, "{policy:?} {cache_control}");
+    }
 }
 
 #[test]
