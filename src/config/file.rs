@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
     CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
-    RequestField, Token,
+    RequestField, TargetedField, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::freshness::Prohibition;
@@ -113,6 +113,7 @@ pub(super) struct Site {
     pub(super) heuristic: Heuristic,
     pub(super) request: Request,
     pub(super) purge: Purge,
+    pub(super) response: Response,
     pub(super) timeouts: Timeouts,
     pub(super) failover: Failover,
     pub(super) failback: Failback,
@@ -135,6 +136,7 @@ pub(super) struct Key {
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
     pub(super) set_cookie: Value<SetCookie>,
+    pub(super) targets: Vec<Value<TargetedField>>,
 }
 
 #[derive(Deserialize)]
@@ -166,6 +168,12 @@ pub(super) struct Request {
 pub(super) struct Purge {
     pub(super) from: Vec<Value<Network>>,
     pub(super) token: Option<Value<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Response {
+    pub(super) forward_targeted: Value<bool>,
 }
 
 #[derive(Deserialize)]

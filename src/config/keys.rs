@@ -8,7 +8,7 @@ use super::form::{Form, reads};
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
     CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
-    RequestField, Token, words,
+    RequestField, TargetedField, Token, words,
 };
 use super::section::{Absence, Key, Repeat, Section};
 use crate::semantics::freshness::Prohibition;
@@ -311,13 +311,22 @@ pub(super) const SECTIONS: &[Section] = &[
         path: "site.store",
         repeat: Repeat::Once,
         sentence: "What may be stored, beyond the rules of RFC 9111 §3.",
-        keys: &[key(
-            "set_cookie",
-            Form::Word { words: words::<SetCookie> },
-            Absence::Default("\"explicit\""),
-            "Responses with `Set-Cookie`: stored when the origin explicitly lets shared caches (`public`, `s-maxage` \
-             or a targeted field), by the letter of the RFC, or never.",
-        )],
+        keys: &[
+            key(
+                "set_cookie",
+                Form::Word { words: words::<SetCookie> },
+                Absence::Default("\"explicit\""),
+                "Responses with `Set-Cookie`: stored when the origin explicitly lets shared caches (`public`, \
+                 `s-maxage` or a targeted field), by the letter of the RFC, or never.",
+            ),
+            key(
+                "targets",
+                Form::List { item: &TARGETED_FIELD, least: 0, most: 8 },
+                Absence::Default("[\"cdn-cache-control\", \"surrogate-control\"]"),
+                "Response fields that take the place of `Cache-Control` and `Expires`, the first one first (RFC 9213 \
+                 §2.2). `surrogate-control` counts when it has a `max-age` or `no-store`.",
+            ),
+        ],
     },
     Section {
         path: "site.stale",
@@ -412,6 +421,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Bearer token that lets any client; send it over HTTPS only.",
             ),
         ],
+    },
+    Section {
+        path: "site.response",
+        repeat: Repeat::Once,
+        sentence: "What responses look like to clients.",
+        keys: &[key(
+            "forward_targeted",
+            Form::Boolean,
+            Absence::Default("false"),
+            "Whether fields for caches such as this one reach clients too: those of `store.targets`, \
+             `Surrogate-Control`, `Surrogate-Key`, `Cache-Tag` and `xkey`. True where the client is another cache of \
+             yours.",
+        )],
     },
     Section {
         path: "site.timeouts",
@@ -670,6 +692,11 @@ const REQUEST_FIELD: Form = Form::Text {
     accepts: reads::<RequestField>,
     expected: "a request field that the cache does not manage itself, such as \"accept-language\", or \"*\" alone \
                for all",
+};
+
+const TARGETED_FIELD: Form = Form::Text {
+    accepts: reads::<TargetedField>,
+    expected: "the name of a field that ends in \"-cache-control\", or \"surrogate-control\"",
 };
 
 const TOKEN: &str = "16 to 1024 visible ASCII characters, or \"file:\" and the path of a readable file that holds \

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::semantics::freshness::FreshnessPolicy;
@@ -195,6 +196,8 @@ pub struct SiteConfig {
     pub forward_fields: ForwardFields,
     /// Who may use the `PURGE` method.
     pub purge: PurgePolicy,
+    /// What responses look like to clients.
+    pub response: ResponsePolicy,
     /// Deadlines of forward requests.
     pub timeouts: Timeouts,
     /// When a forward request goes on to the next origin.
@@ -265,6 +268,13 @@ impl PurgePolicy {
         self.from.iter().any(|network| network.contains(&client))
             || self.token.as_ref().is_some_and(|token| token.is_borne_by(request))
     }
+}
+
+/// What responses look like to clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResponsePolicy {
+    /// Fields that were meant for caches such as this one, and that clients do not get.
+    pub consumed: Vec<HeaderName>,
 }
 
 /// Deadlines of forward requests.

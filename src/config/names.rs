@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
+use crate::semantics::cache_control::SURROGATE_CONTROL;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -51,6 +52,10 @@ pub(super) struct KeyField(pub(super) HeaderName);
 /// The name of a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CookieName(pub(super) String);
+
+/// The lower-case name of a field that speaks to some caches in place of Cache-Control (RFC 9213).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TargetedField(pub(super) HeaderName);
 
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +236,13 @@ impl FromText for CookieName {
 impl FromText for ParameterPattern {
     fn from_text(text: &str) -> Option<Self> {
         Self::parse(text).filter(|_| text.len() <= PATTERN_BYTES_MAX)
+    }
+}
+
+impl FromText for TargetedField {
+    fn from_text(text: &str) -> Option<Self> {
+        let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
+        (name == SURROGATE_CONTROL || name.as_str().ends_with("-cache-control")).then_some(Self(name))
     }
 }
 
@@ -480,6 +492,19 @@ mod tests {
             ("X-Forwarded-Proto", None),
             ("if-none-match", None),
             ("a b", None),
+        ]);
+    }
+
+    #[test]
+    fn a_targeted_field_is_named_after_what_it_stands_for() {
+        let field = |name| Some(TargetedField(HeaderName::from_static(name)));
+        check(&[
+            ("CDN-Cache-Control", field("cdn-cache-control")),
+            ("surrogate-control", field("surrogate-control")),
+            ("cache-control", None),
+            ("expires", None),
+            ("a b-cache-control", None),
+            ("", None),
         ]);
     }
 

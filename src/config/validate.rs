@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::header::COOKIE;
 use toml::Spanned;
 
@@ -15,15 +16,17 @@ use super::file::{self, Value};
 use super::load::Surroundings;
 use super::model::{
     CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, HostField,
-    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, PurgePolicy, Scheme, Secret, SiteConfig, StalePolicy, StatusSet,
-    Timeouts,
+    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, PurgePolicy, ResponsePolicy, Scheme, Secret, SiteConfig,
+    StalePolicy, StatusSet, Timeouts,
 };
 use super::names::Region;
 use super::units::{FromText, Statuses};
+use crate::semantics::cache_control::SURROGATE_CONTROL;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
+use crate::semantics::surrogate::TAG_FIELDS;
 
 /// The model of `file`; of no use when a fault was found, here or before.
 pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults: &mut Faults) -> Config {
@@ -240,11 +243,16 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
     check_first_host(&site, faults);
     check_cookies(&site, faults);
     let name = site_name(&site).map(|(name, _)| name).unwrap_or_default();
+    let consumed = consumed(&site);
     let key = key(site.key);
     SiteConfig {
         name,
         plain_http: site.plain_http.value,
-        store: StorePolicy { set_cookie: site.store.set_cookie.value },
+        response: ResponsePolicy { consumed },
+        store: StorePolicy {
+            set_cookie: site.store.set_cookie.value,
+            targets: site.store.targets.into_iter().map(|name| name.value.0).collect(),
+        },
         freshness: FreshnessPolicy {
             heuristic_percent: site.heuristic.percent.value.0,
             heuristic_max: site.heuristic.max.value,
@@ -367,6 +375,19 @@ fn forward_fields(request: file::Request, key: &KeyPolicy, faults: &mut Faults) 
         names.push(COOKIE.as_str().to_owned());
     }
     ForwardFields::AllowList(names)
+}
+
+/// The targeted fields of the site and the fields of surrogates, each once.
+fn consumed(site: &file::Site) -> Vec<HeaderName> {
+    if site.response.forward_targeted.value {
+        return Vec::new();
+    }
+    let mut names: Vec<_> = site.store.targets.iter().map(|name| name.value.0.clone()).collect();
+    names.push(SURROGATE_CONTROL);
+    names.extend(TAG_FIELDS);
+    names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    names.dedup();
+    names
 }
 
 fn probe(probe: file::Probe) -> ProbePolicy {

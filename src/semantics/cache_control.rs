@@ -39,20 +39,24 @@ pub struct ResponseDirectives {
     pub must_understand: bool,
     /// `no-transform` (§5.2.2.6): the content is passed on as the origin coded it.
     pub no_transform: bool,
-    /// The directives are meant for caches such as this one: they come from `CDN-Cache-Control` or `Surrogate-Control`,
-    /// and `Cache-Control` and `Expires` do not count.
+    /// The directives are meant for caches such as this one: they come from a targeted field, and `Cache-Control` and
+    /// `Expires` do not count.
     pub targeted: bool,
     /// There was at least one directive, known or not.
     pub present: bool,
 }
 
 impl ResponseDirectives {
-    /// The directives of the first field that applies: `CDN-Cache-Control`, `Surrogate-Control`, `Cache-Control`.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    /// The directives of the first of `targets` that applies, else those of `Cache-Control`.
+    pub fn from_headers(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
         // "the cache MUST select the first (in target-list order) field with a valid, non-empty value and use its value
         // to determine the caching policy for the response, and it MUST ignore the Cache-Control and Expires header
         // fields in that response" (RFC 9213 §2.2)
-        Self::cdn_cache_control(headers).or_else(|| Self::surrogate_control(headers)).unwrap_or_else(|| {
+        let targeted = targets.iter().find_map(|name| match name {
+            name if *name == SURROGATE_CONTROL => Self::surrogate_control(headers),
+            name => Self::targeted(headers, name),
+        });
+        targeted.unwrap_or_else(|| {
             let mut directives = Self::default();
             directives.apply_all(field::members(headers, CACHE_CONTROL).map(directive));
             directives
@@ -64,8 +68,11 @@ impl ResponseDirectives {
         self.s_maxage.is_some() || self.max_age.is_some() || (!self.targeted && headers.contains_key(EXPIRES))
     }
 
-    fn cdn_cache_control(headers: &HeaderMap) -> Option<Self> {
-        let lines: Vec<_> = headers.get_all(CDN_CACHE_CONTROL).iter().map(|line| line.as_bytes()).collect();
+    fn targeted(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let lines: Vec<_> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
+        if lines.is_empty() {
+            return None;
+        }
         let text = lines.join(&b", "[..]);
         // "If a targeted field in a given response is empty, or a parsing error is encountered, that field MUST be
         // ignored by the cache (i.e., it behaves as if the field were not present […])." (RFC 9213 §2.1)
@@ -298,9 +305,11 @@ fn keep_first(lifetime: &mut Option<Duration>, argument: Argument) {
     lifetime.get_or_insert(value);
 }
 
-const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+/// "the target list" (RFC 9213 §2.2) of a CDN's cache, and the field that came before it.
+pub const TARGETS: [HeaderName; 2] = [HeaderName::from_static("cdn-cache-control"), SURROGATE_CONTROL];
 
-const SURROGATE_CONTROL: &str = "surrogate-control";
+/// Of Edge Architecture 1.0; in a target list it keeps its own syntax.
+pub const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
 /// Fields without which the rest of a response is another response, or one that cannot be used.
 const INDISPENSABLE: [HeaderName; 6] = [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, VARY];

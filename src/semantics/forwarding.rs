@@ -110,7 +110,8 @@ pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
 /// content. For example, Cache-Control is never appropriate as a connection option" (§7.6.1). Whoever does so wants a
 /// cache to overlook what the next recipient will not.
 fn is_end_to_end(name: &HeaderName) -> bool {
-    name.as_str().starts_with("content-") || END_TO_END.contains(&name.as_str())
+    let name = name.as_str();
+    name.starts_with("content-") || name.ends_with("-cache-control") || END_TO_END.contains(&name)
 }
 
 /// A full map, or a name that is no value, costs the note and not the message.
@@ -137,12 +138,11 @@ const HOP_BY_HOP: [HeaderName; 6] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE
 const HOP_BY_HOP_BY_TEXT: [&str; 4] = ["http2-settings", "keep-alive", "proxy-authentication-info", "proxy-connection"];
 
 /// Fields that a cache, or the one behind it, decides by.
-const END_TO_END: [&str; 22] = [
+const END_TO_END: [&str; 21] = [
     "accept-ranges",
     "age",
     "authorization",
     "cache-control",
-    "cdn-cache-control",
     "cdn-loop",
     "cookie",
     "date",
@@ -218,6 +218,7 @@ mod tests {
             ("via", "1.1 a"),
             ("cdn-loop", "a"),
             ("cdn-cache-control", "private"),
+            ("holdover-cache-control", "private"),
         ];
         let names = intended_for_all.map(|(name, _)| name).join(", ");
         let sent: Vec<_> = intended_for_all.into_iter().chain([("connection", names.as_str())]).collect();

@@ -3,15 +3,23 @@
 use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
-use super::cache_control::ResponseDirectives;
+use super::cache_control::{ResponseDirectives, TARGETS};
 use super::freshness::is_heuristically_cacheable;
 use super::vary::vary_fields;
 
 /// What may be stored of a site, where the RFC leaves a choice.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StorePolicy {
     /// Responses that set a cookie.
     pub set_cookie: SetCookie,
+    /// Fields that take the place of `Cache-Control`, the first one first (RFC 9213 §2.2).
+    pub targets: Vec<HeaderName>,
+}
+
+impl Default for StorePolicy {
+    fn default() -> Self {
+        Self { set_cookie: SetCookie::default(), targets: TARGETS.to_vec() }
+    }
 }
 
 /// When a response that sets a cookie is stored; a cookie in a stored response goes to everyone.

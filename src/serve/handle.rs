@@ -11,6 +11,7 @@ use super::admit::{self, Admission};
 use super::body::ResponseBody;
 use super::bypass::bypass;
 use super::client::ClientConnection;
+use super::dress::dress;
 use super::exchange::Exchange;
 use super::hit::hit;
 use super::judge::{Fallback, Way, judge};
@@ -64,7 +65,7 @@ async fn answer(
     let node = &worker.shared.node;
     let admission =
         admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         site,
         node: Arc::clone(node),
         client: Arc::clone(client),
@@ -74,18 +75,20 @@ async fn answer(
         target,
         headers: request.headers,
     };
-    match admission {
-        Admission::Cache => cached(worker, exchange).await,
+    let mut answer = match admission {
+        Admission::Cache => cached(worker, &mut exchange).await?,
         // Boxed, so that hits do not carry the room for it.
-        Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await,
-        Admission::Purge => Ok(purge_target(&worker.shared, &exchange)),
-        Admission::Redirect(url) => Ok(Answer::from(synthetic::redirect(&url, exchange.method.is_safe()))),
-    }
+        Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await?,
+        Admission::Purge => purge_target(&worker.shared, &exchange),
+        Admission::Redirect(url) => Answer::from(synthetic::redirect(&url, exchange.method.is_safe())),
+    };
+    dress(&mut answer, &exchange.site.config.response);
+    Ok(answer)
 }
 
-async fn cached(worker: &Arc<Worker>, mut exchange: Exchange) -> Result<Answer, Refusal> {
+async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange) -> Result<Answer, Refusal> {
     let key = exchange.reduce_to_key();
-    let exchange = &exchange;
+    let exchange = &*exchange;
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
     let (stored, reason) = match worker.shared.store.lookup(&key, &exchange.headers) {
         Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),

@@ -113,7 +113,7 @@ impl Lead {
         fence: &Fence,
     ) -> Option<(Arc<StoredResponse>, Share)> {
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
-        let directives = ResponseDirectives::from_headers(&headers);
+        let directives = self.directives(&headers);
         if directives.private || directives.no_store {
             return None;
         }
@@ -143,7 +143,8 @@ impl Lead {
         if let Err(reason) = verdict {
             site.metrics.not_stored(reason.as_str());
         }
-        let shares = verdict.is_ok() || (verdict != Err(NotStored::TooLarge) && is_failure_for_everybody(&fetched));
+        let shares =
+            verdict.is_ok() || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched));
         let nominated = self.nominated(&fetched.headers).filter(|_| shares);
         let body =
             nominated.and_then(|nominated| Some((nominated, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
@@ -206,7 +207,7 @@ impl Lead {
         if tags(&fetched.headers).is_err() {
             return Err(NotStored::TooManyTags);
         }
-        let directives = ResponseDirectives::from_headers(&fetched.headers);
+        let directives = self.directives(&fetched.headers);
         let (request, policy) = (&self.exchange.headers, &self.exchange.site.config.store);
         storable(&Method::GET, request, fetched.status, &fetched.headers, &directives, policy).map_err(NotStored::Rule)
     }
@@ -225,6 +226,17 @@ impl Lead {
                 self.worker.shared.store.remove(&self.key, stored);
             }
         }
+    }
+
+    /// Whether a failure is one that a crowd may share though it is not stored: no cookie and nothing else of it is for
+    /// one client alone.
+    fn is_failure_for_everybody(&self, fetched: &Fetched) -> bool {
+        let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || self.directives(&fetched.headers).private;
+        fetched.failed && !is_personal
+    }
+
+    fn directives(&self, response: &HeaderMap) -> ResponseDirectives {
+        ResponseDirectives::from_headers(response, &self.exchange.site.config.store.targets)
     }
 
     /// The request fields that a response with `headers` was selected by; `None` when it cannot be told.
@@ -246,7 +258,7 @@ impl Lead {
         nominated: Nominated,
         stamps: Arc<Stamps>,
     ) -> (StoredHead, HeaderMap) {
-        let directives = ResponseDirectives::from_headers(&headers);
+        let directives = self.directives(&headers);
         let policy = &self.exchange.site.config.freshness;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
         let lifetime = freshness::lifetime(status, &headers, &directives, asked, answered, policy);
@@ -293,14 +305,6 @@ impl Lead {
 enum Fetch {
     Response(Box<Fetched>),
     Validated { validated: Arc<StoredResponse>, share: Share },
-}
-
-/// Whether a failure is one that a crowd may share though it is not stored: no cookie and nothing else of it is for one
-/// client alone.
-fn is_failure_for_everybody(fetched: &Fetched) -> bool {
-    let is_personal =
-        fetched.headers.contains_key(header::SET_COOKIE) || ResponseDirectives::from_headers(&fetched.headers).private;
-    fetched.failed && !is_personal
 }
 
 /// Why a response is not stored. A failure is shared with those who wait for it all the same: a crowd must not repeat

@@ -5,6 +5,7 @@ pub mod body;
 pub mod bypass;
 pub mod client;
 pub mod deliver;
+pub mod dress;
 pub mod exchange;
 pub mod handle;
 pub mod hit;

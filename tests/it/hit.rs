@@ -102,6 +102,39 @@ async fn a_cookie_that_comes_with_a_validation_is_stored_only_where_cookies_are(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_to_caches_does_not_reach_clients_unless_they_are_caches() {
+    for (settings, kept) in [("", false), ("[site.response]\nforward_targeted = true", true)] {
+        let lab = Lab::start(&["a"], settings).await;
+        let meant_for_caches = ["cdn-cache-control", "surrogate-control", "surrogate-key", "cache-tag", "xkey"]
+            .map(|name| (name, "max-age=60"));
+        let answer = meant_for_caches.iter().fold(Answer::ok("body"), |answer, (name, value)| answer.with(name, value));
+        lab.origin("a")
+            .answers("/x", answer.with("other-cache-control", "max-age=1").with("cache-control", "no-store"));
+        let mut client = lab.client().await;
+        client.get("/x").await.cache_status("fwd=uri-miss; fwd-status=200; stored");
+        let replies = [client.get("/x").await, client.send("POST", "/x", &[], "form").await];
+        for reply in replies {
+            for (name, value) in meant_for_caches {
+                assert_eq!(reply.field(name), if kept { value } else { "" }, "{name}");
+            }
+            assert_eq!((reply.field("cache-control"), reply.field("other-cache-control")), ("no-store", "max-age=1"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_names_the_fields_that_take_the_place_of_cache_control() {
+    let lab = Lab::start(&["a"], "[site.store]\ntargets = [\"Lab-Cache-Control\"]").await;
+    let answer = Answer::ok("body").with("cdn-cache-control", "no-store").with("lab-cache-control", "max-age=60");
+    lab.origin("a").answers("/x", answer.with("cache-control", "private"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    let hit = client.get("/x").await;
+    hit.says(200, "body").cache_status("hit; ttl=60");
+    assert_eq!((hit.field("lab-cache-control"), hit.field("cdn-cache-control")), ("", "no-store"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_final_status_is_stored_when_the_origin_states_its_lifetime() {
     let lab = Lab::start(&["a"], "").await;
     let mut client = lab.client().await;

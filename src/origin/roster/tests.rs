@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Clock;
 use crate::config::model::{
-    FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, PurgePolicy, Scheme, StalePolicy, StatusSet,
-    Timeouts,
+    FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, PurgePolicy, ResponsePolicy, Scheme, StalePolicy,
+    StatusSet, Timeouts,
 };
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
-use crate::semantics::storable::{SetCookie, StorePolicy};
+use crate::semantics::storable::StorePolicy;
 
 #[test]
 fn a_dead_first_origin_is_left_with_reasons_in_order() {
@@ -608,11 +608,12 @@ fn site(origins: &[&str]) -> SiteConfig {
         hosts: vec!["www.example".to_owned()],
         key: KeyPolicy::default(),
         plain_http: PlainHttp::Redirect,
-        store: StorePolicy { set_cookie: SetCookie::Explicit },
+        store: StorePolicy::default(),
         freshness: FreshnessPolicy::default(),
         stale: StalePolicy { wait: seconds(1), revive: seconds(10), first: FirstRemedy::Origin },
         forward_fields: ForwardFields::All,
         purge: PurgePolicy::default(),
+        response: ResponsePolicy { consumed: Vec::new() },
         timeouts: Timeouts { connect: seconds(1), first_byte: seconds(3), body_idle: seconds(5), request: seconds(10) },
         failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 },
         failback: FailbackPolicy { probes: 5, hold_down: seconds(30) },

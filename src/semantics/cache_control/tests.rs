@@ -1,6 +1,6 @@
 //! Rules of §5.2, RFC 9213 and RFC 5861 as tables.
 
-use super::{MaxStale, RequestDirectives, ResponseDirectives};
+use super::{MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
 use http::HeaderName;
 use std::time::Duration;
@@ -208,6 +208,27 @@ fn surrogate_control_replaces_cache_control_when_it_speaks_of_caching() {
 }
 
 #[test]
+fn the_first_field_of_the_target_list_with_a_valid_value_counts() {
+    let (ours, cdn, surrogate) = ("holdover-cache-control", CDN, SURROGATE);
+    let all = [(CC, "max-age=1"), (cdn, "max-age=2"), (surrogate, "max-age=3"), (ours, "max-age=4")];
+    let broken = [(CC, "max-age=1"), (cdn, "max-age=2"), (surrogate, "content=\"ESI/1.0\""), (ours, "max-age=4,")];
+    let empty = [(CC, "max-age=1"), (cdn, "max-age=2"), (surrogate, ""), (ours, "")];
+    for (targets, lines, expected) in [
+        (&[ours, cdn][..], &all, 4),
+        (&[cdn, ours], &all, 2),
+        (&[surrogate, cdn], &all, 3),
+        (&[], &all, 1),
+        (&[ours], &broken, 1),
+        (&[ours, surrogate, cdn], &broken, 2),
+        (&[ours, surrogate, cdn], &empty, 2),
+    ] {
+        let targets: Vec<_> = targets.iter().map(|name| HeaderName::from_static(name)).collect();
+        let directives = ResponseDirectives::from_headers(&fields(lines), &targets);
+        assert_eq!(directives.max_age, Some(Duration::from_secs(expected)), "{targets:?} {lines:?}");
+    }
+}
+
+#[test]
 fn request_directives() {
     let none = RequestDirectives::default;
     let seconds = Duration::from_secs;
@@ -248,7 +269,7 @@ fn request_directives() {
 }
 
 fn check(case: &str, lines: &[(&'static str, &str)], expected: ResponseDirectives) {
-    assert_eq!(ResponseDirectives::from_headers(&fields(lines)), expected, "{case}: {lines:?}");
+    assert_eq!(ResponseDirectives::from_headers(&fields(lines), &TARGETS), expected, "{case}: {lines:?}");
 }
 
 fn check_request(case: &str, lines: &[(&'static str, &str)], expected: RequestDirectives) {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 
 use super::{FreshnessPolicy, Lifetime, Prohibition, Reuse, assess, lifetime};
-use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::cache_control::{ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
 
 const CC: &str = "cache-control";
@@ -175,7 +175,7 @@ fn check_reuse(case: &str, cache_control: &str, resident: u64, policy: &Freshnes
 fn lifetime_of(status: u16, lines: &[(&'static str, &str)], response_delay: u64, policy: &FreshnessPolicy) -> Lifetime {
     let headers = fields(lines);
     let status = StatusCode::from_u16(status).expect("a table holds valid statuses");
-    let directives = ResponseDirectives::from_headers(&headers);
+    let directives = ResponseDirectives::from_headers(&headers, &TARGETS);
     lifetime(status, &headers, &directives, now() - Duration::from_secs(response_delay), now(), policy)
 }
 

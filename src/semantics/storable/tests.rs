@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{NEVER_STORED, NotStorable, SetCookie, StorePolicy, storable, withheld};
-use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::cache_control::{ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
 
 const CC: &str = "cache-control";
@@ -101,9 +101,10 @@ fn fields_that_are_not_stored() {
         (Explicit, "max-age=60", &["set-cookie"]),
         (Never, "public, private=x", &["x", "set-cookie"]),
     ] {
-        let directives = ResponseDirectives::from_headers(&fields(&[(CC, cache_control)]));
-        let names: Vec<_> =
-            withheld(&directives, &StorePolicy { set_cookie: policy }).map(|name| name.as_str()).collect();
+        let directives = ResponseDirectives::from_headers(&fields(&[(CC, cache_control)]), &[]);
+        let names: Vec<_> = withheld(&directives, &StorePolicy { set_cookie: policy, ..StorePolicy::default() })
+            .map(|name| name.as_str())
+            .collect();
         assert_eq!(names, expected, "{policy:?} {cache_control}");
     }
 }
@@ -133,6 +134,7 @@ fn check_cookie(policy: SetCookie, response: Lines<'_>, expected: Result<(), Not
 
 fn verdict(status: u16, request: &HeaderMap, response: &HeaderMap, set_cookie: SetCookie) -> Result<(), NotStorable> {
     let status = StatusCode::from_u16(status).expect("a table holds valid statuses");
-    let directives = ResponseDirectives::from_headers(response);
-    storable(&Method::GET, request, status, response, &directives, &StorePolicy { set_cookie })
+    let directives = ResponseDirectives::from_headers(response, &TARGETS);
+    let policy = StorePolicy { set_cookie, ..StorePolicy::default() };
+    storable(&Method::GET, request, status, response, &directives, &policy)
 }
