@@ -14,7 +14,6 @@ use crate::origin::pool::Pool;
 use crate::origin::ranking::{Demand, candidates};
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::freshness::Reuse;
-use crate::semantics::key::cache_key;
 use crate::semantics::surrogate::tags;
 use crate::serve::judge::{Fallback, Way, judge};
 use crate::serve::purge::target_of;
@@ -59,9 +58,11 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
     let sites = shared.sites.load();
     let (site, target) = target_of(&sites, url).map_err(|fault| format!("url {url:?}: {fault}"))?;
     let scheme = if url.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("https:")) { "https" } else { "http" };
-    let key = cache_key(scheme, &target);
+    let mut request = request.clone();
+    site.config.key.normalize(&mut request);
+    let key = site.config.key.key(scheme, &target, &request);
     let now = shared.clock.now().monotonic;
-    let (selected, reason) = match shared.store.lookup(&key, request) {
+    let (selected, reason) = match shared.store.lookup(&key, &request) {
         Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),
         Lookup::NoVariant => (None, ForwardReason::VaryMiss),
         Lookup::Absent => (None, ForwardReason::UriMiss),
