@@ -12,10 +12,11 @@ use crate::config::model::SiteConfig;
 use crate::origin::outage::OutageMode;
 use crate::origin::pool::Pool;
 use crate::origin::ranking::{Demand, candidates};
+use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::freshness::Reuse;
 use crate::semantics::surrogate::tags;
-use crate::serve::judge::{Fallback, Way, judge};
+use crate::serve::judge::{Fallback, Found, Way, judge};
 use crate::serve::purge::target_of;
 use crate::serve::worker::Shared;
 
@@ -67,16 +68,16 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
         Lookup::NoVariant => (None, ForwardReason::VaryMiss),
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
-    let reuse = selected.as_ref().map(|stored| stored.head.reuse(now, &site.config.freshness));
-    let revived = selected.as_ref().is_some_and(|stored| stored.revived(now));
+    let found = selected.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
+    let asked = RequestDirectives::from_headers(&request, site.config.request_directives);
     let mode = site.pool.mode();
-    let way = judge(reuse, revived, mode == OutageMode::StaleOnly);
+    let way = judge(found, &asked, mode == OutageMode::StaleOnly);
     let variants = shared.store.variants(&key);
     Ok(json!({
         "url": url,
         "site": &*site.name,
         "key": key.as_str(),
-        "answer": told(way, reason),
+        "answer": told(way, way.forward_reason(reason)),
         "selected": selected.as_deref().map(|stored| response(stored, &site.config, now)),
         "variants": variants.iter().map(|stored| variant(stored)).collect::<Vec<_>>(),
         "remembered_as_uncacheable": shared.uncacheable.remembers(&key, now),

@@ -17,6 +17,7 @@ use super::names::{
     RequestField, TargetedField, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
+use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -161,6 +162,7 @@ pub(super) struct Heuristic {
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
     pub(super) fields: Vec<Value<RequestField>>,
+    pub(super) directives: Value<Honored>,
 }
 
 #[derive(Deserialize)]

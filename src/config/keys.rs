@@ -11,6 +11,7 @@ use super::names::{
     RequestField, TargetedField, Token, words,
 };
 use super::section::{Absence, Key, Repeat, Section};
+use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -392,15 +393,25 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         path: "site.request",
         repeat: Repeat::Once,
-        sentence: "What reaches an origin on requests whose answer may be stored; all other requests carry \
-                   everything.",
-        keys: &[key(
-            "fields",
-            Form::List { item: &REQUEST_FIELD, least: 0, most: 128 },
-            Absence::Default("[]"),
-            "Request fields to pass on besides the built-in ones; `[\"*\"]` is every end-to-end field. A field that \
-             changes the answer but is not in its `Vary` lets one client poison the cache for all.",
-        )],
+        sentence: "What requests whose answer may be stored ask of the cache, and what of them reaches an origin; all \
+                   other requests carry everything.",
+        keys: &[
+            key(
+                "fields",
+                Form::List { item: &REQUEST_FIELD, least: 0, most: 128 },
+                Absence::Default("[]"),
+                "Request fields to pass on besides the built-in ones; `[\"*\"]` is every end-to-end field. A field that \
+                 changes the answer but is not in its `Vary` lets one client poison the cache for all.",
+            ),
+            key(
+                "directives",
+                Form::Word { words: words::<Honored> },
+                Absence::Default("\"safe\""),
+                "Which `Cache-Control` directives of requests count (RFC 9111 §5.2.1): `\"safe\"` is `max-stale` and \
+                 `only-if-cached`; any client can send the others (`no-cache`, `no-store`, `max-age`, `min-fresh`), and \
+                 each costs the origin a request. `\"all\"` follows and passes on every one, `\"none\"` none.",
+            ),
+        ],
     },
     Section {
         path: "site.purge",

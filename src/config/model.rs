@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
@@ -194,6 +195,8 @@ pub struct SiteConfig {
     pub stale: StalePolicy,
     /// Request fields that reach the origin on requests whose answer may be stored.
     pub forward_fields: ForwardFields,
+    /// Which cache directives of requests count.
+    pub request_directives: Honored,
     /// Who may use the `PURGE` method.
     pub purge: PurgePolicy,
     /// What responses look like to clients.

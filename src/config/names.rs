@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
-use crate::semantics::cache_control::SURROGATE_CONTROL;
+use crate::semantics::cache_control::{Honored, SURROGATE_CONTROL};
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -85,6 +85,10 @@ impl Word for Accepts {
 
 impl Word for FirstRemedy {
     const WORDS: &'static [(&'static str, Self)] = &[("origin", Self::Origin), ("stale", Self::Stale)];
+}
+
+impl Word for Honored {
+    const WORDS: &'static [(&'static str, Self)] = &[("safe", Self::Safe), ("all", Self::All), ("none", Self::None)];
 }
 
 impl Word for PlainHttp {

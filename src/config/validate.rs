@@ -265,6 +265,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             revive: site.stale.revive.value,
             first: site.stale.first.value,
         },
+        request_directives: site.request.directives.value,
         forward_fields: forward_fields(site.request, &key, faults),
         purge: PurgePolicy {
             from: site.purge.from.into_iter().map(|network| network.value.0).collect(),

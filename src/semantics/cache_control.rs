@@ -139,6 +139,17 @@ impl ResponseDirectives {
     }
 }
 
+/// Which request directives count (§5.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honored {
+    /// All of them.
+    All,
+    /// None of them.
+    None,
+    /// Those that cost the origin nothing: `max-stale` and `only-if-cached`.
+    Safe,
+}
+
 /// What a client asks of a cache (§5.2.1): advice, "caches MAY implement them, but are not required to". Invalid
 /// arguments are therefore ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,8 +178,48 @@ pub enum MaxStale {
 }
 
 impl RequestDirectives {
-    /// The directives of a request.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    /// The directives of a request, as far as they count.
+    pub fn from_headers(headers: &HeaderMap, honored: Honored) -> Self {
+        match honored {
+            Honored::All => Self::all(headers),
+            Honored::None => Self::default(),
+            Honored::Safe => {
+                let Self { max_stale, only_if_cached, .. } = Self::all(headers);
+                Self { max_stale, only_if_cached, ..Self::default() }
+            }
+        }
+    }
+
+    /// Whether a fresh response of this age, fresh for `ttl` more, will do.
+    pub fn accept_fresh(&self, age: Duration, ttl: Duration) -> bool {
+        // no-cache: "the client prefers stored response not be used to satisfy the request without successful validation";
+        // min-fresh: "a response whose freshness lifetime is no less than its current age plus the specified time".
+        !self.no_cache && self.is_young_enough(age) && self.min_fresh.is_none_or(|least| ttl >= least)
+    }
+
+    /// Whether a response of this age that became stale `past` ago will do.
+    pub fn accept_stale(&self, age: Duration, past: Duration) -> bool {
+        let permitted = match self.max_stale {
+            None => false,
+            Some(MaxStale::Any) => true,
+            Some(MaxStale::For(time)) => past <= time,
+        };
+        permitted && !self.no_cache && self.min_fresh.is_none() && self.is_young_enough(age)
+    }
+
+    /// Whether nothing stale will do without having asked an origin.
+    pub fn insist_on_fresh(&self) -> bool {
+        // max-age: "Unless the max-stale request directive is also present, the client does not wish to receive a stale
+        // response."
+        self.no_cache || ((self.max_age.is_some() || self.min_fresh.is_some()) && self.max_stale.is_none())
+    }
+
+    /// "the client prefers a response whose age is less than or equal to the specified number of seconds" (§5.2.1.1)
+    fn is_young_enough(&self, age: Duration) -> bool {
+        self.max_age.is_none_or(|most| age <= most)
+    }
+
+    fn all(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         if headers.contains_key(CACHE_CONTROL) {
             for (name, argument) in field::members(headers, CACHE_CONTROL).map(directive) {

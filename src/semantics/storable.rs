@@ -89,8 +89,7 @@ pub fn withheld<'a>(directives: &'a ResponseDirectives, policy: &StorePolicy) ->
 /// Whether an HTTP/1.1 response may be stored, or the first reason why not.
 ///
 /// `request` and `response` are the field sections as received: hop-by-hop fields not yet removed, because they tell
-/// where the body ends. The request's `no-store` is ignored: the cache is the origin's agent, and any client could say
-/// it.
+/// where the body ends. The request's `no-store` is not looked at: whether it counts is for the site to say.
 pub fn storable(
     method: &Method,
     request: &HeaderMap,

@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::connect::RequestBody;
 use crate::origin::fetch::Forward;
+use crate::semantics::cache_control::{Honored, RequestDirectives};
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
 use crate::semantics::{content_coding, forwarding};
@@ -35,6 +36,8 @@ pub struct Exchange {
     pub target: Target,
     /// Its fields.
     pub headers: HeaderMap,
+    /// What they ask of a cache, as far as the site lets that count.
+    pub asked: RequestDirectives,
 }
 
 impl Exchange {
@@ -66,6 +69,9 @@ impl Exchange {
             }
             ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
         }
+        if self.site.config.request_directives == Honored::All {
+            self.pass_directives(&mut headers);
+        }
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.extend(conditions);
         if range == PassRange::Yes {
@@ -82,6 +88,15 @@ impl Exchange {
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
         Forward { tries, ..self.forward(Method::GET, headers, None) }
+    }
+
+    /// "A proxy, whether or not it implements a cache, MUST pass cache directives through in forwarded messages" (RFC 9111
+    /// §5.2). Where they do not count here, they do not get past the allow-list either: caches behind would follow them.
+    fn pass_directives(&self, headers: &mut HeaderMap) {
+        for name in [header::CACHE_CONTROL, header::PRAGMA] {
+            headers.remove(&name);
+            headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+        }
     }
 
     /// The client's own request, passed on with every end-to-end field.

@@ -14,7 +14,7 @@ use super::client::ClientConnection;
 use super::dress::dress;
 use super::exchange::Exchange;
 use super::hit::hit;
-use super::judge::{Fallback, Way, judge};
+use super::judge::{Fallback, Found, Way, judge};
 use super::miss::Miss;
 use super::outcome::{Answer, Pending};
 use super::purge::purge_target;
@@ -65,6 +65,7 @@ async fn answer(
     let node = &worker.shared.node;
     let admission =
         admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
+    let asked = RequestDirectives::from_headers(&request.headers, site.config.request_directives);
     let mut exchange = Exchange {
         site,
         node: Arc::clone(node),
@@ -74,6 +75,7 @@ async fn answer(
         version: request.version,
         target,
         headers: request.headers,
+        asked,
     };
     let mut answer = match admission {
         Admission::Cache => cached(worker, &mut exchange).await?,
@@ -95,11 +97,12 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange) -> Result<Answer,
         Lookup::NoVariant => (None, ForwardReason::VaryMiss),
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
-    let reuse = stored.as_ref().map(|stored| stored.head.reuse(now, &site.config.freshness));
-    let revived = stored.as_ref().is_some_and(|stored| stored.revived(now));
+    let found = stored.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
     let down = site.pool.mode() == OutageMode::StaleOnly;
+    let way = judge(found, &exchange.asked, down);
+    let reason = way.forward_reason(reason);
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
-    match (judge(reuse, revived, down), stored) {
+    match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),
         (Way::Stale { past, reason }, Some(stored)) => {
             let answer = stale(exchange, &stored, past, reason, None);
@@ -108,9 +111,7 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange) -> Result<Answer,
             }
             Ok(answer)
         }
-        (Way::Forward { .. }, _) if RequestDirectives::from_headers(&exchange.headers).only_if_cached => {
-            Err(Refusal::NotCached(reason))
-        }
+        (Way::Forward { .. }, _) if exchange.asked.only_if_cached => Err(Refusal::NotCached(reason)),
         (Way::Forward { fallback }, stored) => miss(stored, fallback).answer().await,
         (Way::Hit { .. } | Way::Stale { .. } | Way::Unavailable, _) => Err(Refusal::OriginsDown(reason)),
     }

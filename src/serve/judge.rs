@@ -1,8 +1,30 @@
 //! Which way a cacheable request goes: the one decision of the road, free of I/O and time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::semantics::freshness::Reuse;
+use crate::cache::stored::StoredResponse;
+use crate::semantics::cache_control::RequestDirectives;
+use crate::semantics::cache_status::ForwardReason;
+use crate::semantics::freshness::{FreshnessPolicy, Reuse};
+
+/// A stored response, as far as the decision needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// How it may be used.
+    pub reuse: Reuse,
+    /// Its current age.
+    pub age: Duration,
+    /// Whether an origin failed to validate it a moment ago.
+    pub revived: bool,
+}
+
+impl Found {
+    /// What there is to know of `stored` at `now`.
+    pub fn of(stored: &StoredResponse, policy: &FreshnessPolicy, now: Instant) -> Self {
+        let head = &stored.head;
+        Self { reuse: head.reuse(now, policy), age: head.age(now), revived: stored.revived(now) }
+    }
+}
 
 /// The way to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +34,9 @@ pub enum Way {
         /// Freshness left.
         ttl: Duration,
     },
-    /// Ask an origin; whether the stale response may answer should that fail.
+    /// Ask an origin.
     Forward {
-        /// Whether a stale response may answer instead.
+        /// What may answer should that fail.
         fallback: Fallback,
     },
     /// Answer with the stale response at once.
@@ -28,9 +50,25 @@ pub enum Way {
     Unavailable,
 }
 
+impl Way {
+    /// Why the request is forwarded, if it is: `reason`, unless a fresh response was found that the request did not want.
+    pub fn forward_reason(self, reason: ForwardReason) -> ForwardReason {
+        match self {
+            Self::Forward { fallback: Fallback::Fresh { .. } } => ForwardReason::Request,
+            Self::Forward { .. } | Self::Hit { .. } | Self::Stale { .. } | Self::Unavailable => reason,
+        }
+    }
+}
+
 /// What remains when every origin fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
+    /// The fresh response that the request did not want unasked: better than an error, for what a request says of caches
+    /// is advice.
+    Fresh {
+        /// Freshness left.
+        ttl: Duration,
+    },
     /// Nothing that may be served.
     Nothing,
     /// The stale response, for its freshness ended this long ago and its origin allows it.
@@ -45,6 +83,8 @@ pub enum Fallback {
 pub enum StaleReason {
     /// An origin was asked and failed (RFC 5861 §4).
     IfError,
+    /// The request accepts it (RFC 9111 §5.2.1.2).
+    MaxStale,
     /// Every origin is known to be down.
     OriginDown,
     /// An origin failed a moment ago and is not asked again so soon.
@@ -60,6 +100,7 @@ impl StaleReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::IfError => "stale-if-error",
+            Self::MaxStale => "max-stale",
             Self::OriginDown => "origin-down",
             Self::Revived => "revived",
             Self::SlowOrigin => "slow-origin",
@@ -73,84 +114,128 @@ impl StaleReason {
     }
 }
 
-/// Judges what was found (`None`: nothing) when a failed revalidation has `revived` it or not, and every origin of the
-/// site is `down` or not.
-pub fn judge(found: Option<Reuse>, revived: bool, down: bool) -> Way {
-    match found {
-        Some(Reuse::Fresh { ttl }) => Way::Hit { ttl },
-        Some(Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past }) if down => {
+/// Judges what was found for a request with these directives, while every origin of the site is `down` or not. An outage
+/// overrules what the request asks for: there is nobody left to ask.
+pub fn judge(found: Option<Found>, asked: &RequestDirectives, down: bool) -> Way {
+    let Some(Found { reuse, age, revived }) = found else {
+        return if down { Way::Unavailable } else { Way::Forward { fallback: Fallback::Nothing } };
+    };
+    match reuse {
+        Reuse::Fresh { ttl } if down || asked.accept_fresh(age, ttl) => Way::Hit { ttl },
+        Reuse::Fresh { ttl } => Way::Forward { fallback: Fallback::Fresh { ttl } },
+        Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } if down => {
             Way::Stale { past, reason: StaleReason::OriginDown }
         }
-        Some(Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past }) if revived => {
+        Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } if revived => {
             Way::Stale { past, reason: StaleReason::Revived }
         }
-        Some(Reuse::StaleWhileRevalidate { past }) => Way::Stale { past, reason: StaleReason::WhileRevalidate },
-        Some(Reuse::Unusable { .. }) | None if down => Way::Unavailable,
-        Some(Reuse::StaleIfError { past }) => Way::Forward { fallback: Fallback::Stale { past } },
-        Some(Reuse::Unusable { .. }) | None => Way::Forward { fallback: Fallback::Nothing },
+        Reuse::StaleWhileRevalidate { past } if !asked.insist_on_fresh() => {
+            Way::Stale { past, reason: StaleReason::WhileRevalidate }
+        }
+        Reuse::StaleIfError { past } if asked.accept_stale(age, past) => {
+            Way::Stale { past, reason: StaleReason::MaxStale }
+        }
+        Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } => {
+            Way::Forward { fallback: Fallback::Stale { past } }
+        }
+        Reuse::Unusable { .. } if down => Way::Unavailable,
+        Reuse::Unusable { .. } => Way::Forward { fallback: Fallback::Nothing },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::cache_control::MaxStale;
 
+    const AGE: Duration = Duration::from_secs(20);
     const PAST: Duration = Duration::from_secs(5);
+    const FRESH: Reuse = Reuse::Fresh { ttl: PAST };
+    const WHILE_REVALIDATE: Reuse = Reuse::StaleWhileRevalidate { past: PAST };
+    const IF_ERROR: Reuse = Reuse::StaleIfError { past: PAST };
+    const UNUSABLE: Reuse = Reuse::Unusable { past: PAST };
+
+    fn nothing_asked() -> RequestDirectives {
+        RequestDirectives::default()
+    }
+
+    fn no_cache() -> RequestDirectives {
+        RequestDirectives { no_cache: true, ..nothing_asked() }
+    }
+
+    fn max_stale(seconds: u64) -> RequestDirectives {
+        RequestDirectives { max_stale: Some(MaxStale::For(Duration::from_secs(seconds))), ..nothing_asked() }
+    }
 
     #[track_caller]
-    fn check(found: Option<Reuse>, revived: bool, down: bool, expected: Way) {
-        assert_eq!(judge(found, revived, down), expected);
+    fn check(reuse: Reuse, revived: bool, down: bool, asked: &RequestDirectives, expected: Way) {
+        assert_eq!(judge(Some(Found { reuse, age: AGE, revived }), asked, down), expected);
+    }
+
+    fn stale(reason: StaleReason) -> Way {
+        Way::Stale { past: PAST, reason }
+    }
+
+    fn forward(fallback: Fallback) -> Way {
+        Way::Forward { fallback }
     }
 
     #[test]
     fn fresh_is_a_hit_whatever_the_origins_do() {
         for (revived, down) in [(false, false), (true, false), (false, true), (true, true)] {
-            check(Some(Reuse::Fresh { ttl: PAST }), revived, down, Way::Hit { ttl: PAST });
+            check(FRESH, revived, down, &nothing_asked(), Way::Hit { ttl: PAST });
+            check(FRESH, revived, down, &max_stale(0), Way::Hit { ttl: PAST });
+        }
+    }
+
+    #[test]
+    fn a_request_may_want_better_than_fresh_unless_nobody_can_be_asked() {
+        for asked in [
+            no_cache(),
+            RequestDirectives { max_age: Some(AGE / 2), ..nothing_asked() },
+            RequestDirectives { min_fresh: Some(AGE), ..nothing_asked() },
+        ] {
+            check(FRESH, false, false, &asked, forward(Fallback::Fresh { ttl: PAST }));
+            check(FRESH, false, true, &asked, Way::Hit { ttl: PAST });
+            check(WHILE_REVALIDATE, false, false, &asked, forward(Fallback::Stale { past: PAST }));
+            check(WHILE_REVALIDATE, false, true, &asked, stale(StaleReason::OriginDown));
         }
     }
 
     #[test]
     fn stale_is_served_at_once_while_every_origin_is_down() {
-        let down = Way::Stale { past: PAST, reason: StaleReason::OriginDown };
-        check(Some(Reuse::StaleWhileRevalidate { past: PAST }), false, true, down);
-        check(Some(Reuse::StaleIfError { past: PAST }), true, true, down);
+        check(WHILE_REVALIDATE, false, true, &nothing_asked(), stale(StaleReason::OriginDown));
+        check(IF_ERROR, true, true, &no_cache(), stale(StaleReason::OriginDown));
     }
 
     #[test]
-    fn what_must_not_be_served_stale_is_not_even_in_an_outage() {
-        check(Some(Reuse::Unusable { past: PAST }), true, true, Way::Unavailable);
-        check(Some(Reuse::Unusable { past: PAST }), false, false, Way::Forward { fallback: Fallback::Nothing });
+    fn what_must_not_be_served_stale_is_not_even_in_an_outage_or_on_request() {
+        check(UNUSABLE, true, true, &max_stale(60), Way::Unavailable);
+        check(UNUSABLE, false, false, &max_stale(60), forward(Fallback::Nothing));
     }
 
     #[test]
     fn one_failure_spares_the_origin_the_next_requests() {
-        check(
-            Some(Reuse::StaleIfError { past: PAST }),
-            true,
-            false,
-            Way::Stale { past: PAST, reason: StaleReason::Revived },
-        );
-        check(
-            Some(Reuse::StaleIfError { past: PAST }),
-            false,
-            false,
-            Way::Forward { fallback: Fallback::Stale { past: PAST } },
-        );
+        check(IF_ERROR, true, false, &nothing_asked(), stale(StaleReason::Revived));
+        check(IF_ERROR, true, false, &no_cache(), stale(StaleReason::Revived));
+        check(IF_ERROR, false, false, &nothing_asked(), forward(Fallback::Stale { past: PAST }));
     }
 
     #[test]
     fn stale_while_revalidate_does_not_wait() {
-        check(
-            Some(Reuse::StaleWhileRevalidate { past: PAST }),
-            false,
-            false,
-            Way::Stale { past: PAST, reason: StaleReason::WhileRevalidate },
-        );
+        check(WHILE_REVALIDATE, false, false, &nothing_asked(), stale(StaleReason::WhileRevalidate));
+        check(WHILE_REVALIDATE, false, false, &max_stale(1), stale(StaleReason::WhileRevalidate));
+    }
+
+    #[test]
+    fn a_client_that_accepts_stale_does_not_wait() {
+        check(IF_ERROR, false, false, &max_stale(5), stale(StaleReason::MaxStale));
+        check(IF_ERROR, false, false, &max_stale(4), forward(Fallback::Stale { past: PAST }));
     }
 
     #[test]
     fn nothing_stored_waits_for_an_origin_unless_none_can_answer() {
-        check(None, false, false, Way::Forward { fallback: Fallback::Nothing });
-        check(None, false, true, Way::Unavailable);
+        assert_eq!(judge(None, &max_stale(60), false), forward(Fallback::Nothing));
+        assert_eq!(judge(None, &nothing_asked(), true), Way::Unavailable);
     }
 }

@@ -198,6 +198,11 @@ impl Lead {
     }
 
     fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
+        // "The no-store request directive indicates that a cache MUST NOT store any part of either this request or any
+        // response to it" (RFC 9111 §5.2.1.5).
+        if self.exchange.asked.no_store {
+            return Err(NotStored::Request);
+        }
         if fetched.framing == Framing::Close {
             return Err(NotStored::CloseDelimited);
         }
@@ -215,11 +220,7 @@ impl Lead {
     /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
     /// stored, that goes as well. An answer that speaks of one request alone, a part, or an error says nothing about it.
     fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
-        let is_of_all = |reason| match reason {
-            NotStored::Rule(reason) => !matches!(reason, NotStorable::OneRequest | NotStorable::PartialContent),
-            NotStored::CloseDelimited | NotStored::TooLarge | NotStored::TooManyTags => true,
-        };
-        if verdict.is_err_and(is_of_all) && !fetched.failed {
+        if verdict.is_err_and(NotStored::speaks_of_the_resource) && !fetched.failed {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
             let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
             if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {
@@ -313,6 +314,8 @@ enum Fetch {
 enum NotStored {
     /// Its end is that of the connection, so it is never proven complete.
     CloseDelimited,
+    /// The request said `no-store`.
+    Request,
     /// RFC 9111 §3, or the site's policy.
     Rule(NotStorable),
     /// Its length is beyond the bound of one stored body.
@@ -322,9 +325,19 @@ enum NotStored {
 }
 
 impl NotStored {
+    /// Whether other requests for the same key have to expect the same.
+    fn speaks_of_the_resource(self) -> bool {
+        match self {
+            Self::Rule(reason) => !matches!(reason, NotStorable::OneRequest | NotStorable::PartialContent),
+            Self::Request => false,
+            Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::CloseDelimited => "close-delimited",
+            Self::Request => "request",
             Self::Rule(reason) => reason.as_str(),
             Self::TooLarge => "too-large",
             Self::TooManyTags => "too-many-tags",

@@ -38,7 +38,7 @@ pub struct Miss<'a> {
     pub key: &'a CacheKey,
     /// Why the cache does not answer.
     pub reason: ForwardReason,
-    /// What is stored and needs validation.
+    /// What is stored and needs validation, or is not what the request wants.
     pub stored: Option<Arc<StoredResponse>>,
     /// Whether it may answer should every origin fail.
     pub fallback: Fallback,
@@ -50,7 +50,8 @@ impl Miss<'_> {
     /// # Errors
     /// [`Refusal`] when no origin answered in time and nothing stored may.
     pub async fn answer(&self) -> Result<Answer, Refusal> {
-        let mut alone = self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic);
+        let mut alone = self.exchange.asked.no_store
+            || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic);
         for _ in 0..JOINS_MAX {
             let (reader, handed) = self.join(alone);
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
@@ -100,7 +101,9 @@ impl Miss<'_> {
     /// it was generated while this request waited, unless it wants to be validated first (RFC 9111 §5.2.2.4).
     fn may_share(&self, head: &StoredHead) -> bool {
         let arrival = self.exchange.arrival.monotonic;
-        let is_fresh = head.lifetime.freshness > head.age(arrival);
+        let age = head.age(arrival);
+        let ttl = head.lifetime.freshness.saturating_sub(age);
+        let is_fresh = !ttl.is_zero() && self.exchange.asked.accept_fresh(age, ttl);
         let is_simultaneous = head.received >= arrival && head.lifetime.prohibition != Some(Prohibition::NoCache);
         self.selects(head) && (is_fresh || is_simultaneous)
     }
@@ -124,7 +127,7 @@ impl Miss<'_> {
             worker: Arc::clone(self.worker),
             exchange: self.exchange.clone(),
             key: self.key.clone(),
-            stored: self.stored.clone(),
+            stored: self.stored.clone().filter(|_| !self.exchange.asked.no_store),
             fallback: self.fallback,
             range: if alone { PassRange::Yes } else { PassRange::No },
         };
@@ -140,7 +143,7 @@ impl Miss<'_> {
     /// Until when to wait for the head: not long when something can be served instead.
     fn patience(&self) -> Instant {
         match self.fallback {
-            Fallback::Nothing => self.exchange.deadline() + MARGIN,
+            Fallback::Fresh { .. } | Fallback::Nothing => self.exchange.deadline() + MARGIN,
             Fallback::Stale { .. } => self.exchange.arrival.monotonic + self.exchange.site.config.stale.wait,
         }
     }
@@ -152,8 +155,19 @@ impl Miss<'_> {
         status: Option<http::StatusCode>,
     ) -> Result<Answer, Refusal> {
         match (self.fallback, &self.stored) {
+            (Fallback::Fresh { ttl }, Some(stored)) => {
+                let member = CacheStatusMember {
+                    ttl: Some(whole_seconds(ttl)),
+                    forward_status: status,
+                    detail: Some(kind.as_str()),
+                    ..self.member()
+                };
+                Ok(from_stored(self.exchange, stored, member))
+            }
             (Fallback::Stale { past }, Some(stored)) => Ok(stale(self.exchange, stored, past, reason, status)),
-            (Fallback::Stale { .. } | Fallback::Nothing, _) => Err(Refusal::Fetch(self.reason, kind)),
+            (Fallback::Fresh { .. } | Fallback::Stale { .. } | Fallback::Nothing, _) => {
+                Err(Refusal::Fetch(self.reason, kind))
+            }
         }
     }
 

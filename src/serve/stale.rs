@@ -23,7 +23,9 @@ pub fn stale(
 ) -> Answer {
     let status = match reason {
         StaleReason::IfError | StaleReason::SlowOrigin => CacheStatus::Forward(ForwardReason::Stale),
-        StaleReason::OriginDown | StaleReason::Revived | StaleReason::WhileRevalidate => CacheStatus::Hit,
+        StaleReason::MaxStale | StaleReason::OriginDown | StaleReason::Revived | StaleReason::WhileRevalidate => {
+            CacheStatus::Hit
+        }
     };
     let member = CacheStatusMember {
         ttl: Some(-whole_seconds(past)),

@@ -20,6 +20,7 @@ mod origins;
 mod peers;
 mod purge;
 mod range;
+mod request;
 mod resume;
 mod signals;
 mod stale;

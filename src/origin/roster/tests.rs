@@ -11,6 +11,7 @@ use crate::config::model::{
 };
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
+use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
@@ -612,6 +613,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         freshness: FreshnessPolicy::default(),
         stale: StalePolicy { wait: seconds(1), revive: seconds(10), first: FirstRemedy::Origin },
         forward_fields: ForwardFields::All,
+        request_directives: Honored::Safe,
         purge: PurgePolicy::default(),
         response: ResponsePolicy { consumed: Vec::new() },
         timeouts: Timeouts { connect: seconds(1), first_byte: seconds(3), body_idle: seconds(5), request: seconds(10) },

@@ -1,6 +1,6 @@
 //! Rules of §5.2, RFC 9213 and RFC 5861 as tables.
 
-use super::{MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
+use super::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
 use http::HeaderName;
 use std::time::Duration;
@@ -268,10 +268,50 @@ fn request_directives() {
     );
 }
 
+#[test]
+fn which_request_directives_count() {
+    let lines = fields(&[(CC, "no-cache, no-store, max-age=1, min-fresh=2, max-stale=3, only-if-cached")]);
+    let safe = RequestDirectives {
+        max_stale: Some(MaxStale::For(Duration::from_secs(3))),
+        only_if_cached: true,
+        ..RequestDirectives::default()
+    };
+    assert_eq!(RequestDirectives::from_headers(&lines, Honored::Safe), safe);
+    assert_eq!(RequestDirectives::from_headers(&lines, Honored::None), RequestDirectives::default());
+    let pragma = fields(&[("pragma", "no-cache")]);
+    assert_eq!(RequestDirectives::from_headers(&pragma, Honored::Safe), RequestDirectives::default());
+}
+
+#[test]
+fn what_a_client_accepts() {
+    // Of a response that is 10 seconds old: fresh for 5 more, stale for 5; and whether stale is out of the question.
+    for (control, fresh, stale, insists) in [
+        ("", true, false, false),
+        ("no-cache", false, false, true),
+        ("no-store", true, false, false),
+        ("max-age=9", false, false, true),
+        ("max-age=10", true, false, true),
+        ("min-fresh=5", true, false, true),
+        ("min-fresh=6", false, false, true),
+        ("max-stale", true, true, false),
+        ("max-stale=5", true, true, false),
+        ("max-stale=4", true, false, false),
+        ("max-stale, max-age=10", true, true, false),
+        ("max-stale, max-age=9", false, false, false),
+        ("max-stale, min-fresh=1", true, false, false),
+        ("max-stale, no-cache", false, false, true),
+    ] {
+        let asked = RequestDirectives::from_headers(&fields(&[(CC, control)]), Honored::All);
+        let (age, other) = (Duration::from_secs(10), Duration::from_secs(5));
+        let found = (asked.accept_fresh(age, other), asked.accept_stale(age, other), asked.insist_on_fresh());
+        assert_eq!(found, (fresh, stale, insists), "{control}");
+    }
+}
+
 fn check(case: &str, lines: &[(&'static str, &str)], expected: ResponseDirectives) {
     assert_eq!(ResponseDirectives::from_headers(&fields(lines), &TARGETS), expected, "{case}: {lines:?}");
 }
 
 fn check_request(case: &str, lines: &[(&'static str, &str)], expected: RequestDirectives) {
-    assert_eq!(RequestDirectives::from_headers(&fields(lines)), expected, "{case}: {lines:?}");
+    assert_eq!(RequestDirectives::from_headers(&fields(lines), Honored::All), expected, "{case}: {lines:?}");
 }
