@@ -191,12 +191,11 @@ fn selects(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
         // validators correspond to one of the initial set's stored responses, then the most recent […] is identified
         // for update."
         (Some(new), Some(known)) => known.weak_eq(&new),
-        (Some(_), None) => false,
-        (None, _) => match (not_modified.get(LAST_MODIFIED), stored.get(LAST_MODIFIED)) {
+        (new, _) => match (not_modified.get(LAST_MODIFIED), stored.get(LAST_MODIFIED)) {
             (Some(new), Some(known)) => http_date(new).is_some() && http_date(new) == http_date(known),
             (Some(_), None) => false,
             // A 304 without any validator can only mean the one response whose validators the request carried.
-            (None, _) => true,
+            (None, _) => new.is_none(),
         },
     }
 }

@@ -160,6 +160,18 @@ fn which_stored_response_a_304_selects() {
     check_selects("a corresponding weak validator", &[("etag", "\"a\"")], &[("etag", "W/\"a\"")], true);
     check_selects("another weak validator", &[("etag", "W/\"a\"")], &[("etag", "W/\"b\"")], false);
     check_selects("a weak validator where there was none", &[], &[("etag", "W/\"b\"")], false);
+    check_selects(
+        "one of several weak validators corresponds",
+        &[("last-modified", THEN)],
+        &[("etag", "W/\"b\""), ("last-modified", THEN_TOO)],
+        true,
+    );
+    check_selects(
+        "none of several weak validators corresponds",
+        &[("last-modified", THEN)],
+        &[("etag", "W/\"b\""), ("last-modified", LATER)],
+        false,
+    );
     check_selects("the same date", &[("last-modified", THEN)], &[("last-modified", THEN_TOO)], true);
     check_selects("another date", &[("last-modified", THEN)], &[("last-modified", LATER)], false);
     check_selects("a date where there was none", &[("etag", "\"a\"")], &[("last-modified", THEN)], false);
