@@ -11,6 +11,7 @@ mod cli;
 mod collapse;
 mod conditional;
 mod failover;
+mod fuzz;
 mod hit;
 mod hostile;
 mod key;

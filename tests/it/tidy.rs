@@ -52,14 +52,14 @@ fn only_the_clock_reads_time() {
 fn nothing_is_left_behind() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["db", "g!("], ["#[ig", "nore"]].map(|parts| parts.concat());
     let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
-    for folder in ["src", "tests", "benches"] {
+    for folder in SOURCE_FOLDERS {
         forbid(folder, &marks, &[], "finish it, or open an issue");
     }
 }
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let silent: Vec<_> = ["src", "tests", "benches"]
+    let silent: Vec<_> = SOURCE_FOLDERS
         .into_iter()
         .flat_map(sources)
         .filter(|(_, text)| !text.starts_with("//! "))
@@ -81,6 +81,9 @@ fn a_mod_file_is_a_table_of_contents() {
     }
     assert!(busy.is_empty(), "a mod.rs holds documentation, `mod` and `pub use` only:\n{}", busy.join("\n"));
 }
+
+/// Where the Rust code is that this project writes.
+const SOURCE_FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"];
 
 /// A module may use those of earlier rows only, and none of its own row but itself.
 const FLOORS: [&[&str]; 8] = [
