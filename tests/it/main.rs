@@ -17,6 +17,7 @@ mod hostile;
 mod key;
 mod method;
 mod network;
+mod oracle;
 mod origins;
 mod peers;
 mod purge;
