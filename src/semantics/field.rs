@@ -84,6 +84,26 @@ pub(super) fn delta_seconds(digits: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(DELTA_SECONDS_MAX)))
 }
 
+/// The weight that `parameter`, what follows a semicolon, states, in thousandths; `None` if it is no valid weight (RFC 9110
+/// §12.4.2).
+pub(super) fn quality(parameter: &[u8]) -> Option<u16> {
+    let [b'q' | b'Q', b'=', quality @ ..] = trim(parameter) else {
+        return None;
+    };
+    // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+    let (whole, digits) = match quality {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
+        _ => return None,
+    };
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
+    let mut thousandths = digit(*whole)? * 1000;
+    for (&byte, place) in digits.iter().zip([100, 10, 1]) {
+        thousandths += digit(byte)? * place;
+    }
+    (thousandths <= 1000).then_some(thousandths)
+}
+
 /// A string of digits; a number that is too large becomes the largest.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -153,6 +173,30 @@ mod tests {
             ("٣", None),
         ] {
             assert_eq!(delta_seconds(text.as_bytes()), expected.map(Duration::from_secs), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_weight_has_at_most_three_digits_and_is_at_most_1() {
+        for (text, expected) in [
+            ("q=1", Some(1000)),
+            (" Q=0.5\t", Some(500)),
+            ("q=0", Some(0)),
+            ("q=0.", Some(0)),
+            ("q=1.000", Some(1000)),
+            ("q=0.001", Some(1)),
+            ("q=0.0001", None),
+            ("q=1.001", None),
+            ("q=2", None),
+            ("q=00", None),
+            ("q=.5", None),
+            ("q= 1", None),
+            ("q=", None),
+            ("q", None),
+            ("x=1", None),
+            ("", None),
+        ] {
+            assert_eq!(quality(text.as_bytes()), expected, "{text:?}");
         }
     }
 

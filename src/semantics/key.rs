@@ -79,6 +79,7 @@ impl KeyPolicy {
     pub fn normalize(&self, request: &mut HeaderMap) {
         for name in &self.fields {
             let normal = vary::normalized(name, request).and_then(|value| HeaderValue::from_bytes(&value).ok());
+            request.remove(name);
             if let Some(value) = normal {
                 request.insert(name, value);
             }
@@ -198,6 +199,8 @@ mod tests {
         check_keyed("whitespace around it", &[("x-country", " DE\t")], "\nx-country: DE");
         check_keyed("several lines", &[("x-country", "DE"), ("x-country", "FR")], "\nx-country: DE, FR");
         check_keyed("list members", &[("accept", "a,b ,  c")], "\naccept: a, b, c");
+        check_keyed("languages", &[("accept-language", "EN, de;q=1")], "\naccept-language: de, en");
+        check_keyed("no language", &[("accept-language", "no_language")], "");
         check_keyed("others", &[("x-other", "1"), ("cookie", "other=1; LANG=de; language=de; lang")], "");
         check_keyed("a cookie", &[("cookie", "a=1; lang=de;b=2")], "\ncookie: lang=de");
         check_keyed(
@@ -223,6 +226,7 @@ mod tests {
             &[("x-country", " DE"), ("x-country", "FR "), ("accept", "a,b")][..],
             &[("cookie", "a=1;lang=b; tier=1;lang=a"), ("cookie", "tier=2; x")],
             &[("accept", ""), ("cookie", "")],
+            &[("accept-language", "no_language")],
         ] {
             let mut once = field::fields(lines);
             policy.normalize(&mut once);
@@ -265,7 +269,7 @@ mod tests {
 
     fn policy() -> KeyPolicy {
         KeyPolicy {
-            fields: ["accept", "x-country"].map(HeaderName::from_static).into(),
+            fields: ["accept", "accept-language", "x-country"].map(HeaderName::from_static).into(),
             cookies: vec!["tier".into(), "lang".into()],
             ..KeyPolicy::default()
         }

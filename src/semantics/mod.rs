@@ -1,5 +1,6 @@
 //! HTTP caching rules, one RFC section a file: pure, without I/O, clocks or locks.
 
+pub mod accept_language;
 pub mod cache_control;
 pub mod cache_status;
 pub mod content_coding;

@@ -1,16 +1,22 @@
 //! Which stored variant answers a request (RFC 9111 §4.1, RFC 9110 §12.5.5).
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, VARY};
+use std::borrow::Cow;
 
-use super::content_coding;
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, FROM, HOST, HeaderMap, HeaderName,
+    IF_MODIFIED_SINCE, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, RANGE, REFERER, USER_AGENT, VARY,
+};
+
 use super::field::{self, Members};
+use super::{accept_language, content_coding};
 
-/// The response varies by more than request fields, or by something that cannot be read; it answers no other request.
+/// The response varies by more than request fields, by something that cannot be read, or by more fields than anybody
+/// means; it answers no other request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the response has a Vary field with a member \"*\" or one that is no field name")]
+#[error("the response has a Vary field with a member \"*\", one that is no field name, or more than {FIELDS_MAX}")]
 pub struct VaryAny;
 
-/// The request fields that a response nominates, sorted, each once.
+/// The request fields that a response nominates, sorted, each once; at most [`FIELDS_MAX`].
 pub fn vary_fields(response: &HeaderMap) -> Result<Vec<HeaderName>, VaryAny> {
     let mut fields = Vec::new();
     for member in field::members(response, VARY) {
@@ -22,7 +28,7 @@ pub fn vary_fields(response: &HeaderMap) -> Result<Vec<HeaderName>, VaryAny> {
     }
     fields.sort_unstable_by(|this, other| this.as_str().cmp(other.as_str()));
     fields.dedup();
-    Ok(fields)
+    if fields.len() > FIELDS_MAX { Err(VaryAny) } else { Ok(fields) }
 }
 
 /// The nominated fields of the request that a response was stored for, normalized.
@@ -68,8 +74,9 @@ impl Nominated {
 
 impl Nomination {
     fn matches(&self, request: &HeaderMap) -> bool {
-        if self.name == ACCEPT_ENCODING {
-            return self.value.as_deref() == Some(content_coding::normalize(request).as_bytes());
+        if let Some(known) = Known::of(&self.name) {
+            let value = known.normalized(request);
+            return self.value.as_deref() == value.as_deref().map(str::as_bytes);
         }
         // "If (after any normalization that might take place) a header field is absent from a request, it can only
         // match another request if it is also absent there."
@@ -90,8 +97,8 @@ impl Nomination {
 
 /// The value of a request field that requests are told apart by; `None` when the request has none.
 pub(super) fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
-    if *name == ACCEPT_ENCODING {
-        return Some(content_coding::normalize(request).as_bytes().into());
+    if let Some(known) = Known::of(name) {
+        return known.normalized(request).map(|value| value.as_bytes().into());
     }
     if !request.contains_key(name) {
         return None;
@@ -100,16 +107,83 @@ pub(super) fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[
     Some(pieces.join(SEPARATOR).into())
 }
 
+/// A field with a normal form of its own, in which it also reaches the origin.
+enum Known {
+    AcceptEncoding,
+    AcceptLanguage,
+}
+
+impl Known {
+    fn of(name: &HeaderName) -> Option<Self> {
+        match *name {
+            ACCEPT_ENCODING => Some(Self::AcceptEncoding),
+            ACCEPT_LANGUAGE => Some(Self::AcceptLanguage),
+            _ => None,
+        }
+    }
+
+    fn normalized(&self, request: &HeaderMap) -> Option<Cow<'static, str>> {
+        match self {
+            Self::AcceptEncoding => Some(content_coding::normalize(request).into()),
+            Self::AcceptLanguage => accept_language::normalize(request).map(Cow::from),
+        }
+    }
+}
+
 /// What is left of a field after "adding or removing whitespace, where allowed in the header field's syntax" and
-/// "combining multiple header field lines with the same field name". Only the Accept fields are known to be lists.
+/// "combining multiple header field lines with the same field name".
 fn pieces<'a>(name: &HeaderName, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
-    let is_list = name.as_str().starts_with("accept");
+    let syntax = Syntax::of(name);
     request.get_all(name).iter().map(|line| line.as_bytes()).flat_map(move |line| {
-        let members = is_list.then(|| Members::new(line)).into_iter().flatten();
-        let whole = (!is_list).then(|| field::trim(line));
-        members.chain(whole)
+        let members = (syntax == Syntax::List).then(|| Members::new(line)).into_iter().flatten();
+        // Whitespace inside a quoted string means something, wherever in a field of unknown syntax one may be.
+        let is_split = syntax == Syntax::Unknown && !line.contains(&b'"');
+        let parts = is_split.then(|| line.split(|&byte| byte == b',')).into_iter().flatten();
+        let whole = (syntax != Syntax::List && !is_split).then_some(line);
+        members.chain(parts.chain(whole).map(field::trim))
     })
 }
+
+/// What is known of a field's syntax.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Syntax {
+    /// `#element`: empty members and whitespace around members mean nothing (RFC 9110 §5.6.1).
+    List,
+    /// One value, in which a comma is a byte like any other.
+    Singleton,
+    /// A list or a value without commas, as nearly all are: whitespace around a comma means nothing, though nothing between
+    /// two of them may mean something.
+    Unknown,
+}
+
+impl Syntax {
+    fn of(name: &HeaderName) -> Self {
+        match name.as_str() {
+            text if text.starts_with("accept") => Self::List,
+            _ if SINGLETONS.contains(name) => Self::Singleton,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Most fields that a response may nominate: more make no variants that anybody asks for twice.
+pub const FIELDS_MAX: usize = 16;
+
+/// Request fields whose values may have commas and are no lists.
+const SINGLETONS: [HeaderName; 12] = [
+    AUTHORIZATION,
+    COOKIE,
+    DATE,
+    FROM,
+    HOST,
+    IF_MODIFIED_SINCE,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    ORIGIN,
+    RANGE,
+    REFERER,
+    USER_AGENT,
+];
 
 const SEPARATOR: &[u8] = b", ";
 
@@ -129,6 +203,10 @@ mod tests {
         check_fields("several lines", &["origin", "accept"], Ok(&["accept", "origin"]));
         check_fields("a member \"*\"", &["*"], Err(VaryAny));
         check_fields("a member \"*\" among others", &["accept", "origin, *"], Err(VaryAny));
+        let many: Vec<_> = (10..10 + FIELDS_MAX).map(|number| format!("x-{number}")).collect();
+        let names: Vec<_> = many.iter().map(String::as_str).collect();
+        check_fields("as many as may be", &[&many.join(","), &many.join(",")], Ok(&names));
+        check_fields("one more", &[&many.join(","), "accept"], Err(VaryAny));
         for unreadable in ["acc ept", "accept;q=1", "\"accept\"", "é", "accept: x"] {
             check_fields("no field name", &[unreadable], Err(VaryAny));
         }
@@ -154,11 +232,21 @@ mod tests {
             &[(LANGUAGE, " de ,  en ;q=1")],
             true,
         );
-        check("whitespace, where it means something", "x", &[("x", "a,b")], &[("x", "a, b")], false);
+        check("whitespace around a comma", "x", &[("x", "1,2")], &[("x", " 1, 2 ")], true);
+        check("whitespace elsewhere", "x", &[("x", "a b")], &[("x", "a  b")], false);
+        check("whitespace in a quoted string", "x", &[("x", "\"a,b\"")], &[("x", "\"a, b\"")], false);
+        check("an empty member of what may be no list", "x", &[("x", "a,,b")], &[("x", "a,b")], false);
+        check("an empty member of a list", ACCEPT, &[(ACCEPT, "a,,b")], &[(ACCEPT, "a,b")], true);
+        for single in ["user-agent", "cookie", "referer", "if-modified-since"] {
+            check("whitespace where it means something", single, &[(single, "a,b")], &[(single, "a, b")], false);
+        }
         check("whitespace at the ends", "x", &[("x", " a\t")], &[("x", "a")], true);
         check("several lines", LANGUAGE, &[(LANGUAGE, "de, en")], &[(LANGUAGE, "de"), (LANGUAGE, "en")], true);
         check("several lines", "x", &[("x", "a"), ("x", "b")], &[("x", "a, b")], true);
-        check("another order", LANGUAGE, &[(LANGUAGE, "de, en")], &[(LANGUAGE, "en, de")], false);
+        check("another order", ACCEPT, &[(ACCEPT, "a, b")], &[(ACCEPT, "b, a")], false);
+        check("the same languages", LANGUAGE, &[(LANGUAGE, "DE, en;q=0.50")], &[(LANGUAGE, "en;q=0.5,de;q=1")], true);
+        check("other languages", LANGUAGE, &[(LANGUAGE, "de, en;q=0.5")], &[(LANGUAGE, "de, en;q=0.6")], false);
+        check("no language is as none", LANGUAGE, &[(LANGUAGE, "de_DE")], &[], true);
         check("bytes that are no text", "x", &[("x", "é")], &[("x", "è")], false);
         check("one of two", "accept, x", &[(ACCEPT, "x"), ("x", "1")], &[(ACCEPT, "x"), ("x", "2")], false);
 
@@ -168,6 +256,32 @@ mod tests {
         check("other codings", vary, &coding("gzip, br"), &coding("gzip"), false);
         check("absent is none", vary, &coding("identity"), &[], true);
         check("absent is not gzip", vary, &[], &coding("gzip"), false);
+    }
+
+    #[test]
+    fn requests_match_if_their_normal_forms_are_one() {
+        let mut random = fastrand::Rng::with_seed(9111);
+        let names = ["accept", "accept-language", "accept-encoding", "x", "user-agent"];
+        let pieces = ["a", "b", "gzip", "de", ",", ", ", " ,", " ", "\"", ";q=0.5", ";q=1", "*"];
+        let mut matched = 0;
+        for _ in 0..50_000 {
+            let name = names[random.usize(..names.len())];
+            let mut request = || {
+                let mut line =
+                    || (0..random.usize(..5)).map(|_| pieces[random.usize(..pieces.len())]).collect::<String>();
+                let lines = [line(), line()];
+                let lines: Vec<_> = lines[..random.usize(..3)].iter().map(|line| (name, line.as_str())).collect();
+                fields(&lines)
+            };
+            let (stored, presented) = (request(), request());
+            let names = [HeaderName::from_static(name)];
+            let nominated = Nominated::of(&names, &stored);
+            assert!(nominated.matches(&stored), "{stored:?}");
+            let expected = nominated == Nominated::of(&names, &presented);
+            assert_eq!(nominated.matches(&presented), expected, "{stored:?} {presented:?}");
+            matched += usize::from(expected && stored != presented);
+        }
+        assert!(matched > 1000, "only {matched} pairs were alike");
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::connect::RequestBody;
 use crate::origin::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
+use crate::semantics::forwarding;
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
-use crate::semantics::{content_coding, forwarding};
 
 /// A request that was routed and admitted.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Exchange {
             ForwardFields::All => {
                 forwarding::remove_conditions_and_range(&mut headers);
                 remove_claims(&mut headers);
-                content_coding::replace(&mut headers);
+                forwarding::normalize(&mut headers);
             }
             ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
         }
