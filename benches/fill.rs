@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use holdover::cache::fill::{FillKey, FillReader, Fills, Joined};
 use holdover::cache::ledger::Ledger;
-use holdover::cache::store::Store;
+use holdover::cache::store::{Store, StoreCounters};
 use holdover::cache::stored::StoredHead;
 use holdover::clock::Clock;
 use holdover::semantics::freshness::Lifetime;
@@ -20,7 +20,6 @@ use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
 use http::{HeaderMap, StatusCode};
-use prometheus_client::metrics::counter::Counter;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -78,7 +77,7 @@ impl Fixture {
     fn new() -> Self {
         let target = Target { host: "www.test".into(), port: None, path_and_query: "/film".into() };
         let now = Clock::new().now().monotonic;
-        let store = Store::new(64 << 20, Counter::default(), now);
+        let store = Store::new(64 << 20, StoreCounters::default(), now);
         let head = StoredHead {
             status: StatusCode::OK,
             headers: HeaderMap::new(),

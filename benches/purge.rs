@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::purge::{PurgeMode, Selector};
-use holdover::cache::store::{Lookup, Store};
+use holdover::cache::store::{Lookup, Store, StoreCounters};
 use holdover::cache::stored::{StoredHead, StoredResponse};
 use holdover::clock::Clock;
 use holdover::semantics::freshness::Lifetime;
@@ -15,7 +15,6 @@ use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
 use http::{HeaderMap, StatusCode};
-use prometheus_client::metrics::counter::Counter;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -76,7 +75,7 @@ struct Shelf {
 impl Shelf {
     fn new(count: usize) -> Self {
         let now = Clock::new().now().monotonic;
-        let shelf = Self { store: Store::new(8 << 30, Counter::default(), now), count, now };
+        let shelf = Self { store: Store::new(8 << 30, StoreCounters::default(), now), count, now };
         (0..count).for_each(|number| shelf.put(number));
         shelf
     }

@@ -9,3 +9,4 @@ pub mod purge;
 pub mod stamps;
 pub mod store;
 pub mod stored;
+mod variants;

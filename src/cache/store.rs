@@ -17,6 +17,7 @@ use super::ledger::{Ledger, Reservation};
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
 use super::stamps::Fence;
 use super::stored::StoredResponse;
+use super::variants::{Room, Variants};
 use crate::semantics::key::CacheKey;
 
 /// Stored responses under a byte bound. Clones share them.
@@ -27,11 +28,22 @@ pub struct Store {
     purges: Purges,
     /// Whether purged responses may still take memory.
     unswept: Arc<AtomicBool>,
+    displaced: Counter,
+}
+
+/// What a store counts.
+#[derive(Clone, Debug, Default)]
+pub struct StoreCounters {
+    /// Keys evicted, or refused on arrival, to keep within the bound.
+    pub evictions: Counter,
+    /// Variants that made room for others of their key.
+    pub displaced: Counter,
 }
 
 impl Store {
-    /// An empty store under `bound_bytes`, which counts its evictions; `now` is any time before the first request.
-    pub fn new(bound_bytes: u64, evictions: Counter, now: Instant) -> Self {
+    /// An empty store under `bound_bytes`; `now` is any time before the first request.
+    pub fn new(bound_bytes: u64, counters: StoreCounters, now: Instant) -> Self {
+        let StoreCounters { evictions, displaced } = counters;
         let engine = Cache::builder()
             .max_capacity(bound_bytes - bound_bytes / 8)
             .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
@@ -43,7 +55,7 @@ impl Store {
                 }
             })
             .build();
-        Self { engine, ledger: Ledger::new(bound_bytes), purges: Purges::new(now), unswept: Arc::default() }
+        Self { engine, ledger: Ledger::new(bound_bytes), purges: Purges::new(now), unswept: Arc::default(), displaced }
     }
 
     /// The most recent response under `key` that the request's fields select (RFC 9111 §4.1), and that was not purged.
@@ -66,8 +78,9 @@ impl Store {
 
     /// Everything stored under `key` that was not purged, most recent first.
     pub fn variants(&self, key: &CacheKey) -> Vec<Arc<StoredResponse>> {
-        let stored = self.engine.get(key).map(|variants| variants.responses.clone()).unwrap_or_default();
-        stored.into_iter().filter(|response| !response.head.stamps.is_gone()).collect()
+        let variants = self.engine.get(key);
+        let stored = variants.iter().flat_map(|variants| variants.responses());
+        stored.filter(|response| !response.head.stamps.is_gone()).cloned().collect()
     }
 
     /// The number of the last purge or invalidation; 0 before the first.
@@ -83,7 +96,11 @@ impl Store {
             if response.head.stamps.is_gone() {
                 return Op::Nop;
             }
-            Op::Put(Arc::new(Variants::with(found.as_ref().map(|f| &**f.value()), response)))
+            let (variants, room) = Variants::with(found.as_ref().map(|f| &**f.value()), response);
+            if room == Room::Displaced {
+                self.displaced.inc();
+            }
+            Op::Put(Arc::new(variants))
         });
         self.engine.run_pending_tasks();
     }
@@ -122,7 +139,11 @@ impl Store {
     /// Frees the memory of what was purged since the last time. Goes through everything stored, so not for a worker.
     pub fn sweep(&self) {
         if self.unswept.swap(false, Ordering::Relaxed) {
-            let purged = self.engine.iter().filter(|(_, variants)| variants.has_purged()).map(|(key, _)| key);
+            let purged = self
+                .engine
+                .iter()
+                .filter(|(_, variants)| variants.responses().any(|response| response.head.stamps.is_gone()))
+                .map(|(key, _)| key);
             purged.for_each(|key| self.discard_purged(&key));
             self.engine.run_pending_tasks();
         }
@@ -176,39 +197,3 @@ pub enum Lookup {
     /// Only responses selected by other request fields.
     NoVariant,
 }
-
-/// The responses stored under one key, most recent first; at most [`VARIANTS_MAX`].
-#[derive(Debug)]
-struct Variants {
-    responses: Vec<Arc<StoredResponse>>,
-}
-
-impl Variants {
-    fn with(before: Option<&Self>, newest: Arc<StoredResponse>) -> Self {
-        let others = before.map_or(&[][..], |variants| &variants.responses);
-        let kept = others.iter().filter(|other| other.head.nominated != newest.head.nominated).cloned();
-        let responses = std::iter::once(Arc::clone(&newest)).chain(kept).take(VARIANTS_MAX).collect();
-        Self { responses }
-    }
-
-    /// Those that `keep` keeps, if any.
-    fn kept(&self, keep: impl Fn(&Arc<StoredResponse>) -> bool) -> Option<Self> {
-        let responses: Vec<_> = self.responses.iter().filter(|response| keep(response)).cloned().collect();
-        (!responses.is_empty()).then_some(Self { responses })
-    }
-
-    fn has_purged(&self) -> bool {
-        self.responses.iter().any(|response| response.head.stamps.is_gone())
-    }
-
-    fn select(&self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-        self.responses.iter().find(|response| response.head.nominated.matches(request)).cloned()
-    }
-
-    fn size(&self) -> u64 {
-        self.responses.iter().map(|response| response.size()).sum()
-    }
-}
-
-/// Most variants of one key: a bound on what a client can make us store by varying its fields.
-pub const VARIANTS_MAX: usize = 8;

@@ -13,7 +13,7 @@ use crate::admin::api::Admin;
 use crate::admin::readiness::Readiness;
 use crate::cache::admission::Uncacheable;
 use crate::cache::fill::Fills;
-use crate::cache::store::Store;
+use crate::cache::store::{Store, StoreCounters};
 use crate::clock::Clock;
 use crate::config::model::{Config, OriginConfig, Scheme, SiteConfig};
 use crate::origin::answers::GuardPolicy;
@@ -70,11 +70,15 @@ impl Assembly {
             stewards.push(steward);
             asking.push(ask);
         }
+        let counters = StoreCounters {
+            evictions: metrics.cache_evictions.clone(),
+            displaced: metrics.cache_variants_displaced.clone(),
+        };
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
             https_port: config.listen.https.first().map(SocketAddr::port),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
-            store: Store::new(config.cache.memory, metrics.cache_evictions.clone(), clock.now().monotonic),
+            store: Store::new(config.cache.memory, counters, clock.now().monotonic),
             object_bytes_max: config.cache.object_max,
             fills: Fills::new(),
             uncacheable: Uncacheable::new(),

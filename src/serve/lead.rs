@@ -12,6 +12,7 @@ use super::outcome::FetchFacts;
 use super::worker::Worker;
 use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
 use crate::cache::stamps::{Fence, Stamps};
+use crate::cache::store::Lookup;
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
 use crate::origin::fetch::{FetchError, Fetched};
 use crate::origin::incoming::Framing;
@@ -170,7 +171,24 @@ impl Lead {
         }
         leader.head(head, expected, body);
         if self.pour(&mut fetched, &mut leader).await {
+            let is_stored = paid.is_some();
             leader.complete(&shared.store, &self.key, paid);
+            if is_stored {
+                self.retire_what_was_selected();
+            }
+        }
+    }
+
+    /// "A full response (i.e., one containing content) indicates that none of the stored responses nominated in the
+    /// conditional request are suitable." (RFC 9111 §4.3.3) One that is selected still, for its Date is later than that of
+    /// the full response, would be validated in vain by every request.
+    fn retire_what_was_selected(&self) {
+        let Some(stored) = &self.stored else { return };
+        let store = &self.worker.shared.store;
+        if let Lookup::Found(selected) = store.lookup(&self.key, &self.exchange.headers)
+            && Arc::ptr_eq(stored, &selected)
+        {
+            store.remove(&self.key, stored);
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub cache_bytes: Gauge,
     /// Keys evicted, or refused on arrival, to keep within the bound.
     pub cache_evictions: Counter,
+    /// Variants that made room for others of their key.
+    pub cache_variants_displaced: Counter,
     /// The bound of `cache_bytes`.
     pub cache_capacity_bytes: Gauge,
     /// Stored responses.
@@ -101,6 +103,10 @@ impl Metrics {
             cache_evictions: catalog.plain(
                 "holdover_cache_evictions_total",
                 "Keys evicted, or refused on arrival, to keep within the bound",
+            ),
+            cache_variants_displaced: catalog.plain(
+                "holdover_cache_variants_displaced_total",
+                "Variants that made room for others of their key, which may have 8",
             ),
             dns_refresh: catalog.labeled(
                 "holdover_dns_refresh_total",

@@ -1,5 +1,7 @@
 //! What requests are told apart by, and that origins see no more than that.
 
+use http::Request;
+use http_body_util::Full;
 use serde_json::json;
 
 use crate::lab::{Answer, Lab};
@@ -94,6 +96,19 @@ async fn invalidation_reaches_every_key_of_the_url() {
         client.get_with("/x", country).await.cache_status("fwd=uri-miss; fwd-status=200; stored");
         client.get_with("/x", country).await.cache_status("hit; ttl=60");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn explain_finds_what_is_stored_under_a_url_as_clients_write_it() {
+    let settings = "[site.key]\nquery_drop = [\"utm_*\"]\nfields = [\"x-country\"]\ncookies = [\"lang\"]";
+    let lab = Lab::start(&["a"], settings).await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let fields = [("x-country", "DE"), ("cookie", "lang=de; session=1")];
+    lab.client().await.get_with("/x?utm_source=mail", &fields).await.says(200, "body");
+    let url = "/v1/explain?url=https://www.test/x?utm_id=2&field=x-country:DE&field=cookie:lang%3Dde%3B%20session%3D2";
+    let (_, told) = lab.admin(Request::get(url).body(Full::default()).unwrap()).await;
+    assert_eq!(told["answer"]["way"], "hit", "{told}");
+    assert_eq!(told["key"], "https://www.test/x\nx-country: DE\ncookie: lang=de");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
-use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
 use crate::cache::purge::Purges;
-use crate::cache::store::Lookup;
+use crate::cache::store::{Lookup, StoreCounters};
 use crate::semantics::freshness::Lifetime;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::Target;
@@ -66,7 +65,7 @@ async fn read(reader: &mut FillReader<&'static str>) -> Option<Result<Bytes, Bod
 
 #[tokio::test]
 async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
-    let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(1 << 20, StoreCounters::default(), clock_free_instant()));
     let mut leader = leader(&fills);
     let (mut first, second) = (leader.reader(), follower(&fills));
     let reservation = store.reserve(6).expect("fits");
@@ -87,7 +86,7 @@ async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
 
 #[tokio::test]
 async fn a_leader_that_goes_away_releases_everybody_and_stores_nothing() {
-    let (fills, store) = (Fills::new(), Store::new(1 << 20, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(1 << 20, StoreCounters::default(), clock_free_instant()));
     let mut first = leader(&fills);
     let mut reader = follower(&fills);
     first.head(head(), Some(6), store.reserve(6).expect("fits"));
@@ -119,7 +118,7 @@ async fn a_report_reaches_every_follower() {
 
 #[tokio::test]
 async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
-    let (fills, store) = (Fills::new(), Store::new(256 * 1024, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(256 * 1024, StoreCounters::default(), clock_free_instant()));
     let mut leader = leader(&fills);
     let (mut fast, mut slow) = (leader.reader(), follower(&fills));
     leader.head(head(), None, store.reserve(0).expect("fits"));
@@ -145,7 +144,7 @@ async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_without_room_ends_when_nobody_reads_it() {
-    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(1024, StoreCounters::default(), clock_free_instant()));
     let mut leader = leader(&fills);
     leader.head(head(), None, store.reserve(0).expect("fits"));
     assert_eq!(leader.append(&[0; 4096], &store, u64::MAX).await, Err(NoReaders));
@@ -153,7 +152,7 @@ async fn a_body_without_room_ends_when_nobody_reads_it() {
 
 #[tokio::test]
 async fn a_body_without_room_waits_for_a_client_that_has_not_read_yet() {
-    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(1024, StoreCounters::default(), clock_free_instant()));
     let mut leader = leader(&fills);
     let mut reader = leader.reader();
     leader.head(head(), None, store.reserve(0).expect("fits"));
@@ -165,7 +164,7 @@ async fn a_body_without_room_waits_for_a_client_that_has_not_read_yet() {
 
 #[tokio::test]
 async fn nobody_joins_a_body_of_which_the_beginning_is_gone() {
-    let (fills, store) = (Fills::new(), Store::new(1024, Counter::default(), clock_free_instant()));
+    let (fills, store) = (Fills::new(), Store::new(1024, StoreCounters::default(), clock_free_instant()));
     let mut first = leader(&fills);
     let _reader = first.reader();
     first.head(head(), None, store.reserve(0).expect("fits"));
