@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdover::config::{Surroundings, load};
-use holdover::semantics::cache_control::{MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
+use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
 use holdover::semantics::freshness::{FreshnessPolicy, Reuse, assess, lifetime};
@@ -45,7 +45,7 @@ pub fn cache_control(input: &[u8]) {
         let longer = directives_of(&longer);
         assert_eq!(longer, ResponseDirectives { no_store: true, present: true, ..directives });
     }
-    let request = RequestDirectives::from_headers(&headers);
+    let request = RequestDirectives::from_headers(&headers, Honored::All);
     let stale = if let Some(MaxStale::For(time)) = request.max_stale { Some(time) } else { None };
     for time in [request.max_age, request.min_fresh, stale].into_iter().flatten() {
         assert!(time <= DELTA_SECONDS_MAX);
