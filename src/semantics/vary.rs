@@ -85,7 +85,7 @@ impl Nomination {
         };
         let mut rest = Some(&value[..]);
         let mut is_first = true;
-        for piece in pieces(&self.name, request) {
+        for piece in pieces(Syntax::of(&self.name), &self.name, request) {
             if !std::mem::take(&mut is_first) {
                 rest = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
             }
@@ -95,15 +95,26 @@ impl Nomination {
     }
 }
 
-/// The value of a request field that requests are told apart by; `None` when the request has none.
-pub(super) fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
+/// The one line that a request field is sent on as when it is in the key; `None` when the request has none. It is changed
+/// no further than its syntax is known, since the origin gets it.
+pub(super) fn keyed(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
+    let syntax = Syntax::of(name);
+    normalized_as(if syntax == Syntax::Unknown { Syntax::Singleton } else { syntax }, name, request)
+}
+
+/// The value of a request field that variants are told apart by; `None` when the request has none.
+fn normalized(name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
+    normalized_as(Syntax::of(name), name, request)
+}
+
+fn normalized_as(syntax: Syntax, name: &HeaderName, request: &HeaderMap) -> Option<Box<[u8]>> {
     if let Some(known) = Known::of(name) {
         return known.normalized(request).map(|value| value.as_bytes().into());
     }
     if !request.contains_key(name) {
         return None;
     }
-    let pieces: Vec<_> = pieces(name, request).collect();
+    let pieces: Vec<_> = pieces(syntax, name, request).collect();
     Some(pieces.join(SEPARATOR).into())
 }
 
@@ -132,8 +143,7 @@ impl Known {
 
 /// What is left of a field after "adding or removing whitespace, where allowed in the header field's syntax" and
 /// "combining multiple header field lines with the same field name".
-fn pieces<'a>(name: &HeaderName, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
-    let syntax = Syntax::of(name);
+fn pieces<'a>(syntax: Syntax, name: &HeaderName, request: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
     request.get_all(name).iter().map(|line| line.as_bytes()).flat_map(move |line| {
         let members = (syntax == Syntax::List).then(|| Members::new(line)).into_iter().flatten();
         // Whitespace inside a quoted string means something, wherever in a field of unknown syntax one may be.
