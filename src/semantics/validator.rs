@@ -132,6 +132,17 @@ pub fn freshen(stored: &HeaderMap, not_modified: &HeaderMap) -> Option<HeaderMap
     Some(freshened)
 }
 
+/// Whether a 200 to HEAD speaks of the stored response to GET, `stored_bytes` long, and so may update it.
+///
+/// "if the stored response and HEAD response have matching values for any received validator fields (ETag and
+/// Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length matches that of
+/// the stored response" (RFC 9111 §4.3.5).
+pub fn head_matches(stored: &HeaderMap, stored_bytes: u64, head: &HeaderMap) -> bool {
+    let is_same = |name: HeaderName| !head.contains_key(&name) || head.get_all(&name).iter().eq(stored.get_all(&name));
+    let length = field::only(head, CONTENT_LENGTH).map(|length| field::number(length.as_bytes()));
+    is_same(ETAG) && is_same(LAST_MODIFIED) && length.is_none_or(|length| length == Some(stored_bytes))
+}
+
 /// If-None-Match: "if the field value is "*", the condition is false if the origin server has a current representation
 /// for the target resource. If the field value is a list of entity tags, the condition is false if one of the listed
 /// tags matches the entity tag of the selected representation." (RFC 9110 §13.1.2)

@@ -51,13 +51,14 @@ impl Exchange {
         policy.key(self.client.scheme(), &self.target, &self.headers)
     }
 
-    /// The request for a response that may be stored: GET, with only the fields that the site lets through, so that no
-    /// field outside the key can change the answer. `conditions` are those of a revalidation.
+    /// The request for a response that may be stored: with only the fields that the site lets through, so that no field
+    /// outside the key can change the answer, and GET unless it is for one client. `conditions` are those of a
+    /// validation.
     pub fn cacheable_forward(
         &self,
         conditions: Vec<(HeaderName, HeaderValue)>,
         fallback: Fallback,
-        range: PassRange,
+        audience: Audience,
     ) -> Forward {
         let mut headers = self.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
@@ -74,7 +75,12 @@ impl Exchange {
         }
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.extend(conditions);
-        if range == PassRange::Yes {
+        if audience == Audience::OneClient {
+            // "the If-Match and If-Unmodified-Since conditional header fields are not applicable to a cache" (RFC 9111
+            // §4.3.2): the origin has to see them.
+            for name in [header::IF_MATCH, header::IF_UNMODIFIED_SINCE] {
+                headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+            }
             for name in [header::RANGE, header::IF_RANGE] {
                 // Of two, nobody knows which one the origin would take.
                 let mut lines = self.headers.get_all(&name).iter();
@@ -87,7 +93,23 @@ impl Exchange {
             FirstRemedy::Stale if fallback != Fallback::Nothing => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
-        Forward { tries, ..self.forward(Method::GET, headers, None) }
+        Forward { tries, ..self.forward(self.method_for(audience), headers, None) }
+    }
+
+    /// The method of a request for `audience`: HEAD brings nothing that could be stored.
+    pub fn method_for(&self, audience: Audience) -> Method {
+        match audience {
+            Audience::Everybody => Method::GET,
+            Audience::OneClient => self.method.clone(),
+        }
+    }
+
+    /// By what the client wants to know whether what it has is current.
+    pub fn own_conditions(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let lines = |name: HeaderName| {
+            self.headers.get_all(&name).iter().map(move |value| (name.clone(), value.clone())).collect::<Vec<_>>()
+        };
+        [lines(header::IF_NONE_MATCH), lines(header::IF_MODIFIED_SINCE)].concat()
     }
 
     /// "A proxy, whether or not it implements a cache, MUST pass cache directives through in forwarded messages" (RFC 9111
@@ -142,14 +164,14 @@ fn remove_claims(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a cacheable request carries the client's range: normally the whole response is fetched, and ranges are cut
-/// from it here; of one that proved not storable, the origin cuts them.
+/// Whom an answer that may be stored is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassRange {
-    /// The whole response.
-    No,
-    /// What the client asked for.
-    Yes,
+pub enum Audience {
+    /// Whoever wants it, now and later: the whole response is fetched, whatever this client wants of it or has of it, so
+    /// that ranges and preconditions can be answered from it here.
+    Everybody,
+    /// This client alone: what it wants and has is for the origin to consider, which may save the body.
+    OneClient,
 }
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");

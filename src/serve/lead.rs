@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::oneshot;
 
-use super::exchange::{Exchange, PassRange};
+use super::exchange::{Audience, Exchange};
 use super::judge::Fallback;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
@@ -37,8 +37,8 @@ pub struct Lead {
     pub stored: Option<Arc<StoredResponse>>,
     /// Whether `stored` may be served stale should every origin fail.
     pub fallback: Fallback,
-    /// Whether the client's range is passed on.
-    pub range: PassRange,
+    /// Whom the answer is asked for.
+    pub audience: Audience,
 }
 
 /// What the leader tells the client that started it, and nobody else.
@@ -86,9 +86,25 @@ impl Lead {
     }
 
     async fn fetch(&self, fence: &Fence) -> Result<Fetch, FetchError> {
-        let conditions = self.stored.as_ref().map(|stored| validator::conditional_fields(&stored.head.headers));
-        let fetched = self.ask(conditions.unwrap_or_default()).await?;
+        let conditions = match (&self.stored, self.audience) {
+            (Some(stored), _) => validator::conditional_fields(&stored.head.headers),
+            (None, Audience::OneClient) => self.exchange.own_conditions(),
+            (None, Audience::Everybody) => Vec::new(),
+        };
+        let fetched = self.ask(conditions).await?;
         match &self.stored {
+            Some(stored) if self.is_head() && fetched.status == StatusCode::OK => {
+                let matches = validator::head_matches(&stored.head.headers, stored.body.length(), &fetched.headers);
+                if matches && let Some((validated, share)) = self.freshen(stored, &fetched, fence) {
+                    return Ok(Fetch::Validated { validated, share });
+                }
+                // RFC 9111 §4.3.5: "otherwise, the cache SHOULD consider the stored response to be stale." A stale one is
+                // kept for an outage; a fresh one would go on answering.
+                if matches!(self.fallback, Fallback::Fresh { .. }) {
+                    self.worker.shared.store.remove(&self.key, stored);
+                }
+                Ok(Fetch::Response(Box::new(fetched)))
+            }
             Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched, fence) {
                 Some((validated, share)) => Ok(Fetch::Validated { validated, share }),
                 // RFC 9111 §4.3.4: a 304 that selects no stored response updates none; only a whole answer helps.
@@ -98,9 +114,13 @@ impl Lead {
         }
     }
 
+    fn is_head(&self) -> bool {
+        self.exchange.method_for(self.audience) == Method::HEAD
+    }
+
     /// A failure status counts as an answer only when there is nothing better.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
-        let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.range);
+        let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
         if fetched.failed && self.fallback != Fallback::Nothing { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
@@ -232,7 +252,15 @@ impl Lead {
         }
         let directives = self.directives(&fetched.headers);
         let (request, policy) = (&self.exchange.headers, &self.exchange.site.config.store);
-        storable(&Method::GET, request, fetched.status, &fetched.headers, &directives, policy).map_err(NotStored::Rule)
+        storable(
+            &self.exchange.method_for(self.audience),
+            request,
+            fetched.status,
+            &fetched.headers,
+            &directives,
+            policy,
+        )
+        .map_err(NotStored::Rule)
     }
 
     /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
@@ -251,7 +279,7 @@ impl Lead {
     /// one client alone.
     fn is_failure_for_everybody(&self, fetched: &Fetched) -> bool {
         let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || self.directives(&fetched.headers).private;
-        fetched.failed && !is_personal
+        fetched.failed && !is_personal && !self.is_head()
     }
 
     fn directives(&self, response: &HeaderMap) -> ResponseDirectives {
@@ -346,7 +374,9 @@ impl NotStored {
     /// Whether other requests for the same key have to expect the same.
     fn speaks_of_the_resource(self) -> bool {
         match self {
-            Self::Rule(reason) => !matches!(reason, NotStorable::OneRequest | NotStorable::PartialContent),
+            Self::Rule(reason) => {
+                !matches!(reason, NotStorable::Method | NotStorable::OneRequest | NotStorable::PartialContent)
+            }
             Self::Request => false,
             Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
         }

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::body::Source;
 use super::deliver::{Representation, deliver};
-use super::exchange::{Exchange, PassRange};
+use super::exchange::{Audience, Exchange};
 use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
 use super::lead::{Handed, Lead, Share};
@@ -50,8 +50,7 @@ impl Miss<'_> {
     /// # Errors
     /// [`Refusal`] when no origin answered in time and nothing stored may.
     pub async fn answer(&self) -> Result<Answer, Refusal> {
-        let mut alone = self.exchange.asked.no_store
-            || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic);
+        let mut alone = self.goes_alone();
         for _ in 0..JOINS_MAX {
             let (reader, handed) = self.join(alone);
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
@@ -85,6 +84,18 @@ impl Miss<'_> {
             }
         }
         self.fall_back(StaleReason::IfError, FailureKind::Deadline, None)
+    }
+
+    /// Whether nobody else may have a part in what this request gets, or nobody would want one.
+    fn goes_alone(&self) -> bool {
+        // "A cache or intermediary MAY ignore If-Match because its interoperability features are only necessary for an
+        // origin server" (RFC 9110 §13.1.1), and If-Unmodified-Since alike: a stored response answers regardless, but the
+        // answer of an origin is for whoever stated the condition.
+        let is_conditional =
+            [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().any(|name| self.exchange.headers.contains_key(name));
+        is_conditional
+            || self.exchange.asked.no_store
+            || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic)
     }
 
     /// Asks an origin in the background, unless somebody does already.
@@ -129,7 +140,7 @@ impl Miss<'_> {
             key: self.key.clone(),
             stored: self.stored.clone().filter(|_| !self.exchange.asked.no_store),
             fallback: self.fallback,
-            range: if alone { PassRange::Yes } else { PassRange::No },
+            audience: if alone { Audience::OneClient } else { Audience::Everybody },
         };
         let (hand, handed) = oneshot::channel();
         self.worker.tasks.spawn(lead.run(leader, hand));

@@ -22,6 +22,54 @@ async fn a_client_that_has_the_response_gets_304_from_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_stored_is_for_the_origin_to_compare_with_what_the_client_has() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private").etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "mine");
+    let condition = [("if-none-match", "\"v1\"")];
+    client.get_with("/x", &condition).await.says(304, "").cache_status("fwd=uri-miss; fwd-status=304");
+    assert_eq!(client.send("HEAD", "/x", &[], "").await.says(200, "").field("content-length"), "4");
+    let requests = lab.origin("a").requests("/x");
+    assert!(requests[1].contains("if-none-match: \"v1\"\r\n"), "{}", requests[1]);
+    assert!(requests[2].starts_with("HEAD "), "{}", requests[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_that_only_an_origin_can_judge_reach_it_alone() {
+    let lab = Lab::start(&["a"], "").await;
+    let failed = Answer::new(412, "changed").max_age(60);
+    lab.origin("a").answers("/x", failed.after(SECOND / 10));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let since = [("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let (matched, since) = tokio::join!(one.get_with("/x", &[("if-match", "\"v1\"")]), two.get_with("/x", &since));
+    matched.says(412, "changed").cache_status("fwd=uri-miss; fwd-status=412");
+    since.says(412, "changed").cache_status("fwd=uri-miss; fwd-status=412");
+    let requests = lab.origin("a").requests("/x");
+    assert!(requests[0].contains("if-match: \"v1\"") && requests[1].contains("if-unmodified-since: "), "{requests:?}");
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60).etag("v2"));
+    one.get("/x").await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200; stored");
+    one.get_with("/x", &[("if-match", "\"v1\"")]).await.says(200, "body").cache_status("hit; ttl=60");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_freshens_the_variant_it_speaks_of() {
+    let settings = "[site.request]\nfields = [\"accept-language\"]\n[site.stale]\nwhile_revalidate = \"0s\"";
+    let lab = Lab::start(&["a"], settings).await;
+    let mut client = lab.client().await;
+    for (language, lifetime) in [("de", 100), ("en", 10)] {
+        let answer = Answer::ok(language).max_age(lifetime).etag(language).with("vary", "accept-language");
+        lab.origin("a").answers("/x", answer);
+        client.get_with("/x", &[("accept-language", language)]).await.says(200, language);
+    }
+    lab.time_passes(20 * SECOND).await;
+    let validated = client.get_with("/x", &[("accept-language", "en")]).await;
+    validated.says(200, "en").cache_status("fwd=stale; fwd-status=304; ttl=10; stored");
+    client.get_with("/x", &[("accept-language", "de")]).await.says(200, "de").cache_status("hit; ttl=79");
+    assert!(lab.origin("a").requests("/x")[2].contains("if-none-match: \"en\"\r\n"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_response_is_validated_and_freshened() {
     let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1"));

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{EntityTag, Precondition, conditional_fields, evaluate, freshen, strong_validator};
+use super::{EntityTag, Precondition, conditional_fields, evaluate, freshen, head_matches, strong_validator};
 use crate::semantics::field::fields;
 
 type Lines<'a> = &'a [(&'static str, &'a str)];
@@ -232,6 +232,24 @@ fn updating_stored_header_fields() {
         &[("etag", "\"a\""), ("content-length", "5"), ("content-encoding", "br"), ("content-type", "text/html")],
     );
     check_freshened("a 304 without Date and Age is new", &[("date", EARLIER), ("age", "50")], &[], &[]);
+}
+
+#[test]
+fn a_head_response_updates_what_it_matches() {
+    let stored = [("etag", "\"a\""), ("last-modified", THEN)];
+    for (case, head, expected) in [
+        ("matching values for any received validator fields", &[("etag", "\"a\""), ("last-modified", THEN)][..], true),
+        ("received ones only", &[("etag", "\"a\"")], true),
+        ("none received", &[], true),
+        ("another entity tag", &[("etag", "\"b\""), ("last-modified", THEN)], false),
+        ("another date", &[("etag", "\"a\""), ("last-modified", LATER)], false),
+        ("Content-Length matches", &[("etag", "\"a\""), ("content-length", "5")], true),
+        ("Content-Length differs", &[("etag", "\"a\""), ("content-length", "6")], false),
+        ("Content-Length is no number", &[("content-length", "x")], false),
+    ] {
+        assert_eq!(head_matches(&fields(&stored), 5, &fields(head)), expected, "{case}");
+    }
+    assert!(!head_matches(&fields(&[]), 5, &fields(&stored)), "validators where there were none");
 }
 
 fn check_tag(text: &str, expected: Option<(bool, &str)>) {

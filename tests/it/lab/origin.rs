@@ -278,7 +278,8 @@ impl Answer {
         if status != 304 {
             head.push_str(&match self.chunked {
                 true => "transfer-encoding: chunked\r\n".to_owned(),
-                false => format!("content-length: {}\r\n", body.len()),
+                // Also to HEAD, which gets no body.
+                false => format!("content-length: {}\r\n", self.body.len() - start.unwrap_or(0)),
             });
         }
         head.push_str("\r\n");
