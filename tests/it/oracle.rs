@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
-use holdover::semantics::cache_control::{ResponseDirectives, TARGETS};
+use holdover::semantics::cache_control::{Honored, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::date::{format_http_date, http_date};
 use holdover::semantics::freshness::{FreshnessPolicy, Reuse, assess, lifetime};
 use holdover::semantics::storable::{StorePolicy, storable};
@@ -52,6 +52,39 @@ fn freshness_and_age_agree_with_the_other_reading() {
         let ours = (time_to_live, lifetime.current_age(resident));
         let theirs = (oracle.time_to_live(received() + resident), oracle.age(received() + resident));
         (ours != theirs).then(|| (exchange.why_fresh_or_old(), format!("{exchange:?}: {ours:?} against {theirs:?}")))
+    });
+}
+
+#[test]
+fn what_requests_ask_for_agrees_with_the_other_reading() {
+    differ_only_as_named(&["prohibited"], |rng| {
+        let mut exchange = Exchange::random(rng);
+        exchange.method = Method::GET;
+        exchange.response.remove(VARY);
+        let oracle = exchange.oracle();
+        if !exchange.is_storable() || !oracle.is_storable() || exchange.why_fresh_or_old().is_some() {
+            return None;
+        }
+        // Half a second, so that no age is exactly what a request names: the library takes "no more than" for "less than".
+        let resident = Duration::from_secs(rng.u64(..10_000)) + Duration::from_millis(500);
+        let mut request = HeaderMap::new();
+        request.insert(CACHE_CONTROL, random_wish(rng));
+        let asked = RequestDirectives::from_headers(&request, Honored::All);
+        let lifetime =
+            lifetime(exchange.status, &exchange.response, &exchange.directives(), received(), received(), &policy());
+        let age = lifetime.current_age(resident);
+        let ours = match assess(&lifetime, resident, None, &policy()) {
+            Reuse::Fresh { ttl } => asked.accept_fresh(age, ttl),
+            Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } => asked.accept_stale(age, past),
+            Reuse::Unusable { .. } => false,
+        };
+        let answer = oracle.before_request(&with_headers(&Method::GET, &request), received() + resident);
+        let theirs = answer.satisfies_without_revalidation();
+        // "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive (e.g., by a
+        // no-cache response directive, a must-revalidate response directive, or an applicable s-maxage or proxy-revalidate
+        // response directive" (§4.2.4). The library knows must-revalidate.
+        let name = (!ours && lifetime.prohibition.is_some()).then_some("prohibited");
+        (ours != theirs).then(|| (name, format!("{exchange:?}, then {request:?} after {resident:?}: we reuse: {ours}")))
     });
 }
 
@@ -255,6 +288,20 @@ fn random_response(rng: &mut Rng) -> HeaderMap {
         response.insert(VARY, HeaderValue::from_static(pick(rng, &VARIES)));
     }
     response
+}
+
+/// What a request asks of the cache.
+fn random_wish(rng: &mut Rng) -> HeaderValue {
+    let mut directives = Vec::new();
+    for name in ["max-age", "min-fresh", "max-stale"] {
+        if rng.bool() {
+            directives.push(format!("{name}={}", rng.u32(..10_000)));
+        }
+    }
+    if directives.is_empty() {
+        directives.push(pick(rng, &["no-cache", "max-stale", "unknown"]).to_owned());
+    }
+    HeaderValue::try_from(directives.join(", ")).unwrap()
 }
 
 fn random_validators(rng: &mut Rng) -> HeaderMap {
