@@ -6,7 +6,8 @@ use http::HeaderValue;
 
 /// The time that `value` names in one of the three forms; years 1970 to 9999.
 ///
-/// A two-digit year below 70 is of this century, any other of the last; the weekday has to agree.
+/// A two-digit year below 70 is of this century, any other of the last. The weekday has to be one, but not the right one:
+/// the rest says everything.
 pub fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     // "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the field value
     // case-insensitively." (RFC 9111 §4.2)
@@ -31,7 +32,21 @@ pub fn http_date(value: &HeaderValue) -> Option<SystemTime> {
     if date.first()?.is_ascii_whitespace() || date.last()?.is_ascii_whitespace() {
         return None;
     }
-    httpdate::parse_http_date(std::str::from_utf8(date).ok()?).ok()
+    let date = std::str::from_utf8(date).ok()?;
+    httpdate::parse_http_date(date).ok().or_else(|| of_another_weekday(date))
+}
+
+/// The time that `date` names with the weekday that it ought to have; the library insists on that one.
+fn of_another_weekday(date: &str) -> Option<SystemTime> {
+    let names = |(short, long): &(&'static str, &'static str)| [*short, *long];
+    let written =
+        WEEKDAYS.iter().flat_map(names).filter(|name| date.starts_with(name)).max_by_key(|name| name.len())?;
+    let rest = &date[written.len()..];
+    let is_long = written.len() > WEEKDAYS[0].0.len();
+    WEEKDAYS.iter().find_map(|(short, long)| {
+        let name = if is_long { long } else { short };
+        httpdate::parse_http_date(&[*name, rest].concat()).ok()
+    })
 }
 
 /// `time` as IMF-fixdate, in whole seconds; the nearest representable date outside the years 1970 to 9999.
@@ -40,6 +55,17 @@ pub fn format_http_date(time: SystemTime) -> HeaderValue {
     let text = httpdate::fmt_http_date(time.clamp(UNIX_EPOCH, latest));
     HeaderValue::try_from(text).expect("an HTTP-date is ASCII")
 }
+
+/// day-name and day-name-l.
+const WEEKDAYS: [(&str, &str); 7] = [
+    ("Mon", "Monday"),
+    ("Tue", "Tuesday"),
+    ("Wed", "Wednesday"),
+    ("Thu", "Thursday"),
+    ("Fri", "Friday"),
+    ("Sat", "Saturday"),
+    ("Sun", "Sunday"),
+];
 
 /// The longest form: `Wednesday, 06-Nov-94 08:49:37 GMT`.
 const DATE_BYTES_MAX: usize = 33;
@@ -63,6 +89,9 @@ mod tests {
         check("a cache matches case-insensitively", "sunday, 06-nov-94 08:49:37 Gmt", EXAMPLE);
         check("the epoch", "Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
         check("two digits, this century", "Thursday, 18-Aug-50 02:01:18 GMT", Some(2_544_400_878));
+        check("another weekday", "Mon, 06 Nov 1994 08:49:37 GMT", EXAMPLE);
+        check("another weekday", "Wednesday, 06-Nov-94 08:49:37 GMT", EXAMPLE);
+        check("another weekday", "thu Nov  6 08:49:37 1994", EXAMPLE);
         check("a leap second is the second before", "Sat, 31 Dec 2016 23:59:60 GMT", Some(1_483_228_799));
         check("the last year", "Fri, 31 Dec 9999 23:59:59 GMT", Some(253_402_300_799));
         for invalid in [
@@ -82,7 +111,10 @@ mod tests {
             "Sun, 06 Nov 1994  08:49:37 GMT",
             "Sun, 06 Nov 1994 8:49:37 GMT",
             "Sun, 06 Nov 1994 08.49.37 GMT",
-            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Xyz, 06 Nov 1994 08:49:37 GMT",
+            "Monday, 06 Nov 1994 08:49:37 GMT",
+            "Mon, 06-Nov-94 08:49:37 GMT",
+            "06 Nov 1994 08:49:37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 00 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:00:00 GMT",
