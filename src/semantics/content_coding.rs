@@ -1,42 +1,149 @@
-//! Accept-Encoding, reduced to the codings that make a difference (RFC 9110 §12.5.3).
+//! Accept-Encoding and the choice among codings that it leaves (RFC 9110 §8.4.1, §12.5.3).
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
 use super::field;
 
-/// What the request accepts of `br`, `gzip` and `zstd`, as one of eight field values; empty for none.
-///
-/// Origins see this value instead of the client's, so that eight variants at most are stored of a response. A request
-/// without the field accepts any coding; it gets none, since that is what such clients can read.
-pub fn normalize(request: &HeaderMap) -> &'static str {
-    let mut accepted = [None; 3];
-    let mut any = None;
-    for member in field::members(request, ACCEPT_ENCODING) {
-        let (coding, weight) = match member.iter().position(|&byte| byte == b';') {
-            Some(at) => (field::trim(&member[..at]), accepts(&member[at + 1..])),
-            None => (member, true),
-        };
-        match CODINGS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(coding)) {
-            Some(index) => accepted[index] = accepted[index].or(Some(weight)),
-            // "A recipient SHOULD consider "x-gzip" to be equivalent to "gzip"." (§8.4.1.3)
-            None if coding.eq_ignore_ascii_case(b"x-gzip") => accepted[GZIP] = accepted[GZIP].or(Some(weight)),
-            // "The asterisk "*" symbol in an Accept-Encoding field matches any available content coding not explicitly
-            // listed in the field."
-            None if coding == b"*" => any = any.or(Some(weight)),
-            None => {}
+/// A content coding that makes a difference here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentCoding {
+    /// `br` (RFC 7932).
+    Brotli,
+    /// `gzip` (RFC 1952).
+    Gzip,
+    /// `zstd` (RFC 8878), with a window of 8 MiB at most (RFC 9659).
+    Zstd,
+}
+
+impl ContentCoding {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Zstd];
+
+    /// The coding's name in Content-Encoding and Accept-Encoding.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
         }
     }
-    let [br, gzip, zstd] = accepted.map(|accepted| accepted.or(any).unwrap_or(false));
-    match (br, gzip, zstd) {
-        (false, false, false) => "",
-        (false, false, true) => "zstd",
-        (false, true, false) => "gzip",
-        (false, true, true) => "gzip, zstd",
-        (true, false, false) => "br",
-        (true, false, true) => "br, zstd",
-        (true, true, false) => "br, gzip",
-        (true, true, true) => "br, gzip, zstd",
+
+    fn named(name: &[u8]) -> Option<Self> {
+        // "A recipient SHOULD consider "x-gzip" to be equivalent to "gzip"." (§8.4.1.3)
+        let known = |coding: &Self| coding.as_str().as_bytes().eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(known).or_else(|| name.eq_ignore_ascii_case(b"x-gzip").then_some(Self::Gzip))
+    }
+}
+
+/// What the Accept-Encoding of a request accepts, by weight in thousandths; 0 is not acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedCodings {
+    /// By coding, as [`ContentCoding`] declares them.
+    weights: [u16; 3],
+    /// Of a response without a coding, when the field says something of it.
+    identity: Option<u16>,
+}
+
+impl AcceptedCodings {
+    /// What `request` accepts. One without the field accepts any coding; it gets none, since that is what such clients
+    /// can read.
+    pub fn of(request: &HeaderMap) -> Self {
+        let (mut weights, mut identity, mut any) = ([None; 3], None, None);
+        for member in field::members(request, ACCEPT_ENCODING) {
+            let (coding, weight) = match member.iter().position(|&byte| byte == b';') {
+                Some(at) => (field::trim(&member[..at]), quality(&member[at + 1..]).unwrap_or(0)),
+                None => (member, WEIGHT_MAX),
+            };
+            let accepted = match ContentCoding::named(coding) {
+                Some(coding) => &mut weights[coding as usize],
+                None if coding.eq_ignore_ascii_case(b"identity") => &mut identity,
+                // "The asterisk "*" symbol in an Accept-Encoding field matches any available content coding not
+                // explicitly listed in the field."
+                None if coding == b"*" => &mut any,
+                None => continue,
+            };
+            accepted.get_or_insert(weight);
+        }
+        // "If the representation has no content coding, then it is acceptable by default unless specifically excluded by
+        // the Accept-Encoding header field stating either "identity;q=0" or "*;q=0" without a more specific entry for
+        // "identity"."
+        let identity = identity.or(any.filter(|&weight| weight == 0));
+        Self { weights: weights.map(|weight| weight.or(any).unwrap_or(0)), identity }
+    }
+
+    /// Whether a response in `coding` is acceptable.
+    pub fn accepts(&self, coding: ContentCoding) -> bool {
+        self.weights[coding as usize] > 0
+    }
+
+    /// Whether a response without a coding is acceptable.
+    pub fn accepts_identity(&self) -> bool {
+        self.identity != Some(0)
+    }
+
+    /// Whether `coding` is acceptable, and the client would not rather have none.
+    fn prefers(&self, coding: ContentCoding) -> bool {
+        self.accepts(coding) && self.identity.is_none_or(|identity| identity <= self.weights[coding as usize])
+    }
+}
+
+/// What there is of a response in one coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// It can be sent.
+    Made,
+    /// It was tried, and is of no use.
+    Refused,
+    /// Nobody has tried.
+    Unmade,
+}
+
+/// The coding of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// To be sent; `None` is the response without a coding.
+    pub coding: Option<ContentCoding>,
+    /// To be made for the next one who asks the same: better than `coding`, and not tried yet.
+    pub wanted: Option<ContentCoding>,
+}
+
+/// Chooses among the codings of `order`, which is the server's order of preference, those that are `accepted` and there.
+///
+/// A client's weights say what it can do without, not what is small, so that they decide only between a coding and none.
+/// Where nothing acceptable is there, the response without a coding is better than none: "the origin server can either
+/// honor the header field by sending a 406 (Not Acceptable) response or disregard the header field by treating the
+/// response as if it is not subject to content negotiation for that request header field" (§12.4.1).
+pub fn negotiate(
+    accepted: &AcceptedCodings,
+    order: &[ContentCoding],
+    availability: impl Fn(ContentCoding) -> Availability,
+) -> Negotiated {
+    let mut wanted = None;
+    for &coding in order.iter().filter(|&&coding| accepted.prefers(coding)) {
+        match availability(coding) {
+            Availability::Made => return Negotiated { coding: Some(coding), wanted },
+            Availability::Refused => {}
+            Availability::Unmade => wanted = wanted.or(Some(coding)),
+        }
+    }
+    Negotiated { coding: None, wanted }
+}
+
+/// What the request accepts of `br`, `gzip` and `zstd`, as one of eight field values; empty for none.
+///
+/// Origins see this value instead of the client's, so that eight variants at most are stored of a response.
+pub fn normalize(request: &HeaderMap) -> &'static str {
+    let accepted = AcceptedCodings::of(request);
+    match ContentCoding::ALL.map(|coding| accepted.accepts(coding)) {
+        [false, false, false] => "",
+        [false, false, true] => "zstd",
+        [false, true, false] => "gzip",
+        [false, true, true] => "gzip, zstd",
+        [true, false, false] => "br",
+        [true, false, true] => "br, zstd",
+        [true, true, false] => "br, gzip",
+        [true, true, true] => "br, gzip, zstd",
     }
 }
 
@@ -51,26 +158,27 @@ pub fn replace(request: &mut HeaderMap) {
     }
 }
 
-/// Whether `weight`, what follows the semicolon, is valid and not zero: "a value of 0 means "not acceptable""
-/// (§12.4.2).
-fn accepts(weight: &[u8]) -> bool {
-    let [b'q' | b'Q', b'=', quality @ ..] = field::trim(weight) else {
-        return false;
+/// The weight that `parameter`, what follows the semicolon, states; `None` if it is no valid weight (§12.4.2).
+fn quality(parameter: &[u8]) -> Option<u16> {
+    let [b'q' | b'Q', b'=', quality @ ..] = field::trim(parameter) else {
+        return None;
     };
-    match quality {
-        [b'0' | b'1'] | [b'0' | b'1', b'.'] => quality[0] == b'1',
-        [b'0', b'.', digits @ ..] if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) => {
-            digits.iter().any(|&digit| digit != b'0')
-        }
-        [b'1', b'.', zeros @ ..] => zeros.len() <= 3 && zeros.iter().all(|&digit| digit == b'0'),
-        _ => false,
+    // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+    let (whole, digits) = match quality {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
+        _ => return None,
+    };
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
+    let mut thousandths = digit(*whole)? * WEIGHT_MAX;
+    for (&byte, place) in digits.iter().zip([100, 10, 1]) {
+        thousandths += digit(byte)? * place;
     }
+    (thousandths <= WEIGHT_MAX).then_some(thousandths)
 }
 
-const CODINGS: [&str; 3] = ["br", "gzip", "zstd"];
-
-/// The place of gzip among [`CODINGS`].
-const GZIP: usize = 1;
+/// "1 is the most preferred" (§12.4.2), and what counts without a weight.
+const WEIGHT_MAX: u16 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +217,67 @@ mod tests {
         ] {
             check("an invalid weight accepts nothing", &[invalid], "");
         }
+    }
+
+    #[test]
+    fn the_server_chooses_among_what_is_accepted_and_there() {
+        use Availability::{Made, Refused, Unmade};
+        use ContentCoding::{Brotli, Gzip, Zstd};
+        let all = "gzip, br, zstd";
+        check_choice("nothing is made yet", all, [Unmade; 3], None, Some(Brotli));
+        check_choice("the server's order counts", all, [Made; 3], Some(Brotli), None);
+        check_choice(
+            "what is there, until what is better is made",
+            all,
+            [Unmade, Made, Unmade],
+            Some(Gzip),
+            Some(Brotli),
+        );
+        check_choice("what was refused is not tried again", all, [Refused, Unmade, Unmade], None, Some(Zstd));
+        check_choice("what was refused is not tried again", all, [Refused; 3], None, None);
+        check_choice("nothing worse is made beside what is there", all, [Refused, Unmade, Made], Some(Zstd), None);
+        check_choice("only what is accepted", "gzip", [Made; 3], Some(Gzip), None);
+        check_choice("only what is accepted", "gzip", [Made, Unmade, Made], None, Some(Gzip));
+        check_choice("a value of 0 means not acceptable", "br;q=0, *", [Made; 3], Some(Zstd), None);
+        check_choice("an empty field accepts identity", "", [Made; 3], None, None);
+        check_choice("identity alone", "identity", [Made; 3], None, None);
+        check_choice("identity excluded", "gzip, identity;q=0", [Made; 3], Some(Gzip), None);
+        check_choice("all others excluded", "*;q=0, gzip", [Made; 3], Some(Gzip), None);
+        check_choice("nothing acceptable is there", "gzip, *;q=0", [Made, Unmade, Made], None, Some(Gzip));
+        check_choice("weights among codings do not count", "br;q=0.1, gzip", [Made; 3], Some(Brotli), None);
+        check_choice("rather none than this one", "br;q=0.5, identity", [Made; 3], None, None);
+        check_choice("rather none than this one", "br;q=0.5, gzip, identity;q=0.8", [Made; 3], Some(Gzip), None);
+        check_choice("as well this one", "br;q=0.5, identity;q=0.5", [Made; 3], Some(Brotli), None);
+    }
+
+    #[test]
+    fn identity_is_acceptable_unless_excluded() {
+        for (line, expected) in [
+            ("", true),
+            ("gzip", true),
+            ("*", true),
+            ("*;q=0", false),
+            ("identity;q=0", false),
+            ("identity;q=0.1, *;q=0", true),
+            ("identity;q=0, *", false),
+            ("Identity;q=0.0", false),
+        ] {
+            let request = field::fields(&[("accept-encoding", line)]);
+            assert_eq!(AcceptedCodings::of(&request).accepts_identity(), expected, "{line:?}");
+        }
+    }
+
+    fn check_choice(
+        case: &str,
+        line: &str,
+        availability: [Availability; 3],
+        coding: Option<ContentCoding>,
+        wanted: Option<ContentCoding>,
+    ) {
+        let accepted = AcceptedCodings::of(&field::fields(&[("accept-encoding", line)]));
+        let order = [ContentCoding::Brotli, ContentCoding::Zstd, ContentCoding::Gzip];
+        let found = negotiate(&accepted, &order, |coding| availability[coding as usize]);
+        assert_eq!(found, Negotiated { coding, wanted }, "{case}: {line:?}, {availability:?}");
     }
 
     fn check(case: &str, lines: &[&str], expected: &str) {
