@@ -3,6 +3,7 @@
 pub mod accept_language;
 pub mod cache_control;
 pub mod cache_status;
+pub mod coded_tag;
 pub mod content_coding;
 pub mod date;
 mod field;
@@ -15,5 +16,6 @@ pub mod range;
 pub mod storable;
 pub mod surrogate;
 pub mod target;
+pub mod transformation;
 pub mod validator;
 pub mod vary;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, VARY};
 
 use super::date::http_date;
 use super::field::{self, Members};
@@ -200,8 +200,11 @@ fn is_current(request: &HeaderMap, stored: &HeaderMap) -> bool {
     // "If the HTTP-date validator provided is not a strong validator in the sense defined by Section 8.8.2.2, the
     // condition is false. If the HTTP-date validator provided exactly matches the Last-Modified field value for the
     // selected representation, the condition is true." It is strong if the representation was older than the resolution
-    // of dates when it was sent.
-    let last_modified = field::only(stored, LAST_MODIFIED).filter(|&value| value == condition);
+    // of dates when it was sent, and if it is the only one: "A strong validator is unique across all versions of all
+    // representations associated with a particular resource over time" (§8.8.1), and those that are negotiated share
+    // their date.
+    let is_negotiated = stored.contains_key(VARY);
+    let last_modified = field::only(stored, LAST_MODIFIED).filter(|&value| value == condition && !is_negotiated);
     match (last_modified.and_then(http_date), field::only(stored, DATE).and_then(http_date)) {
         (Some(modified), Some(date)) => date.duration_since(modified).is_ok_and(|age| age >= Duration::from_secs(1)),
         _ => false,
@@ -397,6 +400,8 @@ mod tests {
         check_if_range("another date", LATER, &tagged, false);
         check_if_range("not a strong validator", THEN, &[("last-modified", THEN), ("date", THEN)], false);
         check_if_range("not known to be strong", THEN, &[("last-modified", THEN)], false);
+        let negotiated = [("last-modified", THEN), ("date", LATER), ("vary", "accept-encoding")];
+        check_if_range("the date of several representations", THEN, &negotiated, false);
         check_if_range("neither tag nor date", "a", &tagged, false);
         check_if_range("a list", "\"a\", \"b\"", &tagged, false);
         check_if_range("empty", "", &tagged, false);

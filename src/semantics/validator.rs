@@ -155,7 +155,7 @@ fn is_listed(request: &HeaderMap, stored: &HeaderMap) -> bool {
     };
     // "A recipient MUST use the weak comparison function when comparing entity tags for If-None-Match".
     let mut lines = request.get_all(IF_NONE_MATCH).iter();
-    lines.any(|line| EntityTags { rest: line.as_bytes() }.any(|tag| tag.weak_eq(&current)))
+    lines.any(|line| EntityTags::new(line.as_bytes()).any(|tag| tag.weak_eq(&current)))
 }
 
 /// If-Modified-Since: "If the selected representation's last modification date is earlier or equal to the date provided
@@ -170,8 +170,14 @@ fn is_unmodified(request: &HeaderMap, stored: &HeaderMap) -> bool {
 }
 
 /// The tags of a list, up to the first thing that is none.
-struct EntityTags<'a> {
+pub(super) struct EntityTags<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> EntityTags<'a> {
+    pub(super) fn new(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
 }
 
 impl<'a> Iterator for EntityTags<'a> {

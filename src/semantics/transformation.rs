@@ -1,0 +1,277 @@
+//! Content codings that this cache applies: to which responses, and what becomes of their fields (RFC 9110 §7.7, §8.4).
+
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::content_coding::{AcceptedCodings, ContentCoding};
+use super::validator::{self, Precondition};
+use super::{coded_tag, field};
+
+/// Which responses a site codes, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodingPolicy {
+    /// Codings, the preferred one first; none of them codes nothing.
+    pub codings: Vec<ContentCoding>,
+    /// Media types, lower-case: `type/subtype`, or `type/*`.
+    pub types: Vec<String>,
+    /// Length of the shortest body that is coded, in bytes.
+    pub length_min: u64,
+    /// Length of the longest, in bytes.
+    pub length_max: u64,
+}
+
+impl CodingPolicy {
+    /// Whether a body of this length is coded.
+    pub fn covers(&self, length: u64) -> bool {
+        (self.length_min..=self.length_max).contains(&length)
+    }
+}
+
+/// Why a response is not coded here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCodable {
+    /// Its origin has coded it.
+    Coded,
+    /// It is too short to gain, or too long to be worth it.
+    Length,
+    /// `no-transform`.
+    NoTransform,
+    /// The site codes nothing.
+    Off,
+    /// Not 200.
+    Status,
+    /// Not one of the media types that the site codes.
+    Type,
+}
+
+/// Whether a response may be coded, or the first reason why not. A `length` that is not known yet forbids nothing.
+pub fn codable(
+    status: StatusCode,
+    response: &HeaderMap,
+    length: Option<u64>,
+    policy: &CodingPolicy,
+) -> Result<(), NotCodable> {
+    if policy.codings.is_empty() {
+        return Err(NotCodable::Off);
+    }
+    if status != StatusCode::OK {
+        return Err(NotCodable::Status);
+    }
+    if response.contains_key(CONTENT_ENCODING) {
+        return Err(NotCodable::Coded);
+    }
+    if forbids_transformation(response) {
+        return Err(NotCodable::NoTransform);
+    }
+    if !is_listed(response, &policy.types) {
+        return Err(NotCodable::Type);
+    }
+    if length.is_some_and(|length| !policy.covers(length)) {
+        return Err(NotCodable::Length);
+    }
+    Ok(())
+}
+
+/// `no-transform`, of an origin or a client: "A proxy MUST NOT transform the content of a response message that contains
+/// a no-transform cache directive" (RFC 9110 §7.7), and RFC 9111 §5.2.1.6 lets clients ask the same.
+///
+/// A field for caches such as this one replaces Cache-Control in what it says of caching (RFC 9213 §2.2); this is said to
+/// every intermediary, so that any of the fields can say it.
+pub fn forbids_transformation(message: &HeaderMap) -> bool {
+    let is_no_transform = |member: &[u8]| {
+        let name = member.split(|&byte| byte == b'=').next().unwrap_or_default();
+        field::trim(name).eq_ignore_ascii_case(b"no-transform")
+    };
+    [CACHE_CONTROL, CDN_CACHE_CONTROL, SURROGATE_CONTROL]
+        .into_iter()
+        .any(|name| field::members(message, name).any(is_no_transform))
+}
+
+/// Makes the fields of a codable response those of its representation in `coding`, or in none.
+pub fn represent(headers: &mut HeaderMap, coding: Option<ContentCoding>) {
+    // "An origin server SHOULD generate a Vary header field on a cacheable response when it wishes that response to be
+    // selectively reused for subsequent requests." (RFC 9110 §12.5.5)
+    let is_listed = |member: &[u8]| member == b"*" || member.eq_ignore_ascii_case(ACCEPT_ENCODING.as_str().as_bytes());
+    if !field::members(headers, VARY).any(is_listed) {
+        append(headers, VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    let Some(coding) = coding else { return };
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
+    // "A "strong validator" is representation metadata that changes value whenever a change occurs to the representation
+    // data that would be observable in the content of a 200 (OK) response to GET." (§8.8.1)
+    match field::only(headers, ETAG).and_then(|tag| coded_tag::coded(tag, coding)) {
+        Some(tag) => drop(headers.insert(ETAG, tag)),
+        None => drop(headers.remove(ETAG)),
+    }
+    for name in DIGESTS {
+        headers.remove(name);
+    }
+}
+
+/// The fields of the representation that the client has according to its If-None-Match, with a coding of `codings` or
+/// without: it need not be the one that a client without any would get, and need not even have been made here. `None` if
+/// it has none, or none that it still accepts.
+pub fn represent_known(request: &HeaderMap, response: &HeaderMap, codings: &[ContentCoding]) -> Option<HeaderMap> {
+    if !request.contains_key(IF_NONE_MATCH) {
+        return None;
+    }
+    let accepted = AcceptedCodings::of(request);
+    let identity = accepted.accepts_identity().then_some(None);
+    let coded = codings.iter().filter(|&&coding| accepted.accepts(coding)).map(|&coding| Some(coding));
+    identity.into_iter().chain(coded).find_map(|coding| {
+        let mut headers = response.clone();
+        represent(&mut headers, coding);
+        let precondition = validator::evaluate(&Method::GET, request, StatusCode::OK, &headers);
+        (precondition == Precondition::NotModified).then_some(headers)
+    })
+}
+
+/// Whether the response's media type is one of `types`, whatever its parameters.
+fn is_listed(response: &HeaderMap, types: &[String]) -> bool {
+    let Some(value) = field::only(response, CONTENT_TYPE) else { return false };
+    let media_type = field::trim(value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default());
+    types.iter().any(|listed| match listed.strip_suffix('*') {
+        Some(start) => media_type.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start.as_bytes())),
+        None => media_type.eq_ignore_ascii_case(listed.as_bytes()),
+    })
+}
+
+/// A full map costs the note, and not the response.
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_append(name, value);
+}
+
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// Digests of the content or of the representation, both of which include its coding (RFC 9530 §2, §3).
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::field::fields;
+
+    type Lines<'a> = &'a [(&'static str, &'a str)];
+
+    const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+
+    #[test]
+    fn what_may_be_coded() {
+        let codable = Ok(());
+        check("a text", &[HTML], Some(5000), codable);
+        check("a length that is not known", &[HTML], None, codable);
+        check("case and space do not matter", &[("content-type", "Text/HTML ;x")], None, codable);
+        check("a listed type", &[("content-type", "image/svg+xml")], None, codable);
+        check("another type", &[("content-type", "image/png")], None, Err(NotCodable::Type));
+        check("a type that begins like a listed one", &[("content-type", "image/svg")], None, Err(NotCodable::Type));
+        check("the part before the slash alone", &[("content-type", "text")], None, Err(NotCodable::Type));
+        check("no type", &[], None, Err(NotCodable::Type));
+        check("two types", &[HTML, HTML], None, Err(NotCodable::Type));
+        check("the shortest", &[HTML], Some(1000), codable);
+        check("shorter", &[HTML], Some(999), Err(NotCodable::Length));
+        check("the longest", &[HTML], Some(9000), codable);
+        check("longer", &[HTML], Some(9001), Err(NotCodable::Length));
+        check("coded by its origin", &[HTML, ("content-encoding", "gzip")], None, Err(NotCodable::Coded));
+        check("declared to be uncoded", &[HTML, ("content-encoding", "identity")], None, Err(NotCodable::Coded));
+        for name in ["cache-control", "cdn-cache-control", "surrogate-control"] {
+            let lines = [HTML, ("cache-control", "max-age=60"), (name, "max-age=5, No-Transform")];
+            check("MUST NOT transform", &lines, None, Err(NotCodable::NoTransform));
+        }
+        check("an argument changes nothing", &[HTML, ("cache-control", "no-transform=\"x\"")], None, {
+            Err(NotCodable::NoTransform)
+        });
+        check("another directive", &[HTML, ("cache-control", "max-age=60, x=\"no-transform\"")], None, codable);
+        let other = super::codable(StatusCode::NOT_FOUND, &fields(&[HTML]), None, &policy());
+        assert_eq!(other, Err(NotCodable::Status));
+        let off = CodingPolicy { codings: Vec::new(), ..policy() };
+        assert_eq!(super::codable(StatusCode::OK, &fields(&[HTML]), None, &off), Err(NotCodable::Off));
+    }
+
+    #[test]
+    fn fields_are_those_of_the_representation() {
+        let vary = ("vary", "Accept-Encoding");
+        let digests = [
+            ("content-md5", "a"),
+            ("content-digest", "sha-256=:a:"),
+            ("repr-digest", "sha-256=:a:"),
+            ("digest", "a"),
+            ("unencoded-digest", "sha-256=:a:"),
+        ];
+        let tagged = [HTML, ("etag", "\"x\""), ("last-modified", "then")];
+        check_fields("without a coding", &tagged, None, &[&tagged[..], &[vary]].concat());
+        check_fields("without a coding, digests hold", &digests, None, &[&digests[..], &[vary]].concat());
+        let zstd = Some(ContentCoding::Zstd);
+        let coding = ("content-encoding", "zstd");
+        check_fields(
+            "a strong tag changes",
+            &tagged,
+            zstd,
+            &[HTML, ("etag", "\"x~zstd1\""), ("last-modified", "then"), vary, coding],
+        );
+        check_fields("a weak tag does not", &[("etag", "W/\"x\"")], zstd, &[("etag", "W/\"x\""), vary, coding]);
+        check_fields("what is no tag goes", &[("etag", "x")], zstd, &[vary, coding]);
+        check_fields("digests of other bytes go", &digests, zstd, &[digests[4], vary, coding]);
+        check_fields(
+            "Vary says so already",
+            &[("vary", "Origin, accept-encoding")],
+            None,
+            &[("vary", "Origin, accept-encoding")],
+        );
+        check_fields("Vary of something else", &[("vary", "Origin")], None, &[("vary", "Origin"), vary]);
+        check_fields("Vary of anything", &[("vary", "*")], None, &[("vary", "*")]);
+    }
+
+    #[test]
+    fn a_client_has_the_representation_that_its_tag_names() {
+        let tag = Some("\"x~br1\"");
+        check_known("a coding it accepts", &[("accept-encoding", "br"), ("if-none-match", "\"x~br1\"")], tag);
+        check_known("one of several", &[("accept-encoding", "br"), ("if-none-match", "\"a\", \"x~br1\"")], tag);
+        check_known("a coding it accepts no more", &[("if-none-match", "\"x~br1\"")], None);
+        check_known(
+            "a coding that the site does not have",
+            &[("accept-encoding", "gzip"), ("if-none-match", "\"x~gzip1\"")],
+            None,
+        );
+        let none = [("accept-encoding", "br"), ("if-none-match", "\"x\"")];
+        check_known("none, and it would get one", &none, Some("\"x\""));
+        let excluded = [("accept-encoding", "br, identity;q=0"), ("if-none-match", "\"x\"")];
+        check_known("none, and it must have one", &excluded, None);
+        check_known("another version", &[("accept-encoding", "br"), ("if-none-match", "\"y~br1\"")], None);
+        check_known("any", &[("if-none-match", "*")], Some("\"x\""));
+        check_known("no tag", &[("accept-encoding", "br")], None);
+    }
+
+    fn policy() -> CodingPolicy {
+        CodingPolicy {
+            codings: vec![ContentCoding::Brotli],
+            types: vec!["text/*".to_owned(), "image/svg+xml".to_owned()],
+            length_min: 1000,
+            length_max: 9000,
+        }
+    }
+
+    fn check(case: &str, response: Lines<'_>, length: Option<u64>, expected: Result<(), NotCodable>) {
+        assert_eq!(codable(StatusCode::OK, &fields(response), length, &policy()), expected, "{case}");
+    }
+
+    fn check_fields(case: &str, response: Lines<'_>, coding: Option<ContentCoding>, expected: Lines<'_>) {
+        let mut headers = fields(response);
+        represent(&mut headers, coding);
+        assert_eq!(headers, fields(expected), "{case}");
+    }
+
+    fn check_known(case: &str, request: Lines<'_>, expected: Option<&str>) {
+        let response = fields(&[HTML, ("etag", "\"x\"")]);
+        let found = represent_known(&fields(request), &response, &[ContentCoding::Brotli, ContentCoding::Zstd]);
+        let tag = found.as_ref().map(|headers| headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default());
+        assert_eq!(tag, expected, "{case}");
+    }
+}
