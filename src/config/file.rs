@@ -13,11 +13,12 @@ use toml::Spanned;
 
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
+    CookieName, HostPattern, KeyField, MediaType, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
     RequestField, TargetedField, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
+use crate::semantics::content_coding::ContentCoding;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -115,6 +116,7 @@ pub(super) struct Site {
     pub(super) request: Request,
     pub(super) purge: Purge,
     pub(super) response: Response,
+    pub(super) compression: Compression,
     pub(super) timeouts: Timeouts,
     pub(super) failover: Failover,
     pub(super) failback: Failback,
@@ -176,6 +178,15 @@ pub(super) struct Purge {
 #[serde(deny_unknown_fields)]
 pub(super) struct Response {
     pub(super) forward_targeted: Value<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Compression {
+    pub(super) codings: Vec<Value<ContentCoding>>,
+    pub(super) types: Vec<Value<MediaType>>,
+    pub(super) min: Value<Bytes>,
+    pub(super) max: Value<Bytes>,
 }
 
 #[derive(Deserialize)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::form::{Form, reads};
 use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    CookieName, HostPattern, KeyField, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
+    CookieName, HostPattern, KeyField, MediaType, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
     RequestField, TargetedField, Token, words,
 };
 use super::section::{Absence, Key, Repeat, Section};
 use crate::semantics::cache_control::Honored;
+use crate::semantics::content_coding::ContentCoding;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -447,6 +448,38 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     },
     Section {
+        path: "site.compression",
+        repeat: Repeat::Once,
+        sentence: "Content codings that the node gives to stored responses, once for each of them and beside all \
+                   requests. What an origin has coded, or marked `no-transform`, stays as it is.",
+        keys: &[
+            key(
+                "codings",
+                Form::List { item: &CODING, least: 0, most: 3 },
+                Absence::Default("[\"br\", \"zstd\", \"gzip\"]"),
+                "Codings, the preferred one first; `[]` turns compression off.",
+            ),
+            key(
+                "types",
+                Form::List { item: &MEDIA_TYPE, least: 0, most: 128 },
+                Absence::Default(COMPRESSED_TYPES),
+                "Media types that are compressed.",
+            ),
+            key(
+                "min",
+                Form::Size { least: 1, most: COMPRESSED_BYTES_MAX },
+                Absence::Default("\"1KiB\""),
+                "Shortest body that is compressed: a shorter one fits into a packet or two either way. At most `max`.",
+            ),
+            key(
+                "max",
+                Form::Size { least: 1, most: COMPRESSED_BYTES_MAX },
+                Absence::Default("\"4MiB\""),
+                "Longest body that is compressed; 4 MiB take a tenth of a second of one CPU.",
+            ),
+        ],
+    },
+    Section {
         path: "site.timeouts",
         repeat: Repeat::Once,
         sentence: "Deadlines of requests to origins.",
@@ -646,6 +679,17 @@ const COOKIE_NAME: Form = Form::Text {
     expected: "the name of a cookie: up to 256 letters, digits and other token characters",
 };
 
+const CODING: Form = Form::Word { words: words::<ContentCoding> };
+
+/// Longer bodies would keep the one thread that compresses for seconds.
+const COMPRESSED_BYTES_MAX: u64 = 64 << 20;
+
+/// What is text, or as good as text. Images, sound, video, archives and WOFF are compressed by themselves.
+const COMPRESSED_TYPES: &str = "[\"text/*\", \"application/javascript\", \"application/json\", \
+    \"application/ld+json\", \"application/manifest+json\", \"application/wasm\", \"application/xml\", \
+    \"application/atom+xml\", \"application/rss+xml\", \"application/xhtml+xml\", \
+    \"application/vnd.ms-fontobject\", \"font/otf\", \"font/ttf\", \"image/svg+xml\", \"image/x-icon\"]";
+
 const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
 
 const FILE: Form = Form::Text { accepts: reads::<PathBuf>, expected: "the path of a file" };
@@ -667,6 +711,11 @@ const KEY_FIELD: Form = Form::Text {
 const LOG_TARGET: Form = Form::Text {
     accepts: reads::<LogTarget>,
     expected: "\"stdout\", \"stderr\", \"off\" or the path of a file, with a slash",
+};
+
+const MEDIA_TYPE: Form = Form::Text {
+    accepts: reads::<MediaType>,
+    expected: "a media type without parameters, such as \"application/json\" or \"text/*\"",
 };
 
 const NAME: &str = "1 to 64 letters, digits, \"-\", \".\" or \"_\"";

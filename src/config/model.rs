@@ -14,6 +14,7 @@ use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
+use crate::semantics::transformation::CodingPolicy;
 
 /// Everything one node needs to know, for the region it runs in.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,6 +202,8 @@ pub struct SiteConfig {
     pub purge: PurgePolicy,
     /// What responses look like to clients.
     pub response: ResponsePolicy,
+    /// Which stored responses are coded here, and how (RFC 9110 §8.4).
+    pub compression: CodingPolicy,
     /// Deadlines of forward requests.
     pub timeouts: Timeouts,
     /// When a forward request goes on to the next origin.

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
 use crate::semantics::cache_control::{Honored, SURROGATE_CONTROL};
+use crate::semantics::content_coding::ContentCoding;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::query::ParameterPattern;
 use crate::semantics::storable::SetCookie;
@@ -57,6 +58,10 @@ pub(super) struct CookieName(pub(super) String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TargetedField(pub(super) HeaderName);
 
+/// A lower-case media type without parameters, or one with `*` for its subtype.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MediaType(pub(super) String);
+
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbePath(pub(super) String);
@@ -81,6 +86,10 @@ pub(super) fn words<W: Word>() -> Vec<&'static str> {
 
 impl Word for Accepts {
     const WORDS: &'static [(&'static str, Self)] = &[("all", Self::All), ("read-only", Self::ReadOnly)];
+}
+
+impl Word for ContentCoding {
+    const WORDS: &'static [(&'static str, Self)] = &[("br", Self::Brotli), ("zstd", Self::Zstd), ("gzip", Self::Gzip)];
 }
 
 impl Word for FirstRemedy {
@@ -247,6 +256,18 @@ impl FromText for TargetedField {
     fn from_text(text: &str) -> Option<Self> {
         let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
         (name == SURROGATE_CONTROL || name.as_str().ends_with("-cache-control")).then_some(Self(name))
+    }
+}
+
+impl FromText for MediaType {
+    fn from_text(text: &str) -> Option<Self> {
+        let (kind, subtype) = text.split_once('/')?;
+        // restricted-name (RFC 6838 §4.2)
+        let is_name = |name: &str| {
+            (1..=127).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        };
+        (is_name(kind) && (subtype == "*" || is_name(subtype))).then(|| Self(text.to_ascii_lowercase()))
     }
 }
 
@@ -516,6 +537,25 @@ mod tests {
     fn the_name_of_a_cookie_is_a_token() {
         let cookie = |name: &str| Some(CookieName(name.to_owned()));
         check(&[("Lang", cookie("Lang")), ("__Host-a", cookie("__Host-a")), ("a=b", None), ("a;b", None), ("", None)]);
+    }
+
+    #[test]
+    fn a_media_type_has_no_parameters_and_may_leave_its_subtype_open() {
+        let media_type = |text: &str| Some(MediaType(text.to_owned()));
+        check(&[
+            ("text/html", media_type("text/html")),
+            ("Image/SVG+xml", media_type("image/svg+xml")),
+            ("text/*", media_type("text/*")),
+            ("application/vnd.ms-fontobject", media_type("application/vnd.ms-fontobject")),
+            ("*/*", None),
+            ("*", None),
+            ("text", None),
+            ("text/", None),
+            ("/html", None),
+            ("text/h*", None),
+            ("text/html; charset=utf-8", None),
+            ("text/html/x", None),
+        ]);
     }
 
     #[test]

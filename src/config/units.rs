@@ -9,7 +9,7 @@ pub(super) trait FromText: Sized {
 }
 
 /// A size in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) struct Bytes(pub(super) u64);
 
 /// A percentage.

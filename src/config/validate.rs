@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use http::HeaderName;
 use http::header::COOKIE;
@@ -27,6 +26,7 @@ use crate::semantics::key::KeyPolicy;
 use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::surrogate::TAG_FIELDS;
+use crate::semantics::transformation::CodingPolicy;
 
 /// The model of `file`; of no use when a fault was found, here or before.
 pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults: &mut Faults) -> Config {
@@ -249,6 +249,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         name,
         plain_http: site.plain_http.value,
         response: ResponsePolicy { consumed },
+        compression: compression(site.compression, faults),
         store: StorePolicy {
             set_cookie: site.store.set_cookie.value,
             targets: site.store.targets.into_iter().map(|name| name.value.0).collect(),
@@ -301,20 +302,24 @@ fn check_times(site: &file::Site, faults: &mut Faults) {
     at_most(faults, ("site.probe.interval_in_transition", &site.probe.interval_in_transition), interval);
 }
 
-/// Reports a time above its bound: at whichever of the two is written, since the other one may be a default.
-fn at_most(faults: &mut Faults, (path, time): (&str, &Value<Duration>), (bound_path, bound): (&str, &Value<Duration>)) {
-    if time.value <= bound.value
-        || faults.concern(path, time.span.start)
+/// Reports a quantity above its bound: at whichever of the two is written, since the other one may be a default.
+fn at_most<T: PartialOrd>(
+    faults: &mut Faults,
+    (path, amount): (&str, &Value<T>),
+    (bound_path, bound): (&str, &Value<T>),
+) {
+    if amount.value <= bound.value
+        || faults.concern(path, amount.span.start)
         || faults.concern(bound_path, bound.span.start)
     {
         return;
     }
-    if time.is_default() {
-        let expected = format!("at least {path} ({})", quoted_or_default(time));
+    if amount.is_default() {
+        let expected = format!("at least {path} ({})", quoted_or_default(amount));
         faults.add(bound_path, bound.span.start, &quoted(&bound.text), &expected);
     } else {
         let expected = format!("at most {bound_path} ({})", quoted_or_default(bound));
-        faults.add(path, time.span.start, &quoted(&time.text), &expected);
+        faults.add(path, amount.span.start, &quoted(&amount.text), &expected);
     }
 }
 
@@ -389,6 +394,17 @@ fn consumed(site: &file::Site) -> Vec<HeaderName> {
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     names.dedup();
     names
+}
+
+fn compression(compression: file::Compression, faults: &mut Faults) -> CodingPolicy {
+    let max = ("site.compression.max", &compression.max);
+    at_most(faults, ("site.compression.min", &compression.min), max);
+    CodingPolicy {
+        codings: compression.codings.into_iter().map(|coding| coding.value).collect(),
+        types: compression.types.into_iter().map(|media_type| media_type.value.0).collect(),
+        length_min: compression.min.value.0,
+        length_max: compression.max.value.0,
+    }
 }
 
 fn probe(probe: file::Probe) -> ProbePolicy {

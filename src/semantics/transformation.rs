@@ -9,8 +9,8 @@ use super::content_coding::{AcceptedCodings, ContentCoding};
 use super::validator::{self, Precondition};
 use super::{coded_tag, field};
 
-/// Which responses a site codes, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which responses a site codes, and how; by default none.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct CodingPolicy {
     /// Codings, the preferred one first; none of them codes nothing.
     pub codings: Vec<ContentCoding>,

@@ -15,6 +15,7 @@ use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
+use crate::semantics::transformation::CodingPolicy;
 
 #[test]
 fn a_dead_first_origin_is_left_with_reasons_in_order() {
@@ -616,6 +617,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         request_directives: Honored::Safe,
         purge: PurgePolicy::default(),
         response: ResponsePolicy { consumed: Vec::new() },
+        compression: CodingPolicy::default(),
         timeouts: Timeouts { connect: seconds(1), first_byte: seconds(3), body_idle: seconds(5), request: seconds(10) },
         failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 },
         failback: FailbackPolicy { probes: 5, hold_down: seconds(30) },
