@@ -92,6 +92,7 @@ impl Fixture {
             nominated: Nominated::of(&[], &HeaderMap::new()),
             origin: Arc::from("primary"),
             stamps: Arc::clone(store.fence(&target.host, &target.path_and_query).stamps()),
+            codable: false,
         };
         Self {
             fills: Fills::new(),

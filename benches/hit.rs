@@ -132,9 +132,10 @@ impl Node {
             nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
             origin: Arc::from("primary"),
             stamps: Arc::clone(store.fence("www.test", path).stamps()),
+            codable: false,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(&key, Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+        store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     }
 
     /// One request, answered from the store and read to the end.

@@ -97,9 +97,10 @@ impl Shelf {
             nominated: Nominated::of(&[], &HeaderMap::new()),
             origin: Arc::from("primary"),
             stamps: store.fence(HOST, &path(number)).stamps_with(&["all".into()]),
+            codable: false,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(&key, Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+        store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     }
 }
 

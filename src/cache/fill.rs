@@ -225,20 +225,21 @@ impl<E> Leader<E> {
     }
 
     /// The body is proven complete: it is released to its readers and, when it was kept whole and `head` pays for its
-    /// head, stored under `key`.
-    pub fn complete(mut self, store: &Store, key: &CacheKey, head: Option<Reservation>) {
+    /// head, stored under `key` and given back.
+    pub fn complete(mut self, store: &Store, key: &CacheKey, head: Option<Reservation>) -> Option<Arc<StoredResponse>> {
         let stored = {
             let mut state = lock(&self.fill.state);
-            let stored = state.seal(self.reservation.take(), head);
+            let stored = state.seal(key, self.reservation.take(), head).map(Arc::new);
             state.end = Some(End::Complete);
             state.wake_readers();
             stored
         };
         // Stored before it can no longer be joined, so that no request in between fetches the response again.
-        if let Some(stored) = stored {
-            store.store(key, Arc::new(stored));
+        if let Some(stored) = &stored {
+            store.store(key, Arc::clone(stored));
         }
         self.unregister();
+        stored
     }
 
     /// Whether the bytes are paid for; once they were not, none are any more.
@@ -386,7 +387,7 @@ struct State<E> {
 
 impl<E> State<E> {
     /// The stored response, when the whole body was kept.
-    fn seal(&mut self, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
+    fn seal(&mut self, key: &CacheKey, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
         let (Some(Stage::Head(stored_head)), Some(body), Body::Growing(growing)) = (&self.stage, body, &mut self.body)
         else {
             return None;
@@ -399,7 +400,7 @@ impl<E> State<E> {
             Ok(sealed) => {
                 let sealed = Arc::new(sealed);
                 self.body = Body::Sealed(Arc::clone(&sealed));
-                Some(StoredResponse::new((**stored_head).clone(), sealed, head))
+                Some(StoredResponse::new(key, (**stored_head).clone(), sealed, head))
             }
             Err(body) => {
                 self.held = Some(body);

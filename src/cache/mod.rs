@@ -3,6 +3,9 @@
 pub mod admission;
 mod cells;
 pub mod chunks;
+pub mod codings;
+pub mod compressor;
+mod encoder;
 pub mod fill;
 pub mod ledger;
 pub mod purge;

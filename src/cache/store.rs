@@ -116,6 +116,15 @@ impl Store {
         });
     }
 
+    /// Weighs what is stored under `key` again, after a response there has grown by a coding.
+    pub fn reweigh(&self, key: &CacheKey) {
+        self.engine.entry_by_ref(key).and_compute_with(|found| match found {
+            Some(entry) => Op::Put(Arc::clone(entry.value())),
+            None => Op::Nop,
+        });
+        self.engine.run_pending_tasks();
+    }
+
     /// Purges what `selectors` cover, what is on its way included. It takes effect at the next lookup; a hard purge's
     /// memory comes back with [`Store::sweep`].
     pub fn purge(&self, selectors: &[Selector], mode: PurgeMode, now: Instant) -> Receipt {
@@ -179,6 +188,13 @@ impl Store {
     /// What is reserved and the bound.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What the engine believes is stored, in bytes.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
+        self.engine.run_pending_tasks();
+        self.engine.weighted_size()
     }
 
     /// Keys with at least one stored response; may lag a little.

@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::chunks::StoredBody;
+use super::codings::Codings;
 use super::ledger::Reservation;
 use super::stamps::{Purged, Stamps};
 use crate::semantics::freshness::{FreshnessPolicy, Lifetime, Reuse, assess};
+use crate::semantics::key::CacheKey;
 use crate::semantics::vary::Nominated;
 
 /// The head of a response and the facts about its arrival.
@@ -30,6 +32,8 @@ pub struct StoredHead {
     pub origin: Arc<str>,
     /// What it is purged by.
     pub stamps: Arc<Stamps>,
+    /// Whether this node may give it a content coding.
+    pub codable: bool,
 }
 
 impl StoredHead {
@@ -57,7 +61,8 @@ impl StoredHead {
     pub fn cost(&self, key_bytes: usize) -> u64 {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let slots = self.headers.capacity() * FIELD_SLOT_BYTES;
-        (fields + slots + key_bytes + self.nominated.size() + self.stamps.size() + ENTRY_BYTES) as u64
+        let codings = if self.codable { CODINGS_BYTES } else { 0 };
+        (fields + slots + key_bytes + self.nominated.size() + self.stamps.size() + codings + ENTRY_BYTES) as u64
     }
 }
 
@@ -68,6 +73,8 @@ pub struct StoredResponse {
     pub head: StoredHead,
     /// The whole body; shared with the responses this one was freshened from.
     pub body: Arc<StoredBody>,
+    /// The body in content codings, when this node may make them; shared as the body is.
+    pub codings: Option<Arc<Codings>>,
     /// Until when a failed revalidation lets this response count as good again, in milliseconds after `head.received`.
     revived_until: AtomicU64,
     /// Pays for the head; the body pays for itself.
@@ -75,14 +82,26 @@ pub struct StoredResponse {
 }
 
 impl StoredResponse {
-    /// Joins a head with its complete body; `reservation` pays for the head.
-    pub fn new(head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
-        Self { head, body, revived_until: AtomicU64::new(0), reservation }
+    /// Joins a head with its complete body, to be stored under `key`; `reservation` pays for the head.
+    pub fn new(key: &CacheKey, head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
+        let codings = head.codable.then(|| Arc::new(Codings::new(key.clone(), Arc::clone(&body))));
+        Self { head, body, codings, revived_until: AtomicU64::new(0), reservation }
     }
 
-    /// Bytes held: body, head and bookkeeping.
+    /// The same body under a new head, which `reservation` pays for; codings that were made of it stay.
+    #[must_use]
+    pub fn freshened(&self, key: &CacheKey, head: StoredHead, reservation: Reservation) -> Self {
+        let mut freshened = Self::new(key, head, Arc::clone(&self.body), reservation);
+        if let (Some(codings), Some(made)) = (&mut freshened.codings, &self.codings) {
+            *codings = Arc::clone(made);
+        }
+        freshened
+    }
+
+    /// Bytes held: body, codings, head and bookkeeping.
     pub fn size(&self) -> u64 {
-        self.body.length() + self.reservation.bytes()
+        let codings = self.codings.as_ref().map_or(0, |codings| codings.size());
+        self.body.length() + codings + self.reservation.bytes()
     }
 
     /// Counts as good again until `until`, because no origin could be asked.
@@ -118,6 +137,9 @@ fn value_from(copy: Bytes, original: &HeaderValue) -> HeaderValue {
     value.set_sensitive(original.is_sensitive());
     value
 }
+
+/// What is known of the content codings of one body, without the codings.
+const CODINGS_BYTES: usize = 128;
 
 /// One slot of a header map: name, value, hash, links; rounded up.
 const FIELD_SLOT_BYTES: usize = 112;

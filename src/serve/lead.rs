@@ -22,7 +22,7 @@ use crate::semantics::key::CacheKey;
 use crate::semantics::storable::{NotStorable, storable, withheld};
 use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
-use crate::semantics::{date, forwarding, freshness, validator};
+use crate::semantics::{date, forwarding, freshness, transformation, validator};
 
 /// Everything a fill needs to know of the request that started it.
 #[derive(Debug)]
@@ -141,11 +141,12 @@ impl Lead {
         let nominated = self.nominated(&headers)?;
         let stamps = fence.stamps_with(&tags(&headers).ok()?);
         let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps);
+        let head = self.codable(head, Some(stored.body.length()));
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let is_paid = paid.is_some();
         let reservation = paid.or_else(|| store.reserve(0))?;
-        let validated = Arc::new(StoredResponse::new(head, Arc::clone(&stored.body), reservation));
+        let validated = Arc::new(stored.freshened(&self.key, head, reservation));
         if is_paid {
             store.store(&self.key, Arc::clone(&validated));
         }
@@ -179,7 +180,7 @@ impl Lead {
         forwarding::remove_hop_by_hop(&mut headers);
         let stamps = leader.fence().stamps_with(&tags(&headers).unwrap_or_default());
         let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
-        let head = Arc::new(head);
+        let head = Arc::new(self.codable(head, expected));
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
@@ -335,8 +336,16 @@ impl Lead {
             nominated,
             origin,
             stamps,
+            codable: false,
         };
         (head, own)
+    }
+
+    /// The same head, knowing whether a body of `length` may be coded under it.
+    fn codable(&self, head: StoredHead, length: Option<u64>) -> StoredHead {
+        let policy = &self.exchange.site.config.compression;
+        let codable = transformation::codable(head.status, &head.headers, length, policy).is_ok();
+        StoredHead { codable, ..head }
     }
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.

@@ -15,6 +15,8 @@ pub struct SiteMetrics {
     site: Box<str>,
     families: SiteFamilies,
     outcomes: Words<OutcomeMetrics>,
+    coded_responses: Words<Counter>,
+    codings_dropped: Words<Counter>,
     incomplete: Counter,
     not_stored: Words<Counter>,
     stale_forbidden: Words<Counter>,
@@ -51,6 +53,8 @@ impl SiteMetrics {
             site: site.into(),
             families,
             outcomes: Words::default(),
+            coded_responses: Words::default(),
+            codings_dropped: Words::default(),
             not_stored: Words::default(),
             stale_forbidden: Words::default(),
             stale_served: Words::default(),
@@ -82,6 +86,28 @@ impl SiteMetrics {
         self.stale_forbidden.at(reason, |reason| self.families.stale_forbidden.at([&self.site, reason])).inc();
     }
 
+    /// Counts one answer in a content coding that this node has made.
+    pub fn coded_response(&self, coding: &'static str) {
+        self.coded_responses.at(coding, |coding| self.families.coded_responses.at([&self.site, coding])).inc();
+    }
+
+    /// Counts one content coding that was not made because too many were waiting.
+    pub fn coding_dropped(&self, coding: &'static str) {
+        self.codings_dropped.at(coding, |coding| self.families.codings.at([&self.site, coding, "dropped"])).inc();
+    }
+
+    /// Counts one content coding that was tried. Takes a lock for a moment, as [`SiteMetrics::coding_made`] does.
+    pub fn coding_tried(&self, coding: &'static str, outcome: &'static str) {
+        self.families.codings.at([&self.site, coding, outcome]).inc();
+    }
+
+    /// Counts what one content coding made of a body, and how long it took.
+    pub fn coding_made(&self, coding: &'static str, bytes_in: u64, bytes_out: u64, duration: Duration) {
+        self.families.coding_bytes_in.at([&self.site, coding]).inc_by(bytes_in);
+        self.families.coding_bytes_out.at([&self.site, coding]).inc_by(bytes_out);
+        self.families.coding_duration.at([&self.site, coding]).observe(duration);
+    }
+
     /// Counts one body that broke on origin `from` and was continued on origin `to`, which may be the same.
     pub fn body_continued(&self, from: &str, to: &str) {
         self.families.bodies_continued.at([&self.site, from, to]).inc();
@@ -99,6 +125,11 @@ impl SiteMetrics {
 #[derive(Clone, Debug)]
 pub(super) struct SiteFamilies {
     bodies_continued: Labeled<Counter, 3>,
+    coded_responses: Labeled<Counter, 2>,
+    coding_bytes_in: Labeled<Counter, 2>,
+    coding_bytes_out: Labeled<Counter, 2>,
+    coding_duration: Labeled<DurationHistogram, 2>,
+    codings: Labeled<Counter, 3>,
     duration: Labeled<DurationHistogram, 2>,
     first_byte: Labeled<DurationHistogram, 2>,
     incomplete: Labeled<Counter, 1>,
@@ -118,6 +149,31 @@ impl SiteFamilies {
                 "holdover_origin_bodies_continued_total",
                 &["site", "from", "to"],
                 "Bodies that broke on one origin and were continued on another or the same",
+            ),
+            coded_responses: catalog.labeled(
+                "holdover_http_coded_responses_total",
+                &["site", "coding"],
+                "Responses in a content coding that the node has made",
+            ),
+            coding_bytes_in: catalog.labeled(
+                "holdover_cache_coding_bytes_in_total",
+                &["site", "coding"],
+                "Bytes of stored bodies that content codings were made of",
+            ),
+            coding_bytes_out: catalog.labeled(
+                "holdover_cache_coding_bytes_out_total",
+                &["site", "coding"],
+                "Bytes of the content codings that were made",
+            ),
+            coding_duration: catalog.labeled(
+                "holdover_cache_coding_duration_seconds",
+                &["site", "coding"],
+                "The making of one content coding",
+            ),
+            codings: catalog.labeled(
+                "holdover_cache_codings_total",
+                &["site", "coding", "outcome"],
+                "Content codings of stored bodies by what became of them: made, not-smaller, no-room, dropped or failed",
             ),
             duration: catalog.labeled(
                 "holdover_http_request_duration_seconds",

@@ -28,6 +28,7 @@ fn head() -> Arc<StoredHead> {
         nominated: Nominated::of(&[], &HeaderMap::new()),
         origin: Arc::from("a"),
         stamps: Arc::clone(fence().stamps()),
+        codable: false,
     })
 }
 

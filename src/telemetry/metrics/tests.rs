@@ -142,6 +142,9 @@ fn used() -> Metrics {
     site.not_stored("private");
     site.stale_forbidden("must-revalidate");
     site.body_continued("a", "b");
+    site.coded_response("br");
+    site.coding_tried("br", "made");
+    site.coding_made("br", 1000, 300, Duration::from_millis(1));
     site.origin_attempt("a", "ok", Duration::from_millis(5));
     site.record(&RequestSample {
         protocol: "h2",

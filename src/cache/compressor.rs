@@ -1,0 +1,152 @@
+//! Makes content codings, one after another, on a thread of its own: no request ever waits for one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+
+use super::chunks::StoredBody;
+use super::codings::Codings;
+use super::encoder::{NotEncoded, encode};
+use super::store::Store;
+use crate::clock::Clock;
+use crate::semantics::content_coding::{Availability, ContentCoding};
+use crate::telemetry::SiteMetrics;
+
+/// Takes orders from everybody at once or not at all; whoever runs it fills them.
+#[derive(Debug)]
+pub struct Compressor {
+    sender: ArcSwapOption<SyncSender<Order>>,
+    receiver: Mutex<Receiver<Order>>,
+    store: Store,
+    clock: Clock,
+}
+
+impl Compressor {
+    /// Nothing ordered; what is made is paid for in the ledger of `store`.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let (sender, receiver) = sync_channel(ORDERS_MAX);
+        Self { sender: ArcSwapOption::from_pointee(sender), receiver: Mutex::new(receiver), store, clock }
+    }
+
+    /// Asks for `coding` of a body, unless somebody has. Never waits: when too many orders are waiting, it is left to the
+    /// next request for the same.
+    pub fn order(&self, codings: &Arc<Codings>, coding: ContentCoding, metrics: &Arc<SiteMetrics>) {
+        if !codings.order(coding) {
+            return;
+        }
+        let order = Order { codings: Arc::downgrade(codings), coding, metrics: Arc::clone(metrics) };
+        let is_taken = self.sender.load().as_ref().is_some_and(|sender| sender.try_send(order).is_ok());
+        if !is_taken {
+            codings.cancel(coding);
+            metrics.coding_dropped(coding.as_str());
+        }
+    }
+
+    /// Fills orders until [`Compressor::close`]; for a thread that does nothing else, and only one.
+    pub fn run(&self) {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(order) = receiver.recv()
+            && self.sender.load().is_some()
+        {
+            self.fill(&order);
+        }
+    }
+
+    /// Fills the orders that wait, for those who run no thread; how many there were.
+    pub fn run_waiting(&self) -> usize {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.try_iter().inspect(|order| self.fill(order)).count()
+    }
+
+    /// Takes no more orders and forgets those that wait.
+    pub fn close(&self) {
+        self.sender.store(None);
+    }
+
+    fn fill(&self, order: &Order) {
+        let Order { codings, coding, metrics } = order;
+        // Nobody can ask any more for what was evicted or replaced meanwhile.
+        let Some(codings) = codings.upgrade() else { return };
+        if codings.availability(*coding) != Availability::Unmade {
+            return;
+        }
+        let began = self.clock.now().monotonic;
+        // An encoder that panics costs the coding, not the thread.
+        let made = catch_unwind(AssertUnwindSafe(|| self.make(&codings, *coding))).unwrap_or(Err(Outcome::Failed));
+        let took = self.clock.now().monotonic.saturating_duration_since(began);
+        let outcome = match made {
+            Ok(body) => {
+                metrics.coding_made(coding.as_str(), codings.body.length(), body.length(), took);
+                codings.settle(*coding, Some(Arc::new(body)));
+                // The engine goes by the weight that it was told.
+                self.store.reweigh(&codings.key);
+                Outcome::Made
+            }
+            Err(Outcome::NotSmaller) => {
+                // What one of them cannot shrink, the others cannot either.
+                ContentCoding::ALL.into_iter().for_each(|coding| codings.settle(coding, None));
+                Outcome::NotSmaller
+            }
+            Err(outcome) => {
+                codings.settle(*coding, None);
+                outcome
+            }
+        };
+        metrics.coding_tried(coding.as_str(), outcome.as_str());
+    }
+
+    fn make(&self, codings: &Codings, coding: ContentCoding) -> Result<StoredBody, Outcome> {
+        let length_max = codings.body.length() * SHARE_MAX_PERCENT / 100;
+        let reservation = self.store.reserve(length_max).ok_or(Outcome::NoRoom)?;
+        let mut made = encode(&codings.body, coding, length_max).map_err(|reason| match reason {
+            NotEncoded::Failed => Outcome::Failed,
+            NotEncoded::TooLong => Outcome::NotSmaller,
+        })?;
+        made.seal(reservation).map_err(|_reservation| Outcome::Failed)
+    }
+}
+
+/// One coding of one body. It keeps neither alive.
+#[derive(Debug)]
+struct Order {
+    codings: Weak<Codings>,
+    coding: ContentCoding,
+    metrics: Arc<SiteMetrics>,
+}
+
+/// What became of an order; the label in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The encoder gave up or panicked: a bug.
+    Failed,
+    /// It can be sent.
+    Made,
+    /// The ledger had no room for it.
+    NoRoom,
+    /// It would save less than it costs.
+    NotSmaller,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Made => "made",
+            Self::NoRoom => "no-room",
+            Self::NotSmaller => "not-smaller",
+        }
+    }
+}
+
+/// Most orders that wait. At the usual 20 ms for a page this is some seconds of work; whoever asks again later than that
+/// asks for what is still wanted.
+const ORDERS_MAX: usize = 256;
+
+/// A coded body is kept up to this share of the body without: beside it, both take memory, and a tenth less to send is
+/// not worth nearly twice as much to keep.
+const SHARE_MAX_PERCENT: u64 = 90;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Orders, their outcomes, and the ledger's bound.
+
+use std::time::Instant;
+
+use http::{HeaderMap, StatusCode};
+
+use super::*;
+use crate::cache::chunks::GrowingBody;
+use crate::cache::store::StoreCounters;
+use crate::cache::stored::{StoredHead, StoredResponse};
+use crate::semantics::freshness::Lifetime;
+use crate::semantics::key::{CacheKey, cache_key};
+use crate::semantics::target::Target;
+use crate::semantics::vary::Nominated;
+use crate::telemetry::Metrics;
+
+#[test]
+fn a_coding_is_made_once_and_paid_for_as_long_as_its_response_lives() {
+    let bench = Bench::new(1 << 20);
+    let stored = bench.store("/x", &b"compressible ".repeat(5000));
+    let (codings, before) = (codings(&stored), bench.store.ledger().used());
+    for _ in 0..2 {
+        bench.compressor.order(&codings, ContentCoding::Gzip, &bench.metrics);
+    }
+    assert_eq!(codings.availability(ContentCoding::Gzip), Availability::Unmade);
+    assert_eq!(bench.compressor.run_waiting(), 1);
+    let made = codings.made(ContentCoding::Gzip).expect("made");
+    assert_eq!(bench.store.ledger().used(), before + made.length());
+    assert_eq!(codings.size(), made.length());
+    bench.compressor.order(&codings, ContentCoding::Gzip, &bench.metrics);
+    assert_eq!(bench.compressor.run_waiting(), 0);
+    bench.shows("outcome=\"made\"} 1");
+    let weight = bench.store.weight();
+    assert_eq!(weight, stored.size() + bench.key("/x").as_str().len() as u64, "the engine knows the new weight");
+}
+
+#[test]
+fn a_coding_goes_with_its_response() {
+    let bench = Bench::new(1 << 20);
+    let response = bench.response("/x", &b"compressible ".repeat(5000));
+    bench.compressor.order(&codings(&response), ContentCoding::Gzip, &bench.metrics);
+    bench.compressor.run_waiting();
+    assert!(codings(&response).size() > 0);
+    drop(response);
+    assert_eq!(bench.store.ledger().used(), 0);
+}
+
+#[test]
+fn a_freshened_response_keeps_its_codings() {
+    let bench = Bench::new(1 << 20);
+    let stored = bench.store("/x", &b"compressible ".repeat(5000));
+    let codings = codings(&stored);
+    bench.compressor.order(&codings, ContentCoding::Zstd, &bench.metrics);
+    let paid = bench.store.reserve(600).expect("fits");
+    let freshened = Arc::new(stored.freshened(&bench.key("/x"), stored.head.clone(), paid));
+    bench.store.store(&bench.key("/x"), Arc::clone(&freshened));
+    drop(stored);
+    assert_eq!(bench.compressor.run_waiting(), 1, "an order outlives the head it was made under");
+    assert!(freshened.codings.as_ref().is_some_and(|shared| shared.made(ContentCoding::Zstd).is_some()));
+    assert_eq!(bench.store.weight(), freshened.size() + bench.key("/x").as_str().len() as u64);
+    let paid = bench.store.reserve(600).expect("fits");
+    let withdrawn = StoredHead { codable: false, ..freshened.head.clone() };
+    assert!(freshened.freshened(&bench.key("/x"), withdrawn, paid).codings.is_none(), "no-transform came with a 304");
+}
+
+#[test]
+fn what_does_not_shrink_is_not_kept_and_not_tried_again() {
+    let bench = Bench::new(1 << 20);
+    let mut random = fastrand::Rng::with_seed(1);
+    let stored = bench.store("/x", &(0..50_000).map(|_| random.u8(..)).collect::<Vec<_>>());
+    let (codings, before) = (codings(&stored), bench.store.ledger().used());
+    bench.compressor.order(&codings, ContentCoding::Brotli, &bench.metrics);
+    assert_eq!(bench.compressor.run_waiting(), 1);
+    for coding in ContentCoding::ALL {
+        assert_eq!(codings.availability(coding), Availability::Refused);
+    }
+    assert_eq!(bench.store.ledger().used(), before);
+    bench.shows("outcome=\"not-smaller\"} 1");
+}
+
+#[test]
+fn a_coding_without_room_is_not_made_and_not_tried_again() {
+    let bench = Bench::new(100_000);
+    let stored = bench.store("/x", &[b'x'; 60_000]);
+    let codings = codings(&stored);
+    bench.compressor.order(&codings, ContentCoding::Brotli, &bench.metrics);
+    bench.compressor.run_waiting();
+    assert_eq!(codings.availability(ContentCoding::Brotli), Availability::Refused);
+    assert_eq!(codings.availability(ContentCoding::Gzip), Availability::Unmade);
+    bench.shows("outcome=\"no-room\"} 1");
+}
+
+#[test]
+fn a_full_queue_drops_orders_that_may_be_given_again() {
+    let bench = Bench::new(64 << 20);
+    let stored: Vec<_> = (0..=ORDERS_MAX).map(|number| bench.store(&format!("/{number}"), &[b'x'; 2000])).collect();
+    for stored in &stored {
+        bench.compressor.order(&codings(stored), ContentCoding::Gzip, &bench.metrics);
+    }
+    bench.shows("outcome=\"dropped\"} 1");
+    assert_eq!(bench.compressor.run_waiting(), ORDERS_MAX);
+    let last = codings(&stored[ORDERS_MAX]);
+    assert_eq!(last.availability(ContentCoding::Gzip), Availability::Unmade);
+    bench.compressor.order(&last, ContentCoding::Gzip, &bench.metrics);
+    assert_eq!(bench.compressor.run_waiting(), 1);
+    assert_eq!(last.availability(ContentCoding::Gzip), Availability::Made);
+}
+
+#[test]
+fn an_order_for_what_is_gone_is_not_filled() {
+    let bench = Bench::new(1 << 20);
+    let response = bench.response("/x", &b"compressible ".repeat(5000));
+    bench.compressor.order(&codings(&response), ContentCoding::Gzip, &bench.metrics);
+    drop(response);
+    assert_eq!(bench.store.ledger().used(), 0, "an order keeps nothing alive");
+    bench.compressor.run_waiting();
+    assert_eq!(bench.store.ledger().used(), 0);
+}
+
+#[test]
+fn a_closed_compressor_ends_its_thread() {
+    let bench = Bench::new(1 << 20);
+    let stored = bench.store("/x", &b"compressible ".repeat(5000));
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| bench.compressor.run());
+        bench.compressor.order(&codings(&stored), ContentCoding::Gzip, &bench.metrics);
+        while codings(&stored).availability(ContentCoding::Gzip) == Availability::Unmade {
+            std::thread::yield_now();
+        }
+        bench.compressor.close();
+        assert!(running.join().is_ok());
+    });
+    bench.compressor.order(&codings(&stored), ContentCoding::Zstd, &bench.metrics);
+    bench.shows("outcome=\"dropped\"} 1");
+}
+
+struct Bench {
+    store: Store,
+    compressor: Compressor,
+    registry: Metrics,
+    metrics: Arc<SiteMetrics>,
+    began: Instant,
+}
+
+impl Bench {
+    fn new(bound_bytes: u64) -> Self {
+        let clock = Clock::new();
+        let (began, registry) = (clock.now().monotonic, Metrics::new());
+        let store = Store::new(bound_bytes, StoreCounters::default(), began);
+        let metrics = registry.site("shop");
+        Self { compressor: Compressor::new(store.clone(), clock), store, registry, metrics, began }
+    }
+
+    fn store(&self, path: &str, body: &[u8]) -> Arc<StoredResponse> {
+        let response = self.response(path, body);
+        self.store.store(&self.key(path), Arc::clone(&response));
+        response
+    }
+
+    fn response(&self, path: &str, body: &[u8]) -> Arc<StoredResponse> {
+        let mut growing = GrowingBody::new(Some(body.len() as u64));
+        growing.append(body);
+        let sealed = growing.seal(self.store.reserve(body.len() as u64).expect("fits")).expect("nothing forgotten");
+        let head = StoredHead {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            lifetime: Lifetime {
+                freshness: std::time::Duration::from_secs(60),
+                initial_age: std::time::Duration::ZERO,
+                stale_while_revalidate: None,
+                stale_if_error: None,
+                prohibition: None,
+            },
+            received: self.began,
+            nominated: Nominated::of(&[], &HeaderMap::new()),
+            origin: Arc::from("a"),
+            stamps: Arc::clone(self.store.fence("a", path).stamps()),
+            codable: true,
+        };
+        let key = self.key(path);
+        let paid = self.store.reserve(head.cost(key.as_str().len())).expect("fits");
+        Arc::new(StoredResponse::new(&key, head, Arc::new(sealed), paid))
+    }
+
+    fn key(&self, path: &str) -> CacheKey {
+        cache_key("https", &Target { host: "a".into(), port: None, path_and_query: path.into() })
+    }
+
+    #[track_caller]
+    fn shows(&self, end: &str) {
+        let text = self.registry.encode();
+        assert!(
+            text.lines().any(|line| line.starts_with("holdover_cache_codings_total") && line.ends_with(end)),
+            "{text}"
+        );
+    }
+}
+
+fn codings(stored: &Arc<StoredResponse>) -> Arc<Codings> {
+    Arc::clone(stored.codings.as_ref().expect("it is codable"))
+}
