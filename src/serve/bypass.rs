@@ -8,6 +8,7 @@ use super::worker::Worker;
 use crate::origin::connect::RequestBody;
 use crate::origin::outage::OutageMode;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
+use crate::semantics::coded_tag;
 use crate::semantics::invalidation::invalidated;
 
 /// Passes the client's own request to the first usable origin that accepts it, and its answer back.
@@ -24,8 +25,9 @@ pub async fn bypass(
         return Err(Refusal::OriginsDown(reason));
     }
     let forward = exchange.own_forward(body);
-    let fetched =
+    let mut fetched =
         worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::Fetch(reason, error.kind))?;
+    coded_tag::recode(fetched.status, &mut fetched.headers, &exchange.headers);
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
         for mut target in invalidated(&exchange.target, exchange.client.scheme(), &fetched.headers) {
             exchange.site.config.key.reduce(&mut target);

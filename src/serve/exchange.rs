@@ -13,9 +13,9 @@ use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::connect::RequestBody;
 use crate::origin::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
-use crate::semantics::forwarding;
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
+use crate::semantics::{coded_tag, forwarding};
 
 /// A request that was routed and admitted.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ impl Exchange {
                     headers.insert(name, value.clone());
                 }
             }
+            coded_tag::uncode_conditions(&mut headers);
         }
         let tries = match self.site.config.stale.first {
             FirstRemedy::Stale if fallback != Fallback::Nothing => 1,
@@ -126,6 +127,7 @@ impl Exchange {
         let mut headers = self.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
         remove_claims(&mut headers);
+        coded_tag::uncode_conditions(&mut headers);
         headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
         self.forward(self.method.clone(), headers, body)
     }

@@ -23,9 +23,9 @@ use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
-use crate::semantics::content_coding;
 use crate::semantics::freshness::Prohibition;
 use crate::semantics::key::CacheKey;
+use crate::semantics::{coded_tag, content_coding};
 
 /// A request that needs an origin, and what is stored for it already.
 #[derive(Debug)]
@@ -65,13 +65,14 @@ impl Miss<'_> {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
-                    if let Ok(Handed::Unshared(fetched)) = handed.await {
+                    if let Ok(Handed::Unshared(mut fetched)) = handed.await {
                         // The whole is on its way where a part was asked for: the origin can cut it, now that nothing
                         // is to be stored.
                         if !alone && fetched.status == http::StatusCode::OK && self.wants_range() {
                             alone = true;
                             continue;
                         }
+                        coded_tag::recode(fetched.status, &mut fetched.headers, &self.exchange.headers);
                         let conditions = Some(&self.exchange.headers);
                         return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
                     }
