@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::api::Admin;
 use crate::admin::readiness::Readiness;
 use crate::cache::admission::Uncacheable;
+use crate::cache::compressor::Compressor;
 use crate::cache::fill::Fills;
 use crate::cache::store::{Store, StoreCounters};
 use crate::clock::Clock;
@@ -45,6 +46,8 @@ pub struct Assembly {
     pub admin: Admin,
     /// One per site, to be run.
     pub stewards: Vec<Steward>,
+    /// To be run, on a thread of its own.
+    pub compressor: Arc<Compressor>,
     dial: Arc<dyn Dial>,
 }
 
@@ -62,23 +65,25 @@ impl Assembly {
             events: events.clone(),
             metrics: metrics.clone(),
         };
-        let guard = GuardPolicy::from(&config.dns);
-        let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
-        for site in &config.sites {
-            let (site, steward, ask) = assemble_site(site, guard, &means)?;
-            sites.push(site);
-            stewards.push(steward);
-            asking.push(ask);
-        }
         let counters = StoreCounters {
             evictions: metrics.cache_evictions.clone(),
             displaced: metrics.cache_variants_displaced.clone(),
         };
+        let store = Store::new(config.cache.memory, counters, clock.now().monotonic);
+        let compressor = Arc::new(Compressor::new(store.clone(), clock.clone()));
+        let guard = GuardPolicy::from(&config.dns);
+        let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
+        for site in &config.sites {
+            let (site, steward, ask) = assemble_site(site, guard, &compressor, &means)?;
+            sites.push(site);
+            stewards.push(steward);
+            asking.push(ask);
+        }
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
             https_port: config.listen.https.first().map(SocketAddr::port),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
-            store: Store::new(config.cache.memory, counters, clock.now().monotonic),
+            store,
             object_bytes_max: config.cache.object_max,
             fills: Fills::new(),
             uncacheable: Uncacheable::new(),
@@ -96,7 +101,7 @@ impl Assembly {
             started: clock.now(),
             token: config.admin_token.clone(),
         };
-        Ok(Self { shared, admin, stewards, dial: world.dial })
+        Ok(Self { shared, admin, stewards, compressor, dial: world.dial })
     }
 
     /// What one worker serves with; its fills are counted by `tasks`.
@@ -111,6 +116,7 @@ impl Assembly {
 fn assemble_site(
     config: &SiteConfig,
     guard: GuardPolicy,
+    compressor: &Arc<Compressor>,
     means: &Means,
 ) -> anyhow::Result<(Arc<Site>, Steward, StatusRequests)> {
     let tls = config.origins.iter().map(|origin| origin_tls(config, origin)).collect::<anyhow::Result<_>>()?;
@@ -119,8 +125,8 @@ fn assemble_site(
     let config = Arc::new(config.clone());
     let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics));
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
-    let fills = Semaphore::new(FILLS_MAX);
-    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, fills };
+    let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
+    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, compressor, fills };
     Ok((Arc::new(site), steward, asking))
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::api::Admin;
+use crate::cache::compressor::Compressor;
 use crate::config::model::Drain;
 use crate::listen::connections::Connections;
 use crate::telemetry::{Event, Events};
@@ -24,6 +25,8 @@ pub struct Node {
     pub(super) admin_drain: CancellationToken,
     pub(super) connections: Arc<Connections>,
     pub(super) workers: Vec<WorkerThread>,
+    pub(super) compressor: Arc<Compressor>,
+    pub(super) compressing: JoinHandle<()>,
     pub(super) control: JoinSet<()>,
     pub(super) events: Events,
 }
@@ -81,7 +84,8 @@ impl Node {
         remains.iter().for_each(|(stop, _)| stop.cancel());
         self.admin_drain.cancel();
         self.control.shutdown().await;
-        let threads = remains.into_iter().map(|(_, thread)| thread).collect();
+        self.compressor.close();
+        let threads = remains.into_iter().map(|(_, thread)| thread).chain([self.compressing]).collect();
         let _late = timeout(STOP_GRACE, tokio::task::spawn_blocking(move || join(threads))).await;
         self.admin.shared.access_log.close(STOP_GRACE);
         self.events.emit(Event::NodeStopped);

@@ -1,10 +1,12 @@
 //! Starts a node: sockets, workers, the control loops, in this order, so that nothing serves that is not whole.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
+use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::assembly::{Assembly, World};
 use super::housekeeping::Housekeeping;
 use super::running::{Node, WorkerThread};
+use crate::cache::compressor::Compressor;
 use crate::clock::Clock;
 use crate::config::model::{Config, Listen};
 use crate::listen::accept::{Entrance, Reception};
@@ -41,6 +44,8 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
     let https = acceptor(&config, &events)?;
     let bound = Bound::bind(&config.listen, config.workers)?;
     let addresses = bound.addresses();
+    let compressor = assembly.compressor.clone();
+    let compressing = compress(Arc::clone(&compressor)).context("failed to start a thread")?;
 
     let mut control = JoinSet::new();
     for steward in assembly.stewards.drain(..) {
@@ -105,8 +110,19 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
         admin_drain,
         connections,
         workers,
+        compressor,
+        compressing,
         control,
         events,
+    })
+}
+
+/// Makes content codings while nothing else needs the processor.
+fn compress(compressor: Arc<Compressor>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("compressor".to_owned()).spawn(move || {
+        // On Linux this is the thread's own; should it fail, one busy thread among several is what remains.
+        let _at_usual_priority = setpriority_process(None, LOWEST_PRIORITY);
+        compressor.run();
     })
 }
 
@@ -214,6 +230,9 @@ impl Post {
         tasks.wait().await;
     }
 }
+
+/// The end of the scale of nice values: a thread that gets what the others leave.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// Enough for scrapers, probes and people; a bound because everything has one.
 const ADMIN_CONNECTIONS_MAX: usize = 256;

@@ -55,7 +55,7 @@ pub fn recode(status: StatusCode, response: &mut HeaderMap, client: &HeaderMap) 
 }
 
 /// Whether `value` is one entity tag of ours.
-pub fn is_coded(value: &HeaderValue) -> bool {
+fn is_coded(value: &HeaderValue) -> bool {
     EntityTag::parse(value.as_bytes()).is_some_and(|tag| uncoded(&tag).is_some())
 }
 

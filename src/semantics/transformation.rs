@@ -5,6 +5,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::cache_control::ResponseDirectives;
 use super::content_coding::{AcceptedCodings, ContentCoding};
 use super::validator::{self, Precondition};
 use super::{coded_tag, field};
@@ -50,6 +51,7 @@ pub enum NotCodable {
 pub fn codable(
     status: StatusCode,
     response: &HeaderMap,
+    directives: &ResponseDirectives,
     length: Option<u64>,
     policy: &CodingPolicy,
 ) -> Result<(), NotCodable> {
@@ -62,7 +64,9 @@ pub fn codable(
     if response.contains_key(CONTENT_ENCODING) {
         return Err(NotCodable::Coded);
     }
-    if forbids_transformation(response) {
+    // A field for caches such as this one replaces Cache-Control in what it says of caching (RFC 9213 §2.2). This is said
+    // to every intermediary.
+    if directives.no_transform || forbids_transformation(response) {
         return Err(NotCodable::NoTransform);
     }
     if !is_listed(response, &policy.types) {
@@ -76,17 +80,12 @@ pub fn codable(
 
 /// `no-transform`, of an origin or a client: "A proxy MUST NOT transform the content of a response message that contains
 /// a no-transform cache directive" (RFC 9110 §7.7), and RFC 9111 §5.2.1.6 lets clients ask the same.
-///
-/// A field for caches such as this one replaces Cache-Control in what it says of caching (RFC 9213 §2.2); this is said to
-/// every intermediary, so that any of the fields can say it.
 pub fn forbids_transformation(message: &HeaderMap) -> bool {
     let is_no_transform = |member: &[u8]| {
         let name = member.split(|&byte| byte == b'=').next().unwrap_or_default();
         field::trim(name).eq_ignore_ascii_case(b"no-transform")
     };
-    [CACHE_CONTROL, CDN_CACHE_CONTROL, SURROGATE_CONTROL]
-        .into_iter()
-        .any(|name| field::members(message, name).any(is_no_transform))
+    field::members(message, CACHE_CONTROL).any(is_no_transform)
 }
 
 /// Makes the fields of a codable response those of its representation in `coding`, or in none.
@@ -143,9 +142,6 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     let _ = headers.try_append(name, value);
 }
 
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
-const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
-
 /// Digests of the content or of the representation, both of which include its coding (RFC 9530 §2, §3).
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
@@ -181,18 +177,23 @@ mod tests {
         check("longer", &[HTML], Some(9001), Err(NotCodable::Length));
         check("coded by its origin", &[HTML, ("content-encoding", "gzip")], None, Err(NotCodable::Coded));
         check("declared to be uncoded", &[HTML, ("content-encoding", "identity")], None, Err(NotCodable::Coded));
-        for name in ["cache-control", "cdn-cache-control", "surrogate-control"] {
-            let lines = [HTML, ("cache-control", "max-age=60"), (name, "max-age=5, No-Transform")];
+        for name in ["cache-control", "cdn-cache-control"] {
+            let lines = [HTML, ("cache-control", "max-age=60"), (name, "max-age=5, no-transform")];
             check("MUST NOT transform", &lines, None, Err(NotCodable::NoTransform));
         }
+        let lines = [HTML, ("cache-control", "No-Transform"), ("cdn-cache-control", "max-age=5")];
+        check("MUST NOT transform, said to everybody", &lines, None, Err(NotCodable::NoTransform));
         check("an argument changes nothing", &[HTML, ("cache-control", "no-transform=\"x\"")], None, {
             Err(NotCodable::NoTransform)
         });
         check("another directive", &[HTML, ("cache-control", "max-age=60, x=\"no-transform\"")], None, codable);
-        let other = super::codable(StatusCode::NOT_FOUND, &fields(&[HTML]), None, &policy());
+        let other = super::codable(StatusCode::NOT_FOUND, &fields(&[HTML]), &directives(&fields(&[])), None, &policy());
         assert_eq!(other, Err(NotCodable::Status));
         let off = CodingPolicy { codings: Vec::new(), ..policy() };
-        assert_eq!(super::codable(StatusCode::OK, &fields(&[HTML]), None, &off), Err(NotCodable::Off));
+        assert_eq!(
+            super::codable(StatusCode::OK, &fields(&[HTML]), &directives(&fields(&[])), None, &off),
+            Err(NotCodable::Off)
+        );
     }
 
     #[test]
@@ -258,8 +259,14 @@ mod tests {
         }
     }
 
+    fn directives(response: &HeaderMap) -> ResponseDirectives {
+        ResponseDirectives::from_headers(response, &[HeaderName::from_static("cdn-cache-control")])
+    }
+
     fn check(case: &str, response: Lines<'_>, length: Option<u64>, expected: Result<(), NotCodable>) {
-        assert_eq!(codable(StatusCode::OK, &fields(response), length, &policy()), expected, "{case}");
+        let response = fields(response);
+        let found = codable(StatusCode::OK, &response, &directives(&response), length, &policy());
+        assert_eq!(found, expected, "{case}");
     }
 
     fn check_fields(case: &str, response: Lines<'_>, coding: Option<ContentCoding>, expected: Lines<'_>) {

@@ -29,11 +29,11 @@ pub fn deliver(
     open: impl FnOnce(u64) -> Source,
 ) -> Response<ResponseBody> {
     let Representation { status, mut headers, length, age } = representation;
+    if validator::evaluate(method, request, status, &headers) == Precondition::NotModified {
+        return not_modified(headers, age);
+    }
     if let Some(age) = age {
         headers.insert(header::AGE, HeaderValue::from(age));
-    }
-    if validator::evaluate(method, request, status, &headers) == Precondition::NotModified {
-        return not_modified(headers);
     }
     let Some(length) = length else {
         let body = if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::new(open(0), None) };
@@ -71,8 +71,9 @@ pub fn deliver(
     }
 }
 
-/// RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation metadata other than the above listed fields".
-fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
+/// The 304 that stands for a response with these fields. RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation
+/// metadata other than the above listed fields".
+pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<ResponseBody> {
     for name in [
         header::CONTENT_ENCODING,
         header::CONTENT_LANGUAGE,
@@ -84,6 +85,9 @@ fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
     }
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
+    }
+    if let Some(age) = age {
+        headers.insert(header::AGE, HeaderValue::from(age));
     }
     with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::Source;
+use super::coding;
 use super::deliver::{Representation, deliver};
 use super::exchange::Exchange;
 use super::outcome::Answer;
@@ -19,14 +20,11 @@ pub fn hit(exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
 pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
     let age = stored.head.age(exchange.arrival.monotonic).as_secs();
-    let representation = Representation {
-        status: stored.head.status,
-        headers: stored.head.headers.clone(),
-        length: Some(stored.body.length()),
-        age: Some(age),
-    };
-    let response = deliver(&exchange.method, &exchange.headers, representation, |offset| {
-        Source::Stored(Arc::clone(&stored.body), offset)
+    let response = coding::not_modified(exchange, &stored.head, Some(age)).unwrap_or_else(|| {
+        let (headers, body) = coding::select(exchange, stored);
+        let (status, length) = (stored.head.status, Some(body.length()));
+        let representation = Representation { status, headers, length, age: Some(age) };
+        deliver(&exchange.method, &exchange.headers, representation, |offset| Source::Stored(body, offset))
     });
     Answer {
         response,

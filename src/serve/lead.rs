@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::oneshot;
 
+use super::coding;
 use super::exchange::{Audience, Exchange};
 use super::judge::Fallback;
 use super::outcome::FetchFacts;
@@ -193,9 +194,13 @@ impl Lead {
         leader.head(head, expected, body);
         if self.pour(&mut fetched, &mut leader).await {
             let is_stored = paid.is_some();
-            leader.complete(&shared.store, &self.key, paid);
+            let stored = leader.complete(&shared.store, &self.key, paid);
             if is_stored {
                 self.retire_what_was_selected();
+            }
+            if let Some(stored) = stored {
+                // For the next client like this one.
+                coding::order(&self.exchange, &stored);
             }
         }
     }
@@ -343,8 +348,8 @@ impl Lead {
 
     /// The same head, knowing whether a body of `length` may be coded under it.
     fn codable(&self, head: StoredHead, length: Option<u64>) -> StoredHead {
-        let policy = &self.exchange.site.config.compression;
-        let codable = transformation::codable(head.status, &head.headers, length, policy).is_ok();
+        let (directives, policy) = (self.directives(&head.headers), &self.exchange.site.config.compression);
+        let codable = transformation::codable(head.status, &head.headers, &directives, length, policy).is_ok();
         StoredHead { codable, ..head }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::body::Source;
+use super::coding;
 use super::deliver::{Representation, deliver};
 use super::exchange::{Audience, Exchange};
 use super::hit::{from_stored, whole_seconds};
@@ -208,14 +209,13 @@ impl Miss<'_> {
         let share = share(handed);
         let stored = share.as_ref().is_some_and(|share| share.stored);
         let age = head.age(self.worker.shared.clock.now().monotonic);
-        let representation = Representation {
-            status: head.status,
-            headers: head.headers.clone(),
-            length: reader.expected_length(),
-            age: (!age.is_zero() || collapsed).then_some(age.as_secs()),
-        };
-        let response = deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
-            Source::Fill(reader.at(offset))
+        let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
+        let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
+            let (headers, length) = (coding::uncoded(head), reader.expected_length());
+            let representation = Representation { status: head.status, headers, length, age: shown_age };
+            deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
+                Source::Fill(reader.at(offset))
+            })
         });
         let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
         let answer = Answer {

@@ -4,6 +4,7 @@ pub mod admit;
 pub mod body;
 pub mod bypass;
 pub mod client;
+mod coding;
 pub mod deliver;
 pub mod dress;
 pub mod exchange;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::cache::compressor::Compressor;
 use crate::config::model::SiteConfig;
 use crate::origin::pool::Pool;
 use crate::telemetry::SiteMetrics;
@@ -20,6 +21,8 @@ pub struct Site {
     pub pool: Arc<Pool>,
     /// Counters, their labels resolved once.
     pub metrics: Arc<SiteMetrics>,
+    /// Makes content codings of what is stored; shared by all sites.
+    pub compressor: Arc<Compressor>,
     /// Room for fills: they outlive their clients, so that the number of clients is no bound on them.
     pub fills: Semaphore,
 }

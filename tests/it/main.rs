@@ -9,6 +9,7 @@ mod wires;
 
 mod cli;
 mod collapse;
+mod compression;
 mod conditional;
 mod failover;
 mod fuzz;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdover::admin::api::Admin;
+use holdover::cache::compressor::Compressor;
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
@@ -40,6 +41,7 @@ pub(crate) struct Lab {
     conditions: Conditions,
     admin: Admin,
     steward: StatusRequests,
+    compressor: Arc<Compressor>,
     metrics: Metrics,
     events: Receiver<Arc<Event>>,
 }
@@ -82,10 +84,10 @@ impl Lab {
             tasks: tasks.clone(),
             drain: CancellationToken::new(),
         };
-        let admin = assembly.admin.clone();
+        let (admin, compressor) = (assembly.admin.clone(), Arc::clone(&assembly.compressor));
         let steward = admin.sites[0].clone();
-        let lab =
-            Self { network, worker: assembly.worker(tasks), conditions, admin, steward, metrics, events: received };
+        let worker = assembly.worker(tasks);
+        let lab = Self { network, worker, conditions, admin, steward, compressor, metrics, events: received };
         // The first lookups and probes.
         lab.time_passes(Duration::from_secs(1)).await;
         lab
@@ -149,6 +151,11 @@ impl Lab {
     pub(crate) async fn purge(&self, body: Value) -> (u16, Value) {
         let request = Request::post("/v1/purge").header("content-type", "application/json");
         self.admin(request.body(Full::from(body.to_string())).unwrap()).await
+    }
+
+    /// Makes the content codings that were ordered, as a thread does on a real node; how many there were.
+    pub(crate) fn compresses(&self) -> usize {
+        self.compressor.run_waiting()
     }
 
     /// What the workers share.

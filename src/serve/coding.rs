@@ -1,0 +1,62 @@
+//! Which representation of a response a client gets: in a content coding, without one, or none because it has one.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+
+use super::body::ResponseBody;
+use super::deliver;
+use super::exchange::Exchange;
+use crate::cache::chunks::StoredBody;
+use crate::cache::stored::{StoredHead, StoredResponse};
+use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
+use crate::semantics::transformation::{forbids_transformation, represent, represent_known};
+
+/// The fields and the body of the representation of `stored` that answers.
+pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> (HeaderMap, Arc<StoredBody>) {
+    let mut headers = stored.head.headers.clone();
+    if !stored.head.codable {
+        return (headers, Arc::clone(&stored.body));
+    }
+    let coded = order(exchange, stored).and_then(|coding| Some((coding, stored.codings.as_ref()?.made(coding)?)));
+    represent(&mut headers, coded.map(|(coding, _)| coding));
+    match coded {
+        Some((coding, body)) => {
+            exchange.site.metrics.coded_response(coding.as_str());
+            (headers, Arc::clone(body))
+        }
+        None => (headers, Arc::clone(&stored.body)),
+    }
+}
+
+/// The coding that answers, if any. One that would be better and that nobody has tried is ordered for the next client
+/// that accepts as much.
+pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<ContentCoding> {
+    let (site, request) = (&exchange.site, &exchange.headers);
+    let policy = &site.config.compression;
+    let codings = stored.codings.as_ref().filter(|_| policy.covers(stored.body.length()))?;
+    if forbids_transformation(request) {
+        return None;
+    }
+    let negotiated = negotiate(&AcceptedCodings::of(request), &policy.codings, |coding| codings.availability(coding));
+    if let Some(wanted) = negotiated.wanted {
+        site.compressor.order(codings, wanted, &site.metrics);
+    }
+    negotiated.coding
+}
+
+/// The fields of a response that is still arriving, and so has no coding yet.
+pub(super) fn uncoded(head: &StoredHead) -> HeaderMap {
+    let mut headers = head.headers.clone();
+    if head.codable {
+        represent(&mut headers, None);
+    }
+    headers
+}
+
+/// 304, when the client has a representation of a codable response, whether or not it would get that one again.
+pub(super) fn not_modified(exchange: &Exchange, head: &StoredHead, age: Option<u64>) -> Option<Response<ResponseBody>> {
+    let codings = &exchange.site.config.compression.codings;
+    let headers = head.codable.then(|| represent_known(&exchange.headers, &head.headers, codings)).flatten()?;
+    Some(deliver::not_modified(headers, age))
+}
