@@ -8,7 +8,7 @@ use holdover::config::{Surroundings, load};
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
-use holdover::semantics::freshness::{FreshnessPolicy, Reuse, assess, lifetime};
+use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, lifetime};
 use holdover::semantics::invalidation::invalidated;
 use holdover::semantics::key::{KeyPolicy, cache_key};
 use holdover::semantics::query::{ParameterPattern, QueryPolicy};
@@ -247,7 +247,7 @@ pub fn storing(input: &[u8]) {
             let for_all = directives.public || directives.s_maxage.is_some() || directives.targeted;
             assert!(!response.contains_key(SET_COOKIE) || for_all || directives.withheld.contains(&SET_COOKIE));
         }
-        let lifetime = lifetime(status, &response, &directives, received(), received(), &policy);
+        let lifetime = lifetime(status, &response, &directives, received(), received(), &policy, &Negative::default());
         assert!(!directives.no_cache || lifetime.freshness.is_zero());
         // Time only ever takes away: fresh, then stale in two steps, then of no use.
         let mut before = 0;

@@ -140,6 +140,7 @@ pub(super) struct Key {
 pub(super) struct Store {
     pub(super) set_cookie: Value<SetCookie>,
     pub(super) targets: Vec<Value<TargetedField>>,
+    pub(super) negative: BTreeMap<Spanned<String>, Value<Duration>>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::units::{Bytes, FromText, Percent, Statuses, Workers, bytes_text, duration_text};
+use super::names::Region;
+use super::units::{Bytes, ErrorStatus, FromText, Percent, Statuses, Workers, bytes_text, duration_text};
 
 /// What a key accepts.
 #[derive(Clone, Copy)]
@@ -13,6 +14,8 @@ pub(super) enum Form {
     Boolean,
     /// A length of time within bounds.
     Duration { least: Duration, most: Duration },
+    /// A table from status to a length of time from nothing to a bound.
+    Lifetimes { most: Duration },
     /// Several values of one form.
     List { item: &'static Form, least: usize, most: usize },
     /// A percentage from 0.
@@ -80,6 +83,7 @@ impl Form {
         match *self {
             Self::Boolean => bool::from_text(text).is_some(),
             Self::Duration { least, most } => within(Duration::from_text(text), least, most),
+            Self::Lifetimes { most } => within(Duration::from_text(text), Duration::ZERO, most),
             Self::List { item, .. } => item.accepts_text(text),
             Self::Percent { most } => within(Percent::from_text(text).map(|percent| percent.0), 0, most),
             Self::Ranks { most } => within(u64::from_text(text), 1, most),
@@ -107,6 +111,12 @@ impl Form {
                     duration_text(most)
                 )
             }
+            Self::Lifetimes { most } => {
+                format!(
+                    "a table from a status from 400 to 599 to a duration up to {}, such as {{ 404 = \"10s\" }}",
+                    duration_text(most)
+                )
+            }
             Self::List { item, least, most } => {
                 let count = if least == 0 { format!("up to {most}") } else { format!("{least} to {most}") };
                 format!("a list of {count}, each {}", item.expected())
@@ -131,10 +141,20 @@ impl Form {
         }
     }
 
+    /// The form of a name in a table of this form.
+    pub(super) fn names(&self) -> Option<&'static Self> {
+        match self {
+            Self::Lifetimes { .. } => Some(&ERROR_STATUS),
+            Self::Ranks { .. } => Some(&REGION),
+            _ => None,
+        }
+    }
+
     /// What one item of a list or table has to be; the form itself for anything else.
     pub(super) fn expected_item(&self) -> String {
         match self {
             Self::List { item, .. } => item.expected(),
+            Self::Lifetimes { most } => Self::Duration { least: Duration::ZERO, most: *most }.expected(),
             Self::Ranks { most } => Self::Whole { least: 1, most: *most }.expected(),
             _ => self.expected(),
         }
@@ -153,3 +173,11 @@ pub(super) fn reads<T: FromText>(text: &str) -> bool {
 fn within<T: PartialOrd>(value: Option<T>, least: T, most: T) -> bool {
     value.is_some_and(|value| least <= value && value <= most)
 }
+
+const ERROR_STATUS: Form = Form::Text {
+    accepts: reads::<ErrorStatus>,
+    expected: "a status from 400 to 599 that speaks of the resource: not 400, 429 and the like, which speak of one request",
+};
+
+const REGION: Form =
+    Form::Text { accepts: reads::<Region>, expected: "a region of lower-case letters, digits, \"-\" or \"_\"" };

@@ -14,9 +14,7 @@ use super::form::{Form, Written};
 use super::interpolate::interpolate;
 use super::keys::{SECTIONS, children, root};
 use super::load::Surroundings;
-use super::names::Region;
 use super::section::{Absence, Key, Repeat, Section};
-use super::units::FromText;
 
 /// Reports unknown and missing keys, wrong types, forms and bounds, unset variables and unreadable secrets.
 ///
@@ -96,11 +94,11 @@ impl Inspector<'_> {
                     items.into_iter().filter_map(|mut item| self.item(path, form, &mut item).then_some(item)).collect();
                 fits
             }
-            (Form::Ranks { .. }, DeValue::Table(ranks)) => {
-                self.ranks(path, form, ranks);
+            (Form::Lifetimes { .. } | Form::Ranks { .. }, DeValue::Table(table)) => {
+                self.named(path, form, table);
                 true
             }
-            (Form::List { .. } | Form::Ranks { .. }, other) => {
+            (Form::Lifetimes { .. } | Form::List { .. } | Form::Ranks { .. }, other) => {
                 self.faults.add(path, span.start, &described(other), &form.expected());
                 false
             }
@@ -108,21 +106,22 @@ impl Inspector<'_> {
         }
     }
 
-    fn ranks(&mut self, path: &str, form: &Form, ranks: &mut DeTable<'_>) {
-        let written = std::mem::take(ranks);
-        for (region, mut rank) in written {
-            let is_region = Region::from_text(region.get_ref()).is_some();
-            if !is_region {
-                let expected = "a region of lower-case letters, digits, \"-\" or \"_\"";
-                self.faults.add(path, region.span().start, &quoted(region.get_ref()), expected);
+    /// A table of values with names that the file chooses.
+    fn named(&mut self, path: &str, form: &Form, table: &mut DeTable<'_>) {
+        let Some(names) = form.names() else { return };
+        let written = std::mem::take(table);
+        for (name, mut value) in written {
+            let is_name = names.accepts(name.get_ref(), Written::Text);
+            if !is_name {
+                self.faults.add(path, name.span().start, &quoted(name.get_ref()), &names.expected());
             }
-            if self.item(path, form, &mut rank) && is_region {
-                ranks.insert(region, rank);
+            if self.item(path, form, &mut value) && is_name {
+                table.insert(name, value);
             }
         }
     }
 
-    /// A single value, or one of a list or of ranks.
+    /// A single value, or one of a list or a table.
     fn item(&mut self, path: &str, form: &Form, value: &mut Spanned<DeValue<'_>>) -> bool {
         let at = value.span().start;
         let mut written = Written::of(value.get_ref());
@@ -313,6 +312,12 @@ fn described(value: &DeValue<'_>) -> String {
 fn at_place(value: Spanned<DeValue<'_>>, place: usize) -> Spanned<DeValue<'_>> {
     let value = match value.into_inner() {
         DeValue::Array(items) => DeValue::Array(items.into_iter().map(|item| at_place(item, place)).collect()),
+        DeValue::Table(items) => {
+            let moved = |(name, value): (Spanned<_>, _)| {
+                (Spanned::new(place..place, name.into_inner()), at_place(value, place))
+            };
+            DeValue::Table(items.into_iter().map(moved).collect())
+        }
         other => other,
     };
     Spanned::new(place..place, value)

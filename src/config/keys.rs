@@ -328,6 +328,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Response fields that take the place of `Cache-Control` and `Expires`, the first one first (RFC 9213 \
                  §2.2). `surrogate-control` counts when it has a `max-age` or `no-store`.",
             ),
+            key(
+                "negative",
+                Form::Lifetimes { most: hours(1) },
+                Absence::Default("{ 404 = \"10s\", 410 = \"10s\" }"),
+                "How long errors are fresh when their origin says nothing of that, by status; `{}` is not at all. An \
+                 error never takes the place of a response that may still be used.",
+            ),
         ],
     },
     Section {

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
+use crate::semantics::storable::speaks_of_one_request;
+
 /// What can be made from the text of a value; the one way from the written form to the typed one.
 pub(super) trait FromText: Sized {
     /// None when `text` has another form. Bounds are not checked here; they belong to the key.
@@ -19,6 +23,10 @@ pub(super) struct Percent(pub(super) u32);
 /// An inclusive range of status codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Statuses(pub(super) u16, pub(super) u16);
+
+/// A status of an error that a cache may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ErrorStatus(pub(super) StatusCode);
 
 /// A number of threads; none means one for each CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +88,14 @@ impl FromText for Statuses {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let number = |text: &str| u16::try_from(u64::from_text(text)?).ok();
         Some(Self(number(first)?, number(last)?)).filter(|range| range.0 <= range.1)
+    }
+}
+
+impl FromText for ErrorStatus {
+    fn from_text(text: &str) -> Option<Self> {
+        let status = StatusCode::from_bytes(text.as_bytes()).ok()?;
+        let is_error = status.is_client_error() || status.is_server_error();
+        (is_error && !speaks_of_one_request(status)).then_some(Self(status))
     }
 }
 

@@ -19,9 +19,9 @@ use super::model::{
     StalePolicy, StatusSet, Timeouts,
 };
 use super::names::Region;
-use super::units::{FromText, Statuses};
+use super::units::{ErrorStatus, FromText, Statuses};
 use crate::semantics::cache_control::SURROGATE_CONTROL;
-use crate::semantics::freshness::FreshnessPolicy;
+use crate::semantics::freshness::{FreshnessPolicy, Negative};
 use crate::semantics::key::KeyPolicy;
 use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
@@ -253,6 +253,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         store: StorePolicy {
             set_cookie: site.store.set_cookie.value,
             targets: site.store.targets.into_iter().map(|name| name.value.0).collect(),
+            negative: negative(&site.store.negative),
         },
         freshness: FreshnessPolicy {
             heuristic_percent: site.heuristic.percent.value.0,
@@ -381,6 +382,13 @@ fn forward_fields(request: file::Request, key: &KeyPolicy, faults: &mut Faults) 
         names.push(COOKIE.as_str().to_owned());
     }
     ForwardFields::AllowList(names)
+}
+
+fn negative(written: &BTreeMap<Spanned<String>, Value<Duration>>) -> Negative {
+    let lifetime = |(status, lifetime): (&Spanned<String>, &Value<Duration>)| {
+        ErrorStatus::from_text(status.get_ref()).map(|status| (status.0, lifetime.value))
+    };
+    Negative(written.iter().filter_map(lifetime).collect())
 }
 
 /// The targeted fields of the site and the fields of surrogates, each once.

@@ -36,6 +36,18 @@ impl Default for FreshnessPolicy {
     }
 }
 
+/// How long errors are fresh whose origin says nothing of that: for a site to decide, as a crowd that asks for what is not
+/// there costs an origin as much as one that asks for what is.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Negative(pub Vec<(StatusCode, Duration)>);
+
+impl Negative {
+    /// The lifetime of this status, if it has one.
+    pub fn lifetime(&self, status: StatusCode) -> Option<Duration> {
+        self.0.iter().find(|(known, _)| *known == status).map(|(_, lifetime)| *lifetime)
+    }
+}
+
 /// A response directive that forbids serving stale (§4.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prohibition {
@@ -85,11 +97,14 @@ pub fn lifetime(
     request_time: SystemTime,
     response_time: SystemTime,
     policy: &FreshnessPolicy,
+    negative: &Negative,
 ) -> Lifetime {
     // "using the time the message was received if it is not present" (§4.2.1)
     let date = headers.get(DATE).and_then(http_date).unwrap_or(response_time);
+    let stated = freshness_lifetime(status, headers, directives, date, response_time, policy);
+    let is_silent = stated.is_zero() && !directives.has_explicit_expiration(headers);
     let lifetime = Lifetime {
-        freshness: freshness_lifetime(status, headers, directives, date, response_time, policy),
+        freshness: negative.lifetime(status).filter(|_| is_silent).unwrap_or(stated),
         initial_age: corrected_initial_age(headers, date, request_time, response_time),
         stale_while_revalidate: directives.stale_while_revalidate,
         stale_if_error: directives.stale_if_error,

@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::cache_control::{ResponseDirectives, TARGETS};
-use super::freshness::is_heuristically_cacheable;
+use super::freshness::{Negative, is_heuristically_cacheable};
 use super::vary::vary_fields;
 
 /// What may be stored of a site, where the RFC leaves a choice.
@@ -14,11 +14,13 @@ pub struct StorePolicy {
     pub set_cookie: SetCookie,
     /// Fields that take the place of `Cache-Control`, the first one first (RFC 9213 §2.2).
     pub targets: Vec<HeaderName>,
+    /// Errors that are stored though their origin says nothing of it, and how long they are fresh.
+    pub negative: Negative,
 }
 
 impl Default for StorePolicy {
     fn default() -> Self {
-        Self { set_cookie: SetCookie::default(), targets: TARGETS.to_vec() }
+        Self { set_cookie: SetCookie::default(), targets: TARGETS.to_vec(), negative: Negative::default() }
     }
 }
 
@@ -104,7 +106,7 @@ pub fn storable(
     }
     // "the response status code is final; if the response status code is 206 or 304, or the must-understand cache
     // directive is present: the cache understands the response status code;"
-    storable_status(status, response, directives)?;
+    storable_status(status, response, directives, policy)?;
     // "the no-store cache directive is not present in the response;" but "the cache SHOULD ignore the no-store
     // directive if it understands and implements the status code's caching requirements" of a response with
     // must-understand (§5.2.2.3).
@@ -137,11 +139,12 @@ fn storable_status(
     status: StatusCode,
     response: &HeaderMap,
     directives: &ResponseDirectives,
+    policy: &StorePolicy,
 ) -> Result<(), NotStorable> {
     if status == StatusCode::PARTIAL_CONTENT {
         return Err(NotStorable::PartialContent);
     }
-    if NEVER_STORED.contains(&status.as_u16()) {
+    if speaks_of_one_request(status) {
         return Err(NotStorable::OneRequest);
     }
     if !(200..600).contains(&status.as_u16()) {
@@ -155,9 +158,15 @@ fn storable_status(
     // max-age response directive; if the cache is shared: an s-maxage response directive; […] or a status code that is
     // defined as heuristically cacheable".
     let implicit = directives.public || is_heuristically_cacheable(status);
-    let permitted =
-        directives.has_explicit_expiration(response) || (implicit && !OF_AN_OUTAGE.contains(&status.as_u16()));
+    let permitted = directives.has_explicit_expiration(response)
+        || policy.negative.lifetime(status).is_some()
+        || (implicit && !OF_AN_OUTAGE.contains(&status.as_u16()));
     if permitted { Ok(()) } else { Err(NotStorable::Status) }
+}
+
+/// Whether a status speaks of one request rather than of the resource, so that it is never stored.
+pub fn speaks_of_one_request(status: StatusCode) -> bool {
+    NEVER_STORED.contains(&status.as_u16())
 }
 
 /// Whether the policy lets cookies of a response with these directives be stored.

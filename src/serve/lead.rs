@@ -312,9 +312,17 @@ impl Lead {
         stamps: Arc<Stamps>,
     ) -> (StoredHead, HeaderMap) {
         let directives = self.directives(&headers);
-        let policy = &self.exchange.site.config.freshness;
+        let policy = &self.exchange.site.config;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
-        let lifetime = freshness::lifetime(status, &headers, &directives, asked, answered, policy);
+        let lifetime = freshness::lifetime(
+            status,
+            &headers,
+            &directives,
+            asked,
+            answered,
+            &policy.freshness,
+            &policy.store.negative,
+        );
         // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date header field MUST
         // record the time it was received and append a corresponding Date header field […] if it is cached".
         headers.entry(header::DATE).or_insert_with(|| date::format_http_date(answered));

@@ -135,6 +135,23 @@ async fn a_site_names_the_fields_that_take_the_place_of_cache_control() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_not_asked_for_again_at_once() {
+    let lab = Lab::start(&["a"], "[site.store]\nnegative = { 404 = \"10s\", 403 = \"5s\" }").await;
+    let mut client = lab.client().await;
+    for (status, lifetime) in [(404, 10), (403, 5), (410, 0)] {
+        let path = format!("/{status}");
+        lab.origin("a").answers(&path, Answer::new(status, "no").after(SECOND / 10));
+        client.get(&path).await.says(status, "no");
+        client.get(&path).await.says(status, "no");
+        assert_eq!(lab.origin("a").requests(&path).len(), if lifetime > 0 { 1 } else { 2 }, "{status}");
+        lab.time_passes(lifetime * SECOND).await;
+        client.get(&path).await.says(status, "no");
+        lab.time_passes(SECOND).await;
+        assert_eq!(lab.origin("a").requests(&path).len(), if lifetime > 0 { 2 } else { 3 }, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_final_status_is_stored_when_the_origin_states_its_lifetime() {
     let lab = Lab::start(&["a"], "").await;
     let mut client = lab.client().await;

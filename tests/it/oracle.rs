@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fastrand::Rng;
 use holdover::semantics::cache_control::{Honored, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::date::{format_http_date, http_date};
-use holdover::semantics::freshness::{FreshnessPolicy, Reuse, assess, lifetime};
+use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, lifetime};
 use holdover::semantics::storable::{StorePolicy, storable};
 use holdover::semantics::validator::freshen;
 use holdover::semantics::vary::{Nominated, vary_fields};
@@ -43,8 +43,15 @@ fn freshness_and_age_agree_with_the_other_reading() {
             return None;
         }
         let resident = Duration::from_secs(rng.u64(..10_000));
-        let lifetime =
-            lifetime(exchange.status, &exchange.response, &exchange.directives(), received(), received(), &policy());
+        let lifetime = lifetime(
+            exchange.status,
+            &exchange.response,
+            &exchange.directives(),
+            received(),
+            received(),
+            &policy(),
+            &Negative::default(),
+        );
         let time_to_live = match assess(&lifetime, resident, None, &policy()) {
             Reuse::Fresh { ttl } => ttl,
             _ => Duration::ZERO,

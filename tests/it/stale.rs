@@ -179,3 +179,16 @@ async fn a_refusal_of_one_request_does_not_cost_the_stored_response() {
     lab.mode_becomes("stale-only").await;
     lab.client().await.get("/x").await.says(200, "good");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_takes_no_usable_responses_place_whatever_lifetime_it_states() {
+    let lab =
+        Lab::start(&["a"], "[site.store]\nnegative = { 503 = \"1m\" }\n[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(10));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::new(503, "overloaded").max_age(600));
+    client.get("/x").await.says(200, "body").cache_status("fwd=stale; fwd-status=503; ttl=-10; detail=stale-if-error");
+    client.get("/x").await.says(200, "body");
+}

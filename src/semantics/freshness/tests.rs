@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 
-use super::{FreshnessPolicy, Lifetime, Prohibition, Reuse, assess, lifetime};
+use super::{FreshnessPolicy, Lifetime, Negative, Prohibition, Reuse, assess, lifetime};
 use crate::semantics::cache_control::{ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
 
@@ -69,6 +69,28 @@ fn heuristic_freshness_for_heuristically_cacheable_statuses_with_last_modified()
 }
 
 #[test]
+fn negative_lifetimes_are_for_errors_that_say_nothing() {
+    let negative = Negative(vec![(StatusCode::NOT_FOUND, Duration::from_secs(10))]);
+    for (status, lines, expected) in [
+        (404, &[][..], 10),
+        (404, &[(CC, "public, must-revalidate")], 10),
+        (404, &[("last-modified", HOUR_AGO)], 360),
+        (404, &[("last-modified", NOW)], 10),
+        (404, &[(CC, "max-age=0")], 0),
+        (404, &[(CC, "max-age=60")], 60),
+        (404, &[("expires", "0")], 0),
+        (404, &[(CC, "no-cache")], 0),
+        (410, &[], 0),
+        (200, &[], 0),
+    ] {
+        let (status, headers) = (StatusCode::from_u16(status).unwrap(), fields(lines));
+        let directives = ResponseDirectives::from_headers(&headers, &TARGETS);
+        let lifetime = lifetime(status, &headers, &directives, now(), now(), &FreshnessPolicy::default(), &negative);
+        assert_eq!(lifetime.freshness, Duration::from_secs(expected), "{status} {lines:?}");
+    }
+}
+
+#[test]
 fn corrected_initial_age() {
     check_age("no Date, no Age", &[], 0, 0);
     check_age("apparent_age", &[("date", HOUR_AGO)], 0, 3600);
@@ -89,7 +111,15 @@ fn corrected_initial_age() {
 fn a_clock_that_stepped_back_gives_no_negative_age() {
     let later = now() + Duration::from_secs(60);
     let policy = FreshnessPolicy::default();
-    let lifetime = lifetime(StatusCode::OK, &fields(&[]), &ResponseDirectives::default(), later, now(), &policy);
+    let lifetime = lifetime(
+        StatusCode::OK,
+        &fields(&[]),
+        &ResponseDirectives::default(),
+        later,
+        now(),
+        &policy,
+        &Negative::default(),
+    );
     assert_eq!(lifetime.initial_age, Duration::ZERO);
 }
 
@@ -97,7 +127,15 @@ fn a_clock_that_stepped_back_gives_no_negative_age() {
 fn a_date_of_this_second_makes_no_apparent_age() {
     let received = now() + Duration::from_millis(900);
     let (headers, policy) = (fields(&[("date", NOW)]), FreshnessPolicy::default());
-    let lifetime = lifetime(StatusCode::OK, &headers, &ResponseDirectives::default(), received, received, &policy);
+    let lifetime = lifetime(
+        StatusCode::OK,
+        &headers,
+        &ResponseDirectives::default(),
+        received,
+        received,
+        &policy,
+        &Negative::default(),
+    );
     assert_eq!(lifetime.initial_age, Duration::ZERO);
 }
 
@@ -176,7 +214,15 @@ fn lifetime_of(status: u16, lines: &[(&'static str, &str)], response_delay: u64,
     let headers = fields(lines);
     let status = StatusCode::from_u16(status).expect("a table holds valid statuses");
     let directives = ResponseDirectives::from_headers(&headers, &TARGETS);
-    lifetime(status, &headers, &directives, now() - Duration::from_secs(response_delay), now(), policy)
+    lifetime(
+        status,
+        &headers,
+        &directives,
+        now() - Duration::from_secs(response_delay),
+        now(),
+        policy,
+        &Negative::default(),
+    )
 }
 
 /// [`NOW`].

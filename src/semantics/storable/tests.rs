@@ -1,12 +1,16 @@
 //! Rules of §3, and of what is stored here, as tables.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{NEVER_STORED, NotStorable, SetCookie, StorePolicy, storable, withheld};
 use crate::semantics::cache_control::{ResponseDirectives, TARGETS};
 use crate::semantics::field::fields;
+use crate::semantics::freshness::Negative;
 
 const CC: &str = "cache-control";
+const MINUTE: Duration = Duration::from_secs(60);
 const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const COOKIE: (&str, &str) = ("set-cookie", "a=b");
 const CREDENTIALS: (&str, &str) = ("authorization", "Basic eA==");
@@ -61,6 +65,19 @@ fn a_cache_must_not_store_a_response_unless() {
     }
     for status in NEVER_STORED {
         check("never", status, &[], &[(CC, "public, max-age=60")], Err(OneRequest));
+    }
+}
+
+#[test]
+fn an_error_with_a_lifetime_of_the_site_is_stored() {
+    let negative = Negative([403, 503, 400].map(|status| (StatusCode::from_u16(status).unwrap(), MINUTE)).to_vec());
+    let policy = StorePolicy { negative, ..StorePolicy::default() };
+    for (status, expected) in
+        [(403, Ok(())), (503, Ok(())), (400, Err(NotStorable::OneRequest)), (500, Err(NotStorable::Status))]
+    {
+        let status = StatusCode::from_u16(status).unwrap();
+        let (nothing, directives) = (HeaderMap::new(), ResponseDirectives::default());
+        assert_eq!(storable(&Method::GET, &nothing, status, &nothing, &directives, &policy), expected, "{status}");
     }
 }
 
