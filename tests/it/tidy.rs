@@ -82,6 +82,17 @@ fn a_mod_file_is_a_table_of_contents() {
     assert!(busy.is_empty(), "a mod.rs holds documentation, `mod` and `pub use` only:\n{}", busy.join("\n"));
 }
 
+#[test]
+fn the_page_on_conformance_names_files_that_exist() {
+    let page = std::fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let names = page.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs"));
+    let missing: Vec<_> = names
+        .filter(|name| ["src", "tests/it", ""].iter().all(|folder| !root().join(folder).join(name).exists()))
+        .filter(|name| *name != "tests.rs")
+        .collect();
+    assert!(missing.is_empty(), "docs/conformance.md names files that do not exist: {missing:?}");
+}
+
 /// Where the Rust code is that this project writes.
 const SOURCE_FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"];
 
