@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use http::HeaderName;
 use http::header::COOKIE;

@@ -77,8 +77,15 @@ fn what_requests_ask_for_agrees_with_the_other_reading() {
         let mut request = HeaderMap::new();
         request.insert(CACHE_CONTROL, random_wish(rng));
         let asked = RequestDirectives::from_headers(&request, Honored::All);
-        let lifetime =
-            lifetime(exchange.status, &exchange.response, &exchange.directives(), received(), received(), &policy());
+        let lifetime = lifetime(
+            exchange.status,
+            &exchange.response,
+            &exchange.directives(),
+            received(),
+            received(),
+            &policy(),
+            &Negative::default(),
+        );
         let age = lifetime.current_age(resident);
         let ours = match assess(&lifetime, resident, None, &policy()) {
             Reuse::Fresh { ttl } => asked.accept_fresh(age, ttl),
