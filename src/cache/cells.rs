@@ -1,11 +1,13 @@
 //! The cells that purges are written to, shared by all responses that fall under them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::lock::lock;
 use super::purge::PurgeMode;
 
 /// What a cell stands for. Cells are found by its hash: two that collide are purged together.
@@ -18,10 +20,18 @@ pub(super) enum Mark<'a> {
     Url(&'a str, &'a str),
 }
 
+impl Mark<'_> {
+    fn is_tag(&self) -> bool {
+        matches!(self, Self::Tag(_))
+    }
+}
+
 /// One thing that responses are purged by.
 #[derive(Debug)]
 pub(super) struct Cell {
     id: u64,
+    /// Whether fills learn only on their way that they fall under it. They hold all others from their beginning.
+    is_tag: bool,
     /// The last hard purge, 0 for none.
     hard: AtomicU64,
     /// The last soft purge, 0 for none.
@@ -67,7 +77,7 @@ pub(super) struct Register {
     shards: [Mutex<HashMap<u64, Arc<Cell>>>; SHARDS],
     /// Running fills, counted by the last purge before each.
     fences: Mutex<BTreeMap<u64, u64>>,
-    /// Cells purged since some running fill began. Also what purges wait for one another with.
+    /// Tags purged since some running fill began. Also what purges wait for one another with.
     recent: Mutex<Recent>,
     hasher: RandomState,
     epoch: Instant,
@@ -97,11 +107,16 @@ impl Register {
         let at = u64::try_from(self.since_epoch(now).as_millis()).unwrap_or(u64::MAX - 1);
         let mut responses = 0;
         for mark in marks {
-            let cell = self.intern(&mark);
+            let cell = if mark.is_tag() { Some(self.intern(&mark).0) } else { self.find(&mark) };
+            // What nothing stored and no fill holds covers nothing.
+            let Some(cell) = cell else { continue };
             // The register's own reference and this one are no responses.
             responses += Arc::strong_count(&cell).saturating_sub(2) as u64;
+            if cell.is_tag && self.is_settled(&cell) {
+                recent.cells.push(cell.id);
+            }
             cell.purge(sequence, mode, at);
-            recent.cells.push(cell.id);
+            self.release(cell);
         }
         self.latest.store(sequence, Ordering::Release);
         if recent.cells.len() > RECENT_MIN.max(2 * recent.unsettled) {
@@ -138,20 +153,31 @@ impl Register {
         born < self.floor.load(Ordering::Acquire)
     }
 
-    /// The cell of `mark`, made when there is none.
-    pub(super) fn intern(&self, mark: &Mark<'_>) -> Arc<Cell> {
+    /// The cell of `mark`, and whether it was made for this call.
+    pub(super) fn intern(&self, mark: &Mark<'_>) -> (Arc<Cell>, bool) {
         let id = self.hasher.hash_one(mark);
-        let new = || Arc::new(Cell { id, hard: 0.into(), soft: 0.into(), soft_at: 0.into() });
-        Arc::clone(self.shard(id).entry(id).or_insert_with(new))
+        match self.shard(id).entry(id) {
+            Entry::Occupied(known) => (Arc::clone(known.get()), false),
+            Entry::Vacant(place) => {
+                let cell = Cell { id, is_tag: mark.is_tag(), hard: 0.into(), soft: 0.into(), soft_at: 0.into() };
+                (Arc::clone(place.insert(Arc::new(cell))), true)
+            }
+        }
     }
 
-    /// Takes a reference back. The last one takes the cell along, unless a running fill has to know of its purge.
+    /// The cell of `mark`, if anything stored or any fill falls under it.
+    pub(super) fn find(&self, mark: &Mark<'_>) -> Option<Arc<Cell>> {
+        let id = self.hasher.hash_one(mark);
+        self.shard(id).get(&id).cloned()
+    }
+
+    /// Takes a reference back. The last one takes the cell along, unless a running fill may yet have to know of its purge.
     pub(super) fn release(&self, cell: Arc<Cell>) {
         let id = cell.id;
         let mut shard = self.shard(id);
         // Given up under the lock, so that of two last ones one sees that it is.
         drop(cell);
-        if shard.get(&id).is_some_and(|cell| Arc::strong_count(cell) == 1 && self.is_settled(cell)) {
+        if shard.get(&id).is_some_and(|cell| Arc::strong_count(cell) == 1 && (!cell.is_tag || self.is_settled(cell))) {
             shard.remove(&id);
         }
     }
@@ -195,17 +221,12 @@ impl Register {
     }
 }
 
-/// Cells that were purged since some running fill began, and others not yet found to be settled.
+/// Tags that were purged since some running fill began, and others not yet found to be settled.
 #[derive(Debug, Default)]
 struct Recent {
     cells: Vec<u64>,
     /// How many were left when the list was last gone through.
     unsettled: usize,
-}
-
-/// Every critical section leaves its state whole, so a panic elsewhere while it was held does no harm.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a cell takes in the register, in bytes, the allocator's rounding included.
@@ -214,8 +235,8 @@ pub(super) const CELL_BYTES: usize = 96;
 /// Locks that cells are spread over, so that workers that store at the same time rarely meet.
 const SHARDS: usize = 64;
 
-/// Purged cells remembered before the list is gone through for the first time.
+/// Purged tags remembered before the list is gone through for the first time.
 const RECENT_MIN: usize = 1024;
 
-/// Most purged cells remembered for running fills: 6 MiB. Beyond, what these fills bring is not stored if it has tags.
+/// Most purged tags remembered for running fills: 6 MiB. Beyond, what these fills bring is not stored if it has tags.
 const RECENT_MAX: usize = 65_536;

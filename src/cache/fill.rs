@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::chunks::{Forgotten, GrowingBody, StoredBody};
 use super::ledger::Reservation;
+use super::lock::lock;
 use super::stamps::{Fence, Stamps};
 use super::store::Store;
 use super::stored::{StoredHead, StoredResponse};
@@ -45,14 +46,22 @@ impl<E> Fills<E> {
     /// Joins the fill of `key`: as its leader, behind the fence that `begin` makes, when there is none that was not
     /// purged. Either way with a reader at the start of the body, so that a fill knows from the beginning who waits for it.
     pub fn join(&self, key: FillKey, begin: impl FnOnce() -> Fence) -> Joined<E> {
-        let mut running = lock(&self.running);
-        if let Some(fill) = running.get(&key).filter(|fill| !fill.is_outdated()) {
-            return Joined::Follower(fill.reader());
+        if let Some(reader) = Self::follow(&lock(&self.running), &key) {
+            return Joined::Follower(reader);
         }
+        // Not while others wait for the list of fills.
         let fence = begin();
+        let mut running = lock(&self.running);
+        if let Some(reader) = Self::follow(&running, &key) {
+            return Joined::Follower(reader);
+        }
         let fill = Arc::new(Fill::new(&fence));
         running.insert(key.clone(), Arc::clone(&fill));
         Joined::Leader(Leader { fill, fence, registered: Some((Arc::clone(&self.running), key)), reservation: None })
+    }
+
+    fn follow(running: &Running<E>, key: &FillKey) -> Option<FillReader<E>> {
+        running.get(key).filter(|fill| !fill.is_outdated()).map(Fill::reader)
     }
 
     /// A fill that nobody else can join.
@@ -474,11 +483,6 @@ impl Body {
 enum End {
     Broken,
     Complete,
-}
-
-/// Every critical section leaves its state whole, so a panic elsewhere while it was held does no harm.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reserved for a body of unknown length before its first byte, and so the least window of one that is not stored: two

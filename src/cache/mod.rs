@@ -8,6 +8,7 @@ pub mod compressor;
 mod encoder;
 pub mod fill;
 pub mod ledger;
+mod lock;
 pub mod purge;
 pub mod stamps;
 pub mod store;

@@ -83,9 +83,10 @@ impl PurgeMode {
 /// What a purge did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its number; the purges of a node are counted from 1.
+    /// Its number; the purges and invalidations of a node are counted together from 1.
     pub sequence: u64,
-    /// Responses covered, stored or arriving. One that two selectors cover counts twice.
+    /// At most so many responses were covered, stored or arriving: one that two selectors cover counts twice, and so does
+    /// one that is arriving; one that an earlier purge covered counts until its memory is freed.
     pub responses: u64,
 }
 
@@ -106,6 +107,15 @@ impl Purges {
         let marks = selectors.iter().map(Selector::mark);
         let (sequence, responses) = self.register.purge(marks, mode, now);
         Receipt { sequence, responses }
+    }
+
+    /// Purges one URL hard, unless nothing stored and no fill is for it.
+    pub fn invalidate(&self, host: &str, path_and_query: &str, now: Instant) {
+        let url = Mark::Url(host, path_and_query);
+        if let Some(cell) = self.register.find(&url) {
+            self.register.purge(std::iter::once(url), PurgeMode::Hard, now);
+            self.register.release(cell);
+        }
     }
 
     /// The number of the last purge; 0 before the first.

@@ -20,8 +20,7 @@ impl Fence {
         let path = path_and_query.split('?').next().unwrap_or_default();
         let place = [Mark::Everything, Mark::Host(host), Mark::Url(host, path_and_query)];
         let marks = place.into_iter().chain(directories(path).map(|path| Mark::Directory(host, path)));
-        let stamps = Stamps::new(register, born, marks.map(|mark| register.intern(&mark)).collect());
-        Self { born, stamps: Arc::new(stamps) }
+        Self { born, stamps: Arc::new(Stamps::of(register, born, Vec::new(), marks)) }
     }
 
     /// The stamps of what the fill will bring, its tags not yet known.
@@ -35,9 +34,9 @@ impl Fence {
             return Arc::clone(&self.stamps);
         }
         let register = &self.stamps.register;
-        let place = self.stamps.cells.iter().cloned();
-        let cells = place.chain(tags.iter().map(|tag| register.intern(&Mark::Tag(tag)))).collect();
-        let stamps = Stamps::new(register, self.born, cells);
+        let mut stamps =
+            Stamps::of(register, self.born, self.stamps.cells.to_vec(), tags.iter().map(|tag| Mark::Tag(tag)));
+        stamps.made += self.stamps.made;
         stamps.gone.fetch_or(register.has_lost_track_of(self.born), Ordering::Relaxed);
         Arc::new(stamps)
     }
@@ -55,6 +54,8 @@ pub struct Stamps {
     register: Arc<Register>,
     born: u64,
     cells: Box<[Arc<Cell>]>,
+    /// How many of them it was the first to fall under, and so pays for.
+    made: usize,
     /// The last purge that the two below know of.
     checked: AtomicU64,
     gone: AtomicBool,
@@ -77,11 +78,24 @@ pub enum Purged {
 }
 
 impl Stamps {
-    fn new(register: &Arc<Register>, born: u64, cells: Box<[Arc<Cell>]>) -> Self {
+    /// With `cells` and those of `marks`.
+    fn of<'a>(
+        register: &Arc<Register>,
+        born: u64,
+        mut cells: Vec<Arc<Cell>>,
+        marks: impl Iterator<Item = Mark<'a>>,
+    ) -> Self {
+        let mut made = 0;
+        for mark in marks {
+            let (cell, is_new) = register.intern(&mark);
+            made += usize::from(is_new);
+            cells.push(cell);
+        }
         Self {
             register: Arc::clone(register),
             born,
-            cells,
+            cells: cells.into(),
+            made,
             checked: AtomicU64::new(born),
             gone: AtomicBool::new(false),
             expired: AtomicU64::new(NEVER),
@@ -114,9 +128,9 @@ impl Stamps {
         self.is_gone() || self.expired.load(Ordering::Relaxed) != NEVER
     }
 
-    /// Bytes held, the cells that are most likely its own included.
+    /// Bytes held, the cells that were made for it included.
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.cells.len() * size_of::<Arc<Cell>>() + OWN_CELLS * CELL_BYTES
+        size_of::<Self>() + self.cells.len() * size_of::<Arc<Cell>>() + self.made * CELL_BYTES
     }
 
     fn catch_up(&self) {
@@ -147,6 +161,3 @@ impl Drop for Stamps {
 
 /// No soft purge yet.
 const NEVER: u64 = u64::MAX;
-
-/// Cells that hardly any other response shares: the one of its URL.
-const OWN_CELLS: usize = 1;

@@ -80,7 +80,16 @@ impl Store {
     pub fn variants(&self, key: &CacheKey) -> Vec<Arc<StoredResponse>> {
         let variants = self.engine.get(key);
         let stored = variants.iter().flat_map(|variants| variants.responses());
-        stored.filter(|response| !response.head.stamps.is_gone()).cloned().collect()
+        stored.filter(|response| is_kept(response)).cloned().collect()
+    }
+
+    /// What [`Store::lookup`] would find; leaves no trace that it was asked for.
+    pub fn peek(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
+        let mut stored = self.variants(key).into_iter().peekable();
+        if stored.peek().is_none() {
+            return Lookup::Absent;
+        }
+        stored.find(|response| response.head.nominated.matches(request)).map_or(Lookup::NoVariant, Lookup::Found)
     }
 
     /// The number of the last purge or invalidation; 0 before the first.
@@ -96,7 +105,8 @@ impl Store {
             if response.head.stamps.is_gone() {
                 return Op::Nop;
             }
-            let (variants, room) = Variants::with(found.as_ref().map(|f| &**f.value()), response);
+            let others = found.and_then(|entry| entry.value().kept(is_kept));
+            let (variants, room) = Variants::with(others.as_ref(), response);
             if room == Room::Displaced {
                 self.displaced.inc();
             }
@@ -129,15 +139,16 @@ impl Store {
     /// memory comes back with [`Store::sweep`].
     pub fn purge(&self, selectors: &[Selector], mode: PurgeMode, now: Instant) -> Receipt {
         let receipt = self.purges.purge(selectors, mode, now);
-        self.unswept.fetch_or(mode == PurgeMode::Hard, Ordering::Relaxed);
+        // A single response is found by its next lookup or by eviction. Soft ones are looked through too, so that a later
+        // soft purge does not pass for the first.
+        let is_worth_it = mode == PurgeMode::Soft || selectors.iter().any(|one| !matches!(one, Selector::Url { .. }));
+        self.unswept.fetch_or(is_worth_it && receipt.responses > 0, Ordering::Release);
         receipt
     }
 
     /// Purges one URL hard because a request has changed what is behind it (RFC 9111 §4.4).
     pub fn invalidate(&self, host: &str, path_and_query: &str, now: Instant) {
-        let url = Selector::Url { host: host.into(), path_and_query: path_and_query.into() };
-        // Found by the next lookup or by eviction; no reason to look through the whole store.
-        self.purges.purge(&[url], PurgeMode::Hard, now);
+        self.purges.invalidate(host, path_and_query, now);
     }
 
     /// Begins a fill for a URL; purges from here on cover what it brings.
@@ -145,13 +156,15 @@ impl Store {
         self.purges.fence(host, path_and_query)
     }
 
-    /// Frees the memory of what was purged since the last time. Goes through everything stored, so not for a worker.
+    /// Frees the memory of what was purged hard since the last time, and makes everything else take note of soft purges.
+    /// Goes through all that is stored, so not for a worker.
     pub fn sweep(&self) {
-        if self.unswept.swap(false, Ordering::Relaxed) {
+        if self.unswept.swap(false, Ordering::AcqRel) {
+            // Each of the variants is asked, so that each takes note.
             let purged = self
                 .engine
                 .iter()
-                .filter(|(_, variants)| variants.responses().any(|response| response.head.stamps.is_gone()))
+                .filter(|(_, variants)| variants.responses().filter(|response| !is_kept(response)).count() > 0)
                 .map(|(key, _)| key);
             purged.for_each(|key| self.discard_purged(&key));
             self.engine.run_pending_tasks();
@@ -159,12 +172,10 @@ impl Store {
     }
 
     fn discard_purged(&self, key: &CacheKey) {
-        self.engine.entry_by_ref(key).and_compute_with(|found| {
-            match found.map(|entry| entry.value().kept(|response| !response.head.stamps.is_gone())) {
-                Some(Some(rest)) => Op::Put(Arc::new(rest)),
-                Some(None) => Op::Remove,
-                None => Op::Nop,
-            }
+        self.engine.entry_by_ref(key).and_compute_with(|found| match found.map(|entry| entry.value().kept(is_kept)) {
+            Some(Some(rest)) => Op::Put(Arc::new(rest)),
+            Some(None) => Op::Remove,
+            None => Op::Nop,
         });
     }
 
@@ -201,6 +212,11 @@ impl Store {
     pub fn keys(&self) -> u64 {
         self.engine.entry_count()
     }
+}
+
+/// Whether no hard purge covers it.
+fn is_kept(response: &Arc<StoredResponse>) -> bool {
+    !response.head.stamps.is_gone()
 }
 
 /// What was found under a key.

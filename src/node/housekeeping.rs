@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::assembly::Assembly;
 use crate::cache::store::Store;
@@ -11,7 +11,7 @@ use crate::clock::{ANCHOR_INTERVAL, Clock};
 use crate::listen::connections::Connections;
 use crate::telemetry::{AccessLog, Event, Events, Metrics};
 
-/// Keeps the clock on wall time, shows open connections, and tells of lost log lines.
+/// Keeps the clock on wall time, frees the memory of what was purged, shows open connections, and tells of lost log lines.
 pub(super) struct Housekeeping {
     clock: Clock,
     metrics: Metrics,
@@ -35,6 +35,10 @@ impl Housekeeping {
 
     /// Goes on until it is dropped.
     pub(super) async fn run(self) {
+        tokio::join!(self.rounds(), self.sweeps());
+    }
+
+    async fn rounds(&self) {
         let mut anchor = interval(ANCHOR_INTERVAL);
         let mut rounds = interval(ROUND);
         let mut told = 0;
@@ -45,7 +49,6 @@ impl Housekeeping {
             tokio::select! {
                 _ = anchor.tick() => self.clock.anchor_again(),
                 _ = rounds.tick() => {
-                    self.sweep();
                     self.show_connections();
                     told = self.tell_of_lost_lines(told);
                 }
@@ -53,10 +56,16 @@ impl Housekeeping {
         }
     }
 
-    /// Goes through everything stored when something was purged, so on a thread of its own.
-    fn sweep(&self) {
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.sweep());
+    /// Goes through everything stored when something was purged: on a thread of its own, and for a small part of the time.
+    async fn sweeps(&self) {
+        let mut pause = ROUND;
+        loop {
+            sleep(pause).await;
+            let (store, began) = (self.store.clone(), self.clock.now().monotonic);
+            // An error would be a panic, which the next round survives.
+            let _swept = tokio::task::spawn_blocking(move || store.sweep()).await;
+            pause = ROUND.max(SWEEP_SHARE * self.clock.now().monotonic.saturating_duration_since(began));
+        }
     }
 
     /// The listeners count for themselves; the counters of the metrics follow.
@@ -83,3 +92,6 @@ impl Housekeeping {
 
 /// Often enough for a gauge that is scraped every few seconds, and rare enough for an event.
 const ROUND: Duration = Duration::from_secs(5);
+
+/// How much longer than a sweep the pause after it is, at least.
+const SWEEP_SHARE: u32 = 20;

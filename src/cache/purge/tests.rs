@@ -192,3 +192,28 @@ fn threads_that_store_and_purge_at_once_lose_no_purge_and_no_cell() {
     purges.purge(&[tag("x")], PurgeMode::Hard, now);
     assert!(purges.cells() <= 1025, "{}", purges.cells());
 }
+
+#[test]
+fn one_url_invalidated_over_and_over_costs_no_tagged_fill_its_place() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let fence = purges.fence("www.test", URL);
+    // What any client can do with POST; nothing that it names is stored or on its way.
+    for _ in 0..70_000 {
+        purges.purge(&[url("/form")], PurgeMode::Hard, now);
+    }
+    assert!(!fence.stamps_with(&["red".into()]).is_gone());
+}
+
+#[test]
+fn what_has_cells_of_its_own_pays_for_them() {
+    let purges = Purges::new(epoch());
+    let tags: Vec<Box<str>> = (0..200).map(|number| format!("t{number}").into()).collect();
+    let stamps = purges.fence("www.test", "/r1/r2/r3/r4/r5/r6/r7/r8/x").stamps_with(&tags);
+    assert!(
+        stamps.size() > purges.cells() * crate::cache::cells::CELL_BYTES / 2,
+        "{} {}",
+        stamps.size(),
+        purges.cells()
+    );
+}
