@@ -1,7 +1,9 @@
 //! The admin listener's routes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,6 +16,7 @@ use super::status::status;
 use crate::clock::Now;
 use crate::config::model::Secret;
 use crate::origin::steward::StatusRequests;
+use crate::semantics::target::target;
 use crate::serve::worker::Shared;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CONTENT_TYPE;
@@ -38,8 +41,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Answers one request.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<bytes::Bytes>>
+    /// Answers one request of `client`.
+    pub async fn handle<B>(&self, request: Request<B>, client: IpAddr) -> Response<Full<bytes::Bytes>>
     where
         B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -67,17 +70,23 @@ impl Admin {
                 with_type(CONTENT_TYPE, self.metrics.encode())
             }
             "/v1/explain" => document(explain(&self.shared, head.uri.query().unwrap_or_default())),
-            "/v1/purge" => self.purge(&head.headers, body).await,
+            "/v1/purge" => self.purge(&head, client, body).await,
             _ => with_type(JSON, status(self).await),
         }
     }
 
-    async fn purge<B>(&self, headers: &HeaderMap, body: B) -> Response<Full<bytes::Bytes>>
+    async fn purge<B>(&self, head: &Parts, client: IpAddr, body: B) -> Response<Full<bytes::Bytes>>
     where
         B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
+        if self.token.is_none() && may_be_a_page(head) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "without admin.token, ask by IP address or as localhost, and not from a page\n",
+            );
+        }
         // A page that a browser shows can send other types to any address without asking first.
-        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
         if !essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()) {
             return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json\n");
@@ -85,7 +94,7 @@ impl Admin {
         let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
             return text(StatusCode::PAYLOAD_TOO_LARGE, format!("expected a body of at most {BODY_BYTES_MAX} bytes\n"));
         };
-        document(purge(&self.shared, &body.to_bytes()))
+        document(purge(&self.shared, client, &body.to_bytes()))
     }
 
     fn readyz(&self) -> Response<Full<bytes::Bytes>> {
@@ -106,6 +115,14 @@ impl Admin {
         self.metrics.cache_objects.set(whole(shared.store.keys()));
         self.metrics.fills_inflight.set(whole(shared.fills.count() as u64));
     }
+}
+
+/// Whether a browser may have been made to send this by a page of somebody else's: one whose name was made to resolve to
+/// this host (DNS rebinding) is asked for by that name, and says so.
+fn may_be_a_page(head: &Parts) -> bool {
+    let host = target(&head.uri, &head.headers, head.version).map(|target| target.host);
+    let is_ours = host.is_ok_and(|host| &*host == "localhost" || host.parse::<IpAddr>().is_ok());
+    !is_ours || head.headers.contains_key(header::ORIGIN)
 }
 
 /// The methods of a path.

@@ -1,23 +1,26 @@
 //! `GET /v1/explain`: what a request for a URL would meet, and why.
 
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::named::target_of;
+use super::status::seconds;
 use crate::cache::stamps::Purged;
-use crate::cache::store::Lookup;
 use crate::cache::stored::StoredResponse;
 use crate::config::model::SiteConfig;
-use crate::origin::outage::OutageMode;
 use crate::origin::pool::Pool;
 use crate::origin::ranking::{Demand, candidates};
 use crate::semantics::cache_control::RequestDirectives;
-use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::freshness::Reuse;
 use crate::semantics::surrogate::tags;
-use crate::serve::judge::{Fallback, Found, Way, judge};
-use crate::serve::purge::target_of;
+use crate::serve::admit::{Admission, admit};
+use crate::serve::client::{ClientConnection, TlsFacts};
+use crate::serve::consider::{Considered, consider};
+use crate::serve::judge::{Fallback, Way};
+use crate::serve::synthetic::Refusal;
 use crate::serve::worker::Shared;
 
 /// Status and document for a query: `url`, and any number of `field`, each a request field as `name: value`.
@@ -57,43 +60,54 @@ fn question(query: &str) -> Result<(String, HeaderMap), String> {
 
 fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, String> {
     let sites = shared.sites.load();
-    let (site, target) = target_of(&sites, url).map_err(|fault| format!("url {url:?}: {fault}"))?;
-    let scheme = if url.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("https:")) { "https" } else { "http" };
+    let (site, mut target) = target_of(&sites, url).map_err(|fault| format!("url {url:?}: {fault}"))?;
+    let client = asker(url);
+    let admission = admit(site, shared, &client, &Method::GET, &target, request, false);
+    let (policy, now) = (&site.config.key, shared.clock.now().monotonic);
     let mut request = request.clone();
-    site.config.key.normalize(&mut request);
-    let key = site.config.key.key(scheme, &target, &request);
-    let now = shared.clock.now().monotonic;
-    let (selected, reason) = match shared.store.lookup(&key, &request) {
-        Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),
-        Lookup::NoVariant => (None, ForwardReason::VaryMiss),
-        Lookup::Absent => (None, ForwardReason::UriMiss),
-    };
-    let found = selected.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
+    policy.normalize(&mut request);
+    policy.reduce(&mut target);
+    let key = policy.key(client.scheme(), &target, &request);
     let asked = RequestDirectives::from_headers(&request, site.config.request_directives);
-    let mode = site.pool.mode();
-    let way = judge(found, &asked, mode == OutageMode::StaleOnly);
+    let considered = consider(shared.store.peek(&key, &request), site, &asked, now);
     let variants = shared.store.variants(&key);
     Ok(json!({
         "url": url,
         "site": &*site.name,
         "key": key.as_str(),
-        "answer": told(way, way.forward_reason(reason)),
-        "selected": selected.as_deref().map(|stored| response(stored, &site.config, now)),
+        "answer": told(&admission, &considered, &asked),
+        "selected": considered.stored.as_deref().map(|stored| response(stored, &site.config, now)),
         "variants": variants.iter().map(|stored| variant(stored)).collect::<Vec<_>>(),
         "remembered_as_uncacheable": shared.uncacheable.remembers(&key, now),
         "last_purge": shared.store.last_purge(),
-        "outage_mode": mode.as_str(),
+        "outage_mode": site.pool.mode().as_str(),
         "origins": origins(&site.pool),
     }))
 }
 
+/// A client on this host, over HTTPS if the URL says so.
+fn asker(url: &str) -> ClientConnection {
+    let is_https = url.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("https:"));
+    let tls = is_https.then_some(TlsFacts { sni: None });
+    ClientConnection { peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), protocol: "h1", tls }
+}
+
 /// The way a request would go, in the words of `Cache-Status`.
-fn told(way: Way, reason: ForwardReason) -> Value {
-    match way {
+fn told(admission: &Result<Admission, Refusal>, considered: &Considered, asked: &RequestDirectives) -> Value {
+    match admission {
+        Ok(Admission::Cache) => {}
+        Ok(Admission::Forward(reason)) => return json!({ "way": "bypass", "fwd": reason.as_str() }),
+        Ok(Admission::Purge) => return json!({ "way": "purge" }),
+        Ok(Admission::Redirect(url)) => return json!({ "way": "redirect", "location": url }),
+        Err(refusal) => return json!({ "way": "refused", "status": refusal.status().as_u16() }),
+    }
+    let reason = considered.reason;
+    match considered.way {
         Way::Hit { ttl } => json!({ "way": "hit", "ttl_seconds": ttl.as_secs() }),
         Way::Stale { past, reason } => {
             json!({ "way": "stale", "detail": reason.as_str(), "stale_seconds": past.as_secs() })
         }
+        Way::Forward { .. } if asked.only_if_cached => json!({ "way": "refused", "status": 504 }),
         Way::Forward { fallback } => json!({
             "way": "forward",
             "fwd": reason.as_str(),
@@ -161,7 +175,9 @@ fn fields(headers: &HeaderMap) -> Map<String, Value> {
 
 fn variant(stored: &StoredResponse) -> Value {
     let nominated = stored.head.nominated.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), value.map(|value| String::from_utf8_lossy(value).into_owned()).into())
+        let is_secret = matches!(*name, header::AUTHORIZATION | header::COOKIE);
+        let shown = |value| if is_secret { "(hidden)".into() } else { String::from_utf8_lossy(value).into_owned() };
+        (name.as_str().to_owned(), value.map(shown).into())
     });
     json!({ "status": stored.head.status.as_u16(), "vary": nominated.collect::<Map<String, Value>>() })
 }
@@ -183,10 +199,6 @@ fn origins(pool: &Pool) -> Vec<Value> {
         }))
     });
     told.collect()
-}
-
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 const SHOWN: [&str; 11] = [

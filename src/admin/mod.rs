@@ -2,6 +2,7 @@
 
 pub mod api;
 mod explain;
+mod named;
 mod purge;
 pub mod readiness;
 pub mod status;

@@ -1,20 +1,23 @@
 //! `POST /v1/purge`: a batch of things to purge, in one step or not at all.
 
+use std::net::IpAddr;
+
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::named::{self, BadName};
 use crate::cache::purge::{PurgeMode, Selector};
-use crate::serve::purge::{self, BadName};
+use crate::serve::purge;
 use crate::serve::site::SiteTable;
 use crate::serve::worker::Shared;
 
-/// Status and document for a request with this body.
-pub(super) fn purge(shared: &Shared, body: &[u8]) -> (StatusCode, Value) {
+/// Status and document for a request from `client` with this body.
+pub(super) fn purge(shared: &Shared, client: IpAddr, body: &[u8]) -> (StatusCode, Value) {
     let sites = shared.sites.load();
     match read(&sites, body) {
         Ok((selectors, mode)) => {
-            let receipt = purge::purge(shared, &selectors, mode, "admin".to_owned());
+            let receipt = purge::purge(shared, &selectors, mode, format!("{client}, on the admin listener"));
             (StatusCode::OK, purge::told(receipt, mode))
         }
         Err(problems) => (StatusCode::BAD_REQUEST, json!({ "purged": false, "problems": problems })),
@@ -50,10 +53,10 @@ fn read(sites: &SiteTable, body: &[u8]) -> Result<(Vec<Selector>, PurgeMode), Ve
             }
         }
     };
-    add("urls", urls, &|name| purge::url(sites, name));
-    add("prefixes", prefixes, &|name| purge::directory(sites, name));
-    add("hosts", hosts, &|name| purge::host(sites, name));
-    add("tags", tags, &purge::tag);
+    add("urls", urls, &|name| named::url(sites, name));
+    add("prefixes", prefixes, &|name| named::directory(sites, name));
+    add("hosts", hosts, &|name| named::host(sites, name));
+    add("tags", tags, &named::tag);
     if selectors.len() > SELECTORS_MAX {
         problems.push(format!("{} things to purge; expected at most {SELECTORS_MAX} in one request", selectors.len()));
     }
@@ -106,6 +109,7 @@ mod tests {
         check(r#"{"urls": ["https://other.test/%"]}"#, Err("hexadecimal"));
         check(r#"{"prefixes": ["https://other.test/x/"]}"#, Err("prefixes[0]"));
         check(r#"{"hosts": ["other.test"]}"#, Err("hosts[0] \"other.test\": no site"));
+        check(r#"{"hosts": ["*.test"]}"#, Err("hosts[0] \"*.test\": no site"));
         check("{}", Err("nothing to purge"));
         check(r#"{"all": false}"#, Err("nothing to purge"));
         check(r#"{"tag": "a"}"#, Err("unknown field `tag`"));

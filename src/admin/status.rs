@@ -73,6 +73,6 @@ fn endpoint(status: &EndpointStatus) -> Value {
 }
 
 /// Milliseconds are as fine as anybody reads them.
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

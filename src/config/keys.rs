@@ -139,20 +139,21 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         path: "admin",
         repeat: Repeat::Once,
-        sentence: "Metrics, health and status of the node, over plain HTTP.",
+        sentence: "Metrics, health, status, purge and explain of the node, over plain HTTP.",
         keys: &[
             key(
                 "listen",
                 Form::List { item: &ADDRESS, least: 0, most: 16 },
                 Absence::Default("[\"127.0.0.1:9090\"]"),
-                "Addresses of `/metrics`, `/livez`, `/readyz` and `/status`. Keep them away from the public, or set \
-                 a token.",
+                "Addresses of `/metrics`, `/livez`, `/readyz`, `/status` and `/v1`. Keep them away from the public, or \
+                 set a token.",
             ),
             key(
                 "token",
                 Form::Secret { accepts: reads::<Token>, expected: TOKEN },
                 Absence::Optional("\"file:/run/secrets/holdover-admin\""),
-                "Bearer token for admin requests; none is asked for by default.",
+                "Bearer token for admin requests; none is asked for by default. Without one, purges are taken only from \
+                 whoever asks by IP address or as `localhost`, so that no page in a browser can send them.",
             ),
         ],
     },
@@ -431,7 +432,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "from",
                 Form::List { item: &NETWORK, least: 0, most: 256 },
                 Absence::Default("[]"),
-                "Client networks that may.",
+                "Client networks that may, by the address that the connection comes from: behind a load balancer that is \
+                 the balancer's, for everybody.",
             ),
             key(
                 "token",

@@ -27,6 +27,7 @@ use crate::listen::socket;
 use crate::origin::connect::TcpDial;
 use crate::origin::discovery::DnsResolve;
 use crate::origin::idle::SWEEP_INTERVAL;
+use crate::serve::client::ClientConnection;
 use crate::serve::handle::handle;
 use crate::serve::worker::Worker;
 use crate::telemetry::{Event, Events, Metrics};
@@ -79,9 +80,9 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
 
     let admin_tasks = TaskTracker::new();
     let admin = assembly.admin.clone();
-    let respond = move |request, _client| {
+    let respond = move |request, client: Arc<ClientConnection>| {
         let admin = admin.clone();
-        async move { admin.handle(request).await }
+        async move { admin.handle(request, client.peer.ip()).await }
     };
     // Admin connections are few and never refused for the crowd on the data plane.
     let room = Arc::new(Connections::new(ADMIN_CONNECTIONS_MAX));

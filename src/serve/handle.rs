@@ -11,10 +11,11 @@ use super::admit::{self, Admission};
 use super::body::ResponseBody;
 use super::bypass::bypass;
 use super::client::ClientConnection;
+use super::consider::{Considered, consider};
 use super::dress::dress;
 use super::exchange::Exchange;
 use super::hit::hit;
-use super::judge::{Fallback, Found, Way, judge};
+use super::judge::{Fallback, Way};
 use super::miss::Miss;
 use super::outcome::{Answer, Pending};
 use super::purge::purge_target;
@@ -22,12 +23,9 @@ use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
 use super::worker::Worker;
-use crate::cache::store::Lookup;
 use crate::clock::Now;
 use crate::origin::connect::RequestBody;
-use crate::origin::outage::OutageMode;
 use crate::semantics::cache_control::RequestDirectives;
-use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::target::target;
 
 /// Answers one request; whatever happens, there is a response.
@@ -92,15 +90,8 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange) -> Result<Answer,
     let key = exchange.reduce_to_key();
     let exchange = &*exchange;
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
-    let (stored, reason) = match worker.shared.store.lookup(&key, &exchange.headers) {
-        Lookup::Found(stored) => (Some(stored), ForwardReason::Stale),
-        Lookup::NoVariant => (None, ForwardReason::VaryMiss),
-        Lookup::Absent => (None, ForwardReason::UriMiss),
-    };
-    let found = stored.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
-    let down = site.pool.mode() == OutageMode::StaleOnly;
-    let way = judge(found, &exchange.asked, down);
-    let reason = way.forward_reason(reason);
+    let lookup = worker.shared.store.lookup(&key, &exchange.headers);
+    let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),

@@ -5,6 +5,7 @@ pub mod body;
 pub mod bypass;
 pub mod client;
 mod coding;
+pub mod consider;
 pub mod deliver;
 pub mod dress;
 pub mod exchange;

@@ -11,6 +11,7 @@ mod cli;
 mod collapse;
 mod compression;
 mod conditional;
+mod explain;
 mod failover;
 mod fuzz;
 mod hit;

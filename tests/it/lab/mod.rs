@@ -6,6 +6,7 @@ mod network;
 mod origin;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +142,7 @@ impl Lab {
 
     /// A request to the admin listener; status and body, which is JSON where the path speaks it.
     pub(crate) async fn admin(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
-        let (head, body) = self.admin.handle(request).await.into_parts();
+        let (head, body) = self.admin.handle(request, IpAddr::from([198, 51, 100, 9])).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
         (head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|_| text()))
@@ -149,7 +150,7 @@ impl Lab {
 
     /// `POST /v1/purge`.
     pub(crate) async fn purge(&self, body: Value) -> (u16, Value) {
-        let request = Request::post("/v1/purge").header("content-type", "application/json");
+        let request = Request::post("/v1/purge").header("content-type", "application/json").header("host", "127.0.0.1");
         self.admin(request.body(Full::from(body.to_string())).unwrap()).await
     }
 
