@@ -65,8 +65,11 @@ pub struct Share {
 impl Lead {
     /// Fetches and fills to the end.
     pub async fn run(mut self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
-        // Purged before the fill began; a validation must not bring it back.
-        self.stored = self.stored.take().filter(|stored| !stored.head.stamps.is_gone());
+        if self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_gone()) {
+            // Purged before the fill began; neither a validation nor a failure must bring it back.
+            self.stored = None;
+            self.fallback = Fallback::Nothing;
+        }
         let site = Arc::clone(&self.exchange.site);
         let Ok(_room) = site.fills.try_acquire() else {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
@@ -168,10 +171,10 @@ impl Lead {
         }
         let shares =
             verdict.is_ok() || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched));
-        let nominated = self.nominated(&fetched.headers).filter(|_| shares);
-        let body =
-            nominated.and_then(|nominated| Some((nominated, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
-        let Some((nominated, body)) = body else {
+        // Neither is shared that cannot be told apart from others nor what cannot be purged.
+        let marks = self.nominated(&fetched.headers).zip(tags(&fetched.headers).ok()).filter(|_| shares);
+        let body = marks.and_then(|marks| Some((marks, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
+        let Some(((nominated, tags), body)) = body else {
             self.forget_what_was_stored(&fetched, verdict);
             let _client_left = hand.send(Handed::Unshared(Box::new(fetched)));
             leader.finish(Stage::NotShared);
@@ -179,7 +182,7 @@ impl Lead {
         };
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
-        let stamps = leader.fence().stamps_with(&tags(&headers).unwrap_or_default());
+        let stamps = leader.fence().stamps_with(&tags);
         let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
         let head = Arc::new(self.codable(head, expected));
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
@@ -363,7 +366,7 @@ impl Lead {
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
     fn revive(&self) {
-        if let Some(stored) = self.stored.as_ref().filter(|_| self.fallback != Fallback::Nothing) {
+        if let Some(stored) = self.stored.as_ref().filter(|_| matches!(self.fallback, Fallback::Stale { .. })) {
             let spread = 0.8 + 0.4 * fastrand::f64();
             let revive = self.exchange.site.config.stale.revive.mul_f64(spread);
             stored.revive(self.worker.shared.clock.now().monotonic + revive);

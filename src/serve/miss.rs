@@ -24,7 +24,7 @@ use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
-use crate::semantics::freshness::Prohibition;
+use crate::semantics::freshness::{Prohibition, Reuse};
 use crate::semantics::key::CacheKey;
 use crate::semantics::{coded_tag, content_coding};
 
@@ -52,7 +52,8 @@ impl Miss<'_> {
     /// [`Refusal`] when no origin answered in time and nothing stored may.
     pub async fn answer(&self) -> Result<Answer, Refusal> {
         let mut alone = self.goes_alone();
-        for _ in 0..JOINS_MAX {
+        let mut joins = 0;
+        while joins < JOINS_MAX {
             let (reader, handed) = self.join(alone);
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
                 return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None);
@@ -78,12 +79,14 @@ impl Miss<'_> {
                         return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
                     }
                 }
-                // Purged on its way; whoever joins now gets a newer one.
-                (Stage::Head(head), _) if head.stamps.is_outdated() => {}
+                // Purged on its way; whoever joins now gets a newer one. The wait as a whole is bounded all the same.
+                (Stage::Head(head), _) if head.stamps.is_outdated() => continue,
+                (Stage::Validated(stored), _) if stored.head.stamps.is_outdated() => continue,
                 // What the others share is not for this request.
                 (Stage::Head(_) | Stage::NotShared | Stage::Validated(_), _) => alone = true,
                 (Stage::Abandoned, _) => {}
             }
+            joins += 1;
         }
         self.fall_back(StaleReason::IfError, FailureKind::Deadline, None)
     }
@@ -167,8 +170,12 @@ impl Miss<'_> {
         kind: FailureKind,
         status: Option<http::StatusCode>,
     ) -> Result<Answer, Refusal> {
-        match (self.fallback, &self.stored) {
-            (Fallback::Fresh { ttl }, Some(stored)) => {
+        // It may have been purged, or have run out of its time, while this request waited.
+        let now = self.worker.shared.clock.now().monotonic;
+        let reuse = self.stored.as_ref().filter(|_| self.fallback != Fallback::Nothing);
+        let reuse = reuse.map(|stored| (stored, stored.head.reuse(now, &self.exchange.site.config.freshness)));
+        match reuse {
+            Some((stored, Reuse::Fresh { ttl })) => {
                 let member = CacheStatusMember {
                     ttl: Some(whole_seconds(ttl)),
                     forward_status: status,
@@ -177,10 +184,10 @@ impl Miss<'_> {
                 };
                 Ok(from_stored(self.exchange, stored, member))
             }
-            (Fallback::Stale { past }, Some(stored)) => Ok(stale(self.exchange, stored, past, reason, status)),
-            (Fallback::Fresh { .. } | Fallback::Stale { .. } | Fallback::Nothing, _) => {
-                Err(Refusal::Fetch(self.reason, kind))
+            Some((stored, Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past })) => {
+                Ok(stale(self.exchange, stored, past, reason, status))
             }
+            Some((_, Reuse::Unusable { .. })) | None => Err(Refusal::Fetch(self.reason, kind)),
         }
     }
 

@@ -235,51 +235,150 @@ async fn a_purge_with_one_bad_name_purges_nothing() {
 async fn a_purge_is_json_by_post() {
     let lab = Lab::start(&["a"], "").await;
     let body = || Full::from(Bytes::from(r#"{"all": true}"#));
-    let plain = Request::post("/v1/purge").header("content-type", "text/plain").body(body()).unwrap();
+    let plain = Request::post("/v1/purge")
+        .header("host", "localhost:9090")
+        .header("content-type", "text/plain")
+        .body(body())
+        .unwrap();
     assert_eq!(lab.admin(plain).await.0, 415);
     let get = Request::get("/v1/purge").body(Full::default()).unwrap();
     assert_eq!(lab.admin(get).await.0, 405);
-    let large = Request::post("/v1/purge").header("content-type", "application/json");
+    let large = Request::post("/v1/purge").header("host", "localhost:9090").header("content-type", "application/json");
     assert_eq!(lab.admin(large.body(Full::from(" ".repeat(5 << 20))).unwrap()).await.0, 413);
-    let parameters = Request::post("/v1/purge").header("content-type", "application/json; charset=utf-8");
+    let parameters = Request::post("/v1/purge")
+        .header("host", "localhost:9090")
+        .header("content-type", "application/json; charset=utf-8");
     assert_eq!(lab.admin(parameters.body(body()).unwrap()).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn explain_says_what_a_request_would_meet_and_changes_nothing() {
-    let lab = Lab::start(&["a", "b"], "").await;
+async fn a_fallback_purged_while_it_waits_is_not_served() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"\nwait = \"2s\"").await;
     let origin = lab.origin("a");
-    let answer = Answer::ok("body").with("cache-control", "s-maxage=60").with("age", "10").with("xkey", "red blue");
-    origin.answers("/x", answer.with("vary", "accept-encoding"));
-    let explain = async |path_and_fields: &str| {
-        let path = format!("/v1/explain?url=https://www.test{path_and_fields}");
-        lab.admin(Request::get(path).body(Full::default()).unwrap()).await
-    };
-    let (status, nothing) = explain("/x").await;
-    assert_eq!(
-        (status, &nothing["answer"]),
-        (200, &json!({"way": "forward", "fwd": "uri-miss", "stale_if_error": false}))
-    );
-    assert_eq!(nothing["origins"][0]["origin"], "a");
-    assert_eq!(nothing["origins"][1]["rank"], 2);
-    lab.client().await.get_with("/x", &[("accept-encoding", "br")]).await.says(200, "body");
-    lab.time_passes(20 * SECOND).await;
+    origin.answers("/x", Answer::ok("old").max_age(1));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    lab.time_passes(2 * SECOND).await;
+    origin.answers("/x", Answer::new(503, "down").after(SECOND));
+    let (reply, _) = tokio::join!(client.get("/x"), async {
+        lab.time_passes(SECOND / 2).await;
+        lab.purge(json!({"urls": ["https://www.test/x"]})).await;
+    });
+    assert_ne!(reply.text(), "old", "purged half a second before it was served");
+}
 
-    let (_, hit) = explain("/x&field=accept-encoding:%20gzip,%20br").await;
-    assert_eq!(hit["answer"]["fwd"], "vary-miss", "{hit}");
-    let (_, hit) = explain("/x&field=accept-encoding:%20br").await;
-    assert_eq!(hit["answer"], json!({"way": "hit", "ttl_seconds": 30}), "{hit}");
-    assert_eq!((&hit["key"], &hit["site"]), (&json!("https://www.test/x"), &json!("www")));
-    let selected = &hit["selected"];
-    assert_eq!(selected["age"], json!({"on_arrival_seconds": 10.0, "resident_seconds": 20.0, "current_seconds": 30.0}));
-    assert_eq!(selected["stale"]["forbidden_by"], "s-maxage");
-    assert_eq!(selected["tags"], json!(["blue", "red"]));
-    assert_eq!(hit["variants"], json!([{"status": 200, "vary": {"accept-encoding": "br"}}]));
+#[tokio::test(start_paused = true)]
+async fn a_fresh_fallback_purged_while_it_waits_is_not_served() {
+    let lab = Lab::start(&["a"], "[site.request]\ndirectives = \"all\"").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("old").max_age(600));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    origin.answers("/x", Answer::new(503, "down").after(2 * SECOND));
+    let no_cache = [("cache-control", "no-cache")];
+    let (reply, _) = tokio::join!(client.get_with("/x", &no_cache), async {
+        lab.time_passes(SECOND / 2).await;
+        lab.purge(json!({"urls": ["https://www.test/x"]})).await;
+    });
+    assert_ne!(reply.text(), "old");
+}
 
-    lab.purge(json!({"tags": ["red"], "soft": true})).await;
-    lab.time_passes(SECOND).await;
-    let (_, stale) = explain("/x&field=accept-encoding:%20br").await;
-    assert_eq!(stale["answer"], json!({"way": "forward", "fwd": "stale", "stale_if_error": false}), "{stale}");
-    assert_eq!(stale["selected"]["purged"], json!({"mode": "soft", "seconds_ago": 1}));
-    assert_eq!((explain("/x%zz").await.0, origin.requests("/x").len()), (400, 1));
+#[tokio::test(start_paused = true)]
+async fn a_crowd_behind_a_validation_that_is_purged_is_one_more_fetch() {
+    let lab = Lab::start(&["a"], "").await;
+    let origin = lab.origin("a");
+    let old = || Answer::ok("old").with("cache-control", "max-age=1, must-revalidate").etag("1");
+    origin.answers("/x", old());
+    lab.client().await.get("/x").await.says(200, "old");
+    lab.time_passes(3 * SECOND).await;
+    origin.answers("/x", old().after(SECOND));
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get("/x").await });
+    }
+    lab.time_passes(SECOND / 2).await;
+    lab.purge(json!({"urls": ["https://www.test/x"]})).await;
+    crowd.join_all().await;
+    let asked = origin.requests("/x").len();
+    assert!(asked <= 4, "{asked} requests to the origin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_survives_several_purges_while_it_waits() {
+    let lab = Lab::start(&["a"], "").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("body").max_age(60).after(SECOND));
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get("/x").await });
+    }
+    for _ in 0..5 {
+        lab.time_passes(SECOND * 9 / 10).await;
+        lab.purge(json!({"urls": ["https://www.test/x"]})).await;
+    }
+    let replies = crowd.join_all().await;
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status.as_u16()).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wildcard_is_no_host_to_purge() {
+    let origin = "[[site.origin]]\nname = \"o\"\nurl = \"http://a.test\"\n";
+    let wild = format!("\n{origin}\n[[site]]\nname = \"wild\"\nhosts = [\"*.wild.test\"]\n");
+    let lab = Lab::start(&["a"], &wild).await;
+    let (status, answer) = lab.purge(json!({"hosts": ["*.wild.test"]})).await;
+    assert_eq!(status, 400, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_soft_purge_does_not_prolong_the_stale_window() {
+    let lab = Lab::start(&["a"], "[site.stale]\nmax = \"1h\"").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("old").max_age(1_000_000).with("xkey", "t"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    for _ in 0..5 {
+        lab.purge(json!({"tags": ["t"], "soft": true})).await;
+        lab.shared().store.sweep();
+        lab.time_passes(3000 * SECOND).await;
+    }
+    origin.answers("/x", Answer::ok("new").max_age(60));
+    lab.purge(json!({"tags": ["t"], "soft": true})).await;
+    // Made stale 15000 s ago; nothing may be served 3600 s after.
+    client.get("/x").await.says(200, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prefix_with_a_query_is_refused_even_if_the_query_does_not_count() {
+    let lab = Lab::start(&["a"], "[site.key]\nquery_drop = [\"page\"]").await;
+    let (status, answer) = lab.purge(json!({"prefixes": ["https://www.test/a/?page=2"]})).await;
+    assert_eq!(status, 400, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_another_name_cannot_purge() {
+    let lab = Lab::start(&["a"], "").await;
+    let request =
+        Request::post("/v1/purge").header("content-type", "application/json").header("host", "evil.test:9090");
+    let request = request.header("origin", "http://evil.test:9090");
+    let (status, answer) = lab.admin(request.body(Full::from(Bytes::from("{\"all\": true}"))).unwrap()).await;
+    assert!((400..500).contains(&status), "{status} {answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_purge_ends_a_revival() {
+    let lab = Lab::start(&["a"], "[site.request]\ndirectives = \"all\"\n[site.stale]\nrevive = \"60s\"").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("old").max_age(600));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    origin.answers("/x", Answer::new(503, "down"));
+    client.get_with("/x", &[("cache-control", "no-cache")]).await.says(200, "old");
+    origin.answers("/x", Answer::ok("new").max_age(600));
+    lab.purge(json!({"all": true, "soft": true})).await;
+    client.get("/x").await.says(200, "old");
+    lab.time_passes(10 * SECOND).await;
+    client.get("/x").await.says(200, "new");
 }
