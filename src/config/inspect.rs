@@ -297,7 +297,7 @@ fn plain_text(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn described(value: &DeValue<'_>) -> String {
-    match value {
+    let described = match value {
         DeValue::String(text) => quoted(text),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
@@ -305,7 +305,9 @@ fn described(value: &DeValue<'_>) -> String {
         DeValue::Datetime(date) => date.to_string(),
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
-    }
+    };
+    // The parser puts a number without digits in the place of what it cannot read.
+    if described.is_empty() { "a number that cannot be read".to_owned() } else { described }
 }
 
 /// A default as if it were written, without length, at `place`.

@@ -232,6 +232,14 @@ fn no_text_makes_the_loader_panic() {
 
 /// Would take hours if any step were quadratic in the number of faults.
 #[test]
+fn a_number_that_the_parser_made_up_is_named_as_well() {
+    // More damage than is repaired, so that what the parser puts in place of it shows.
+    let (before, behind) = ("\u{fffd}".repeat(32), "\0".repeat(80));
+    let problems = load_here(&format!("'''{before}\n[listen]\nhttp=[\"\".\nn'w\n[\n{behind}"), "").unwrap_err();
+    assert!(problems.iter().all(|problem| !problem.found.is_empty()), "{problems:?}");
+}
+
+#[test]
 fn a_large_file_of_faults_is_refused_in_linear_time() {
     for line in ["a\n", "a = b\n", "a = [\n", "[a]\n", "[[site]]\n", "]\n", "\"\n", "a = 1\n", "é\n", "x = { a = 1\n"]
     {
