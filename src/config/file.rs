@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
+use super::model::{Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
     CookieName, HostPattern, KeyField, MediaType, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
     RequestField, TargetedField, Token,
@@ -166,6 +166,7 @@ pub(super) struct Heuristic {
 pub(super) struct Request {
     pub(super) fields: Vec<Value<RequestField>>,
     pub(super) directives: Value<Honored>,
+    pub(super) authorization: Value<Authorization>,
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::form::{Form, reads};
-use super::model::{Accepts, FirstRemedy, HostField, LogTarget, PlainHttp};
+use super::model::{Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
     CookieName, HostPattern, KeyField, MediaType, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
     RequestField, TargetedField, Token, words,
@@ -419,6 +419,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Which `Cache-Control` directives of requests count (RFC 9111 §5.2.1): `\"safe\"` is `max-stale` and \
                  `only-if-cached`; any client can send the others (`no-cache`, `no-store`, `max-age`, `min-fresh`), and \
                  each costs the origin a request. `\"all\"` follows and passes on every one, `\"none\"` none.",
+            ),
+            key(
+                "authorization",
+                Form::Word { words: words::<Authorization> },
+                Absence::Default("\"bypass\""),
+                "Requests with `Authorization`: they bypass the cache, or (`\"cache\"`, RFC 9111 §3.5) stored responses \
+                 may answer them, and responses to them are stored if the origin permits it by `public`, `s-maxage` or \
+                 `must-revalidate`. The origin then gets `Authorization`, and otherwise what `fields` says.",
             ),
         ],
     },

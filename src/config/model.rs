@@ -196,6 +196,8 @@ pub struct SiteConfig {
     pub stale: StalePolicy,
     /// Request fields that reach the origin on requests whose answer may be stored.
     pub forward_fields: ForwardFields,
+    /// What requests with credentials have to do with the cache.
+    pub authorization: Authorization,
     /// Which cache directives of requests count.
     pub request_directives: Honored,
     /// Who may use the `PURGE` method.
@@ -243,6 +245,15 @@ pub enum FirstRemedy {
     Origin,
     /// The stale response.
     Stale,
+}
+
+/// What requests with `Authorization` have to do with the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Nothing.
+    Bypass,
+    /// What RFC 9111 §3.5 permits.
+    Cache,
 }
 
 /// Request fields that reach the origin on requests whose answer may be stored.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::model::{self, Accepts, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
+use super::model::{self, Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
 use super::units::FromText;
 use crate::semantics::cache_control::{Honored, SURROGATE_CONTROL};
 use crate::semantics::content_coding::ContentCoding;
@@ -90,6 +90,10 @@ impl Word for Accepts {
 
 impl Word for ContentCoding {
     const WORDS: &'static [(&'static str, Self)] = &[("br", Self::Brotli), ("zstd", Self::Zstd), ("gzip", Self::Gzip)];
+}
+
+impl Word for Authorization {
+    const WORDS: &'static [(&'static str, Self)] = &[("bypass", Self::Bypass), ("cache", Self::Cache)];
 }
 
 impl Word for FirstRemedy {

@@ -268,6 +268,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             revive: site.stale.revive.value,
             first: site.stale.first.value,
         },
+        authorization: site.request.authorization.value,
         request_directives: site.request.directives.value,
         forward_fields: forward_fields(site.request, &key, faults),
         purge: PurgePolicy {

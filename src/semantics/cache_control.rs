@@ -63,6 +63,12 @@ impl ResponseDirectives {
         })
     }
 
+    /// Whether a directive "explicitly allows shared caching" of what only authorized clients get: "must-revalidate, public,
+    /// and s-maxage" (§3.5).
+    pub fn allow_sharing(&self) -> bool {
+        self.must_revalidate || self.public || self.s_maxage.is_some()
+    }
+
     /// An explicit expiration time: `s-maxage`, `max-age`, or `Expires` if the directives leave it in force (§4.2.1).
     pub(super) fn has_explicit_expiration(&self, headers: &HeaderMap) -> bool {
         self.s_maxage.is_some() || self.max_age.is_some() || (!self.targeted && headers.contains_key(EXPIRES))

@@ -119,9 +119,8 @@ pub fn storable(
         return Err(NotStorable::Private);
     }
     // "if the cache is shared: the Authorization header field is not present in the request or a response directive is
-    // present that explicitly allows shared caching;" those are "must-revalidate, public, and s-maxage" (§3.5).
-    let permitted = directives.must_revalidate || directives.public || directives.s_maxage.is_some();
-    if request.contains_key(AUTHORIZATION) && !permitted {
+    // present that explicitly allows shared caching;"
+    if request.contains_key(AUTHORIZATION) && !directives.allow_sharing() {
         return Err(NotStorable::Authorization);
     }
     let is_harmless = directives.withheld.contains(&SET_COOKIE) || permits_cookie(directives, policy);

@@ -6,7 +6,7 @@ use super::client::ClientConnection;
 use super::site::Site;
 use super::synthetic::Refusal;
 use super::worker::Shared;
-use crate::config::model::{ForwardFields, PlainHttp};
+use crate::config::model::{Authorization, ForwardFields, PlainHttp};
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::forwarding;
 use crate::semantics::target::Target;
@@ -62,7 +62,10 @@ pub fn admit(
     }
     // Answers to authenticated requests, and to cookies where the origin sees them, are for one user; everything of such
     // a request goes through, and nothing of its answer is stored.
-    if headers.contains_key(header::AUTHORIZATION) || (headers.contains_key(header::COOKIE) && forwards_cookies(site)) {
+    let is_authorized = headers.contains_key(header::AUTHORIZATION);
+    if (is_authorized && site.config.authorization == Authorization::Bypass)
+        || (headers.contains_key(header::COOKIE) && forwards_cookies(site))
+    {
         return Ok(Admission::Forward(ForwardReason::Request));
     }
     if !site.config.key.has_room_for(headers) {

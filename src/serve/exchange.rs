@@ -73,6 +73,9 @@ impl Exchange {
         if self.site.config.request_directives == Honored::All {
             self.pass_directives(&mut headers);
         }
+        if let Some(credentials) = self.headers.get(header::AUTHORIZATION) {
+            headers.insert(header::AUTHORIZATION, credentials.clone());
+        }
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.extend(conditions);
         if audience == Audience::OneClient {
@@ -151,6 +154,11 @@ impl Exchange {
             deadline: self.deadline(),
             last_resort: None,
         }
+    }
+
+    /// Whether it carries credentials; only where the site lets the cache have a part in such requests.
+    pub fn is_authorized(&self) -> bool {
+        self.headers.contains_key(header::AUTHORIZATION)
     }
 
     /// When the client must have been answered.

@@ -139,7 +139,8 @@ impl Lead {
     ) -> Option<(Arc<StoredResponse>, Share)> {
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
         let directives = self.directives(&headers);
-        if directives.private || directives.no_store {
+        let is_for_one = self.exchange.is_authorized() && !directives.allow_sharing();
+        if directives.private || directives.no_store || is_for_one {
             return None;
         }
         let nominated = self.nominated(&headers)?;
@@ -288,7 +289,7 @@ impl Lead {
     /// one client alone.
     fn is_failure_for_everybody(&self, fetched: &Fetched) -> bool {
         let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || self.directives(&fetched.headers).private;
-        fetched.failed && !is_personal && !self.is_head()
+        fetched.failed && !is_personal && !self.is_head() && !self.exchange.is_authorized()
     }
 
     fn directives(&self, response: &HeaderMap) -> ResponseDirectives {
@@ -399,9 +400,13 @@ impl NotStored {
     /// Whether other requests for the same key have to expect the same.
     fn speaks_of_the_resource(self) -> bool {
         match self {
-            Self::Rule(reason) => {
-                !matches!(reason, NotStorable::Method | NotStorable::OneRequest | NotStorable::PartialContent)
-            }
+            Self::Rule(reason) => !matches!(
+                reason,
+                NotStorable::Authorization
+                    | NotStorable::Method
+                    | NotStorable::OneRequest
+                    | NotStorable::PartialContent
+            ),
             Self::Request => false,
             Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
         }

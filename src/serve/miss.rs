@@ -23,6 +23,7 @@ use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
+use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::freshness::{Prohibition, Reuse};
 use crate::semantics::key::CacheKey;
@@ -99,6 +100,7 @@ impl Miss<'_> {
         let is_conditional =
             [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().any(|name| self.exchange.headers.contains_key(name));
         is_conditional
+            || self.exchange.is_authorized()
             || self.exchange.asked.no_store
             || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic)
     }
@@ -124,6 +126,13 @@ impl Miss<'_> {
         self.selects(head) && (is_fresh || is_simultaneous)
     }
 
+    /// Whether what an origin says of `stored` to this request may be stored with it.
+    fn may_validate(&self, stored: &StoredResponse) -> bool {
+        let targets = &self.exchange.site.config.store.targets;
+        let is_shared = || ResponseDirectives::from_headers(&stored.head.headers, targets).allow_sharing();
+        !self.exchange.asked.no_store && (!self.exchange.is_authorized() || is_shared())
+    }
+
     /// What to read, and, for the leader's own client, where the leader reports.
     fn join(&self, alone: bool) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
         let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
@@ -143,7 +152,7 @@ impl Miss<'_> {
             worker: Arc::clone(self.worker),
             exchange: self.exchange.clone(),
             key: self.key.clone(),
-            stored: self.stored.clone().filter(|_| !self.exchange.asked.no_store),
+            stored: self.stored.clone().filter(|stored| self.may_validate(stored)),
             fallback: self.fallback,
             audience: if alone { Audience::OneClient } else { Audience::Everybody },
         };

@@ -178,6 +178,27 @@ async fn a_request_with_authorization_goes_through_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_authorized_clients_get_is_stored_where_site_and_origin_let_it() {
+    let lab = Lab::start(&["a"], "[site.request]\nauthorization = \"cache\"").await;
+    let credentials = [("authorization", "Basic eDp5"), ("cookie", "a=b")];
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/open", Answer::ok("body").with("cache-control", "public, max-age=60"));
+    client.get_with("/open", &credentials).await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200; stored");
+    let head = &lab.origin("a").requests("/open")[0];
+    assert!(head.contains("authorization: Basic eDp5") && !head.contains("cookie"), "{head}");
+    client.get("/open").await.says(200, "body").cache_status("hit; ttl=60");
+    client.get_with("/open", &credentials).await.says(200, "body").cache_status("hit; ttl=60");
+
+    lab.origin("a").answers("/mine", Answer::ok("mine").max_age(60).after(SECOND / 10));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let (one, two) = tokio::join!(one.get_with("/mine", &credentials), two.get("/mine"));
+    one.says(200, "mine").cache_status("fwd=uri-miss; fwd-status=200");
+    two.says(200, "mine").cache_status("fwd=uri-miss; fwd-status=200; stored");
+    assert_eq!(lab.origin("a").requests("/mine").len(), 2);
+    client.get_with("/mine", &credentials).await.says(200, "mine").cache_status("hit; ttl=59");
+}
+
+#[tokio::test(start_paused = true)]
 async fn fields_outside_the_key_do_not_reach_the_origin() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(60));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Clock;
 use crate::config::model::{
-    FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, PurgePolicy, ResponsePolicy, Scheme, StalePolicy,
-    StatusSet, Timeouts,
+    Authorization, FailoverPolicy, FirstRemedy, ForwardFields, HostField, PlainHttp, PurgePolicy, ResponsePolicy,
+    Scheme, StalePolicy, StatusSet, Timeouts,
 };
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
@@ -614,6 +614,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         freshness: FreshnessPolicy::default(),
         stale: StalePolicy { wait: seconds(1), revive: seconds(10), first: FirstRemedy::Origin },
         forward_fields: ForwardFields::All,
+        authorization: Authorization::Bypass,
         request_directives: Honored::Safe,
         purge: PurgePolicy::default(),
         response: ResponsePolicy { consumed: Vec::new() },
