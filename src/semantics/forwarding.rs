@@ -105,6 +105,18 @@ pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
     normalize(headers);
 }
 
+/// Whether these fields of a request have nothing that a server could refuse it for: visible ASCII, spaces and tabs, and no
+/// more of it than [`PLAIN_BYTES_MAX`]. What an origin says to other requests is for whoever sent them, since the next
+/// client's fields are others.
+pub fn are_plain<'a>(headers: &'a HeaderMap, is_sent: impl Fn(&str) -> bool) -> bool {
+    let sent = headers.iter().filter(|(name, _)| is_sent(name.as_str())).map(|(_, value)| value.as_bytes());
+    let mut bytes = 0;
+    sent.into_iter().all(|value: &'a [u8]| {
+        bytes += value.len();
+        bytes <= PLAIN_BYTES_MAX && value.iter().all(|&byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+    })
+}
+
 /// Puts the normal forms that variants are told apart by in place of the client's fields.
 pub fn normalize(headers: &mut HeaderMap) {
     content_coding::replace(headers);
@@ -134,6 +146,9 @@ fn pseudonym(node: &str) -> Cow<'_, str> {
     }
     node.replace(|character| !u8::try_from(character).is_ok_and(field::is_token_byte), "-").into()
 }
+
+/// Half of what the strictest of the common servers take as a whole head (8 KiB), and several times what browsers send.
+pub const PLAIN_BYTES_MAX: usize = 4096;
 
 const CDN_LOOP: &str = "cdn-loop";
 
@@ -298,6 +313,17 @@ mod tests {
         let wider: Vec<_> = kept.into_iter().chain([("accept-language", "de, en")]).collect();
         check_kept("a wider list", &sent, &["accept-language"], &wider);
         check_kept("no coding that matters", &[("accept-encoding", "identity")], &[], &[]);
+    }
+
+    #[test]
+    fn plain_fields_give_no_server_a_reason_to_refuse() {
+        let is_plain = |lines: Lines<'_>| are_plain(&fields(lines), |name| FORWARDED.contains(&name));
+        assert!(is_plain(&[("accept", "text/html,\timage/*;q=0.8, \"x\""), ("via", "1.1 a")]));
+        assert!(!is_plain(&[("accept", "t\u{e9}xt")]));
+        assert!(is_plain(&[("x", "t\u{e9}xt")]), "it is not sent");
+        let half = "x".repeat(PLAIN_BYTES_MAX / 2);
+        assert!(is_plain(&[("accept", &half), ("via", &half)]));
+        assert!(!is_plain(&[("accept", &half), ("via", &half), ("via", "x")]));
     }
 
     fn check_removed(case: &str, lines: Lines<'_>, expected: Lines<'_>) {

@@ -183,10 +183,10 @@ const UNDERSTOOD: [u16; 13] = [201, 202, 302, 303, 307, 401, 402, 403, 409, 422,
 
 /// Statuses that speak of one request rather than of the resource: of its form, size or rate, of its credentials,
 /// conditions or ranges, of the connection it came over. All of these are outside the key, so that whoever sends a bad
-/// one could deny the resource to everyone else, even where the origin states a lifetime for whatever it answers: an
-/// oversized field is answered with 400, 413 or 431. 428, 429, 431 and 511 "MUST NOT be stored" (RFC 6585), and 304 is
-/// no response of its own.
-const NEVER_STORED: [u16; 15] = [304, 400, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511];
+/// one could deny the resource to everyone else, even where the origin states a lifetime for whatever it answers. 428, 429,
+/// 431 and 511 "MUST NOT be stored" (RFC 6585), and 304 is no response of its own. A 400 speaks of the URL, as long as
+/// the request has nothing else that could be bad; see [`are_plain`](super::forwarding::are_plain).
+const NEVER_STORED: [u16; 14] = [304, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511];
 
 /// Statuses of an origin in trouble. Kept without a lifetime that the origin states, they outlive their cause.
 const OF_AN_OUTAGE: [u16; 4] = [500, 502, 503, 504];

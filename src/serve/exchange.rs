@@ -51,6 +51,17 @@ impl Exchange {
         policy.key(self.client.scheme(), &self.target, &self.headers)
     }
 
+    /// Whether what an origin answers may be about fields that are outside the key, and so for this client alone.
+    pub fn is_extraordinary(&self) -> bool {
+        let is_sent = |name: &str| match &self.site.config.forward_fields {
+            ForwardFields::All => true,
+            ForwardFields::AllowList(more) => {
+                forwarding::FORWARDED.contains(&name) || more.iter().any(|allowed| allowed == name)
+            }
+        };
+        !forwarding::are_plain(&self.headers, is_sent)
+    }
+
     /// The request for a response that may be stored: with only the fields that the site lets through, so that no field
     /// outside the key can change the answer, and GET unless it is for one client. `conditions` are those of a
     /// validation.

@@ -248,7 +248,7 @@ impl Lead {
     fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
         // "The no-store request directive indicates that a cache MUST NOT store any part of either this request or any
         // response to it" (RFC 9111 §5.2.1.5).
-        if self.exchange.asked.no_store {
+        if self.exchange.asked.no_store || self.exchange.is_extraordinary() {
             return Err(NotStored::Request);
         }
         if fetched.framing == Framing::Close {
@@ -386,7 +386,7 @@ enum Fetch {
 enum NotStored {
     /// Its end is that of the connection, so it is never proven complete.
     CloseDelimited,
-    /// The request said `no-store`.
+    /// The request said `no-store`, or has fields outside the key that an origin may object to.
     Request,
     /// RFC 9111 §3, or the site's policy.
     Rule(NotStorable),

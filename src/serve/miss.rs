@@ -102,6 +102,7 @@ impl Miss<'_> {
         is_conditional
             || self.exchange.is_authorized()
             || self.exchange.asked.no_store
+            || self.exchange.is_extraordinary()
             || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic)
     }
 

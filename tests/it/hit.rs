@@ -156,13 +156,28 @@ async fn any_final_status_is_stored_when_the_origin_states_its_lifetime() {
     let lab = Lab::start(&["a"], "").await;
     let mut client = lab.client().await;
     for (status, stored) in
-        [(299, true), (404, true), (415, true), (499, true), (599, true), (400, false), (429, false)]
+        [(299, true), (404, true), (415, true), (499, true), (599, true), (400, true), (413, false), (429, false)]
     {
         let path = format!("/{status}");
         lab.origin("a").answers(&path, Answer::new(status, "body").max_age(60));
         client.get(&path).await.says(status, "body");
         client.get(&path).await.says(status, "body");
         assert_eq!(lab.origin("a").requests(&path).len(), if stored { 1 } else { 2 }, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_origin_says_to_an_extraordinary_request_is_for_its_client_alone() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for accept in ["x".repeat(5000), "t\u{e9}xt".to_owned()] {
+        lab.origin("a").answers("/x", Answer::new(400, "header too large").max_age(60));
+        let fields = [("accept", accept.as_str())];
+        client.get_with("/x", &fields).await.says(400, "header too large").cache_status("fwd=uri-miss; fwd-status=400");
+        lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+        client.get("/x").await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200; stored");
+        client.get_with("/x", &fields).await.says(200, "body").cache_status("hit; ttl=60");
+        lab.purge(serde_json::json!({"all": true})).await;
     }
 }
 

@@ -55,7 +55,7 @@ fn a_cache_must_not_store_a_response_unless() {
         check("public is no freshness", status, &[], &[(CC, "public")], Err(Status));
         check("explicit freshness", status, &[], &[(CC, "max-age=1")], Ok(()));
     }
-    for status in [205, 299, 411, 415, 499, 505, 599] {
+    for status in [205, 299, 400, 411, 415, 499, 505, 599] {
         check("a final status, understood or not", status, &[], &[(CC, "max-age=1")], Ok(()));
         check("a public response directive", status, &[], &[(CC, "public")], Ok(()));
         check("nothing that allows it", status, &[], &[("last-modified", THEN)], Err(Status));
@@ -70,10 +70,10 @@ fn a_cache_must_not_store_a_response_unless() {
 
 #[test]
 fn an_error_with_a_lifetime_of_the_site_is_stored() {
-    let negative = Negative([403, 503, 400].map(|status| (StatusCode::from_u16(status).unwrap(), MINUTE)).to_vec());
+    let negative = Negative([403, 503, 408].map(|status| (StatusCode::from_u16(status).unwrap(), MINUTE)).to_vec());
     let policy = StorePolicy { negative, ..StorePolicy::default() };
     for (status, expected) in
-        [(403, Ok(())), (503, Ok(())), (400, Err(NotStorable::OneRequest)), (500, Err(NotStorable::Status))]
+        [(403, Ok(())), (503, Ok(())), (408, Err(NotStorable::OneRequest)), (500, Err(NotStorable::Status))]
     {
         let status = StatusCode::from_u16(status).unwrap();
         let (nothing, directives) = (HeaderMap::new(), ResponseDirectives::default());
