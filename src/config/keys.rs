@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::form::{Form, reads};
 use super::model::{Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp};
-use super::names::{
-    CookieName, HostPattern, KeyField, MediaType, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region,
-    RequestField, TargetedField, Token, words,
-};
+use super::names::{HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token};
 use super::section::{Absence, Key, Repeat, Section};
+use super::words::words;
 use crate::semantics::cache_control::Honored;
 use crate::semantics::content_coding::ContentCoding;
 use crate::semantics::freshness::Prohibition;

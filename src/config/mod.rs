@@ -4,6 +4,7 @@
 //! written form as types, `validate` makes the model and checks what concerns several keys.
 
 mod faults;
+mod fields;
 mod file;
 mod form;
 mod inspect;
@@ -17,6 +18,7 @@ mod section;
 mod syntax;
 mod units;
 mod validate;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,12 @@
-//! Names, addresses and words as people write them.
+//! Names and addresses as people write them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use http::HeaderName;
 use ipnet::IpNet;
 
-use super::model::{self, Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp, Scheme};
+use super::model::{self, HostField, LogTarget, Scheme};
 use super::units::FromText;
-use crate::semantics::cache_control::{Honored, SURROGATE_CONTROL};
-use crate::semantics::content_coding::ContentCoding;
-use crate::semantics::freshness::Prohibition;
-use crate::semantics::query::ParameterPattern;
-use crate::semantics::storable::SetCookie;
 
 /// A lower-case host name, an IP address without brackets, or `*.` and a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,26 +36,6 @@ pub(super) struct Name(pub(super) String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Region(pub(super) String);
 
-/// A lower-case name of a request field that the cache does not manage itself, or `*` for all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestField(pub(super) String);
-
-/// A request field that reaches the origin as it is in the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeyField(pub(super) HeaderName);
-
-/// The name of a cookie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CookieName(pub(super) String);
-
-/// The lower-case name of a field that speaks to some caches in place of Cache-Control (RFC 9213).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TargetedField(pub(super) HeaderName);
-
-/// A lower-case media type without parameters, or one with `*` for its subtype.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MediaType(pub(super) String);
-
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbePath(pub(super) String);
@@ -73,60 +47,6 @@ pub(super) struct ProbeText(pub(super) String);
 /// A secret that fits into a header field.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token(pub(super) String);
-
-/// An enum whose variants have one written word each.
-pub(super) trait Word: Clone + 'static {
-    const WORDS: &'static [(&'static str, Self)];
-}
-
-/// The words of `W`, in the order of its table.
-pub(super) fn words<W: Word>() -> Vec<&'static str> {
-    W::WORDS.iter().map(|(word, _)| *word).collect()
-}
-
-impl Word for Accepts {
-    const WORDS: &'static [(&'static str, Self)] = &[("all", Self::All), ("read-only", Self::ReadOnly)];
-}
-
-impl Word for ContentCoding {
-    const WORDS: &'static [(&'static str, Self)] = &[("br", Self::Brotli), ("zstd", Self::Zstd), ("gzip", Self::Gzip)];
-}
-
-impl Word for Authorization {
-    const WORDS: &'static [(&'static str, Self)] = &[("bypass", Self::Bypass), ("cache", Self::Cache)];
-}
-
-impl Word for FirstRemedy {
-    const WORDS: &'static [(&'static str, Self)] = &[("origin", Self::Origin), ("stale", Self::Stale)];
-}
-
-impl Word for Honored {
-    const WORDS: &'static [(&'static str, Self)] = &[("safe", Self::Safe), ("all", Self::All), ("none", Self::None)];
-}
-
-impl Word for PlainHttp {
-    const WORDS: &'static [(&'static str, Self)] = &[("redirect", Self::Redirect), ("serve", Self::Serve)];
-}
-
-impl Word for Prohibition {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("must-revalidate", Self::MustRevalidate),
-        ("proxy-revalidate", Self::ProxyRevalidate),
-        ("s-maxage", Self::SharedMaxAge),
-        ("no-cache", Self::NoCache),
-    ];
-}
-
-impl Word for SetCookie {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("explicit", Self::Explicit), ("letter", Self::Letter), ("never", Self::Never)];
-}
-
-impl<W: Word> FromText for W {
-    fn from_text(text: &str) -> Option<Self> {
-        W::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone())
-    }
-}
 
 impl FromText for HostPattern {
     fn from_text(text: &str) -> Option<Self> {
@@ -223,58 +143,6 @@ impl FromText for Region {
     }
 }
 
-impl FromText for RequestField {
-    fn from_text(text: &str) -> Option<Self> {
-        let name = text.to_ascii_lowercase();
-        let is_name = !name.is_empty() && HeaderName::from_lowercase(name.as_bytes()).is_ok();
-        let is_managed = MANAGED_FIELDS.contains(&name.as_str()) || name.starts_with("proxy-");
-        (text == "*" || is_name && !is_managed).then_some(Self(name))
-    }
-}
-
-impl FromText for KeyField {
-    fn from_text(text: &str) -> Option<Self> {
-        let RequestField(name) = RequestField::from_text(text).filter(|field| field.0 != "*")?;
-        if OTHER_THAN_KEYED.contains(&name.as_str()) {
-            return None;
-        }
-        HeaderName::from_lowercase(name.as_bytes()).ok().map(Self)
-    }
-}
-
-impl FromText for CookieName {
-    fn from_text(text: &str) -> Option<Self> {
-        // cookie-name is a token (RFC 6265 §4.1.1), and so is the name of a field.
-        let is_token = HeaderName::from_bytes(text.as_bytes()).is_ok();
-        (is_token && text.len() <= PATTERN_BYTES_MAX).then(|| Self(text.to_owned()))
-    }
-}
-
-impl FromText for ParameterPattern {
-    fn from_text(text: &str) -> Option<Self> {
-        Self::parse(text).filter(|_| text.len() <= PATTERN_BYTES_MAX)
-    }
-}
-
-impl FromText for TargetedField {
-    fn from_text(text: &str) -> Option<Self> {
-        let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
-        (name == SURROGATE_CONTROL || name.as_str().ends_with("-cache-control")).then_some(Self(name))
-    }
-}
-
-impl FromText for MediaType {
-    fn from_text(text: &str) -> Option<Self> {
-        let (kind, subtype) = text.split_once('/')?;
-        // restricted-name (RFC 6838 §4.2)
-        let is_name = |name: &str| {
-            (1..=127).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-        };
-        (is_name(kind) && (subtype == "*" || is_name(subtype))).then(|| Self(text.to_ascii_lowercase()))
-    }
-}
-
 impl FromText for ProbePath {
     fn from_text(text: &str) -> Option<Self> {
         let is_path = text.starts_with('/') && text.len() <= PATH_BYTES_MAX;
@@ -343,45 +211,11 @@ fn host_name(text: &str) -> Option<String> {
 const DNS_PORT: u16 = 53;
 const NAME_BYTES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 4096;
-const PATTERN_BYTES_MAX: usize = 256;
 const PROBE_TEXT_BYTES_MAX: usize = 1024;
 
 /// Shorter tokens can be guessed by trying.
 const TOKEN_BYTES_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 1024;
-
-/// Fields that are hop-by-hop, frame the message, or are written by the cache on requests whose answer it may store.
-const MANAGED_FIELDS: [&str; 16] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "range",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Fields that origins get in another form than the client's, that have keys of their own, or that bypass the cache.
-const OTHER_THAN_KEYED: [&str; 9] = [
-    "accept-encoding",
-    "authorization",
-    "cdn-loop",
-    "cookie",
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-];
 
 #[cfg(test)]
 mod tests {
@@ -493,72 +327,6 @@ mod tests {
             ("10.0.0/8", None),
             ("localhost", None),
             ("", None),
-        ]);
-    }
-
-    #[test]
-    fn a_request_field_is_one_that_the_cache_leaves_alone() {
-        let field = |name: &str| Some(RequestField(name.to_owned()));
-        check(&[
-            ("Accept-Language", field("accept-language")),
-            ("*", field("*")),
-            ("Connection", None),
-            ("Proxy-Authorization", None),
-            ("if-none-match", None),
-            ("a b", None),
-            ("", None),
-        ]);
-    }
-
-    #[test]
-    fn a_field_in_the_key_is_one_that_the_origin_gets_as_it_is() {
-        let field = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok().map(KeyField);
-        check(&[
-            ("X-Country", field("x-country")),
-            ("accept-language", field("accept-language")),
-            ("*", None),
-            ("Cookie", None),
-            ("X-Forwarded-Proto", None),
-            ("if-none-match", None),
-            ("a b", None),
-        ]);
-    }
-
-    #[test]
-    fn a_targeted_field_is_named_after_what_it_stands_for() {
-        let field = |name| Some(TargetedField(HeaderName::from_static(name)));
-        check(&[
-            ("CDN-Cache-Control", field("cdn-cache-control")),
-            ("surrogate-control", field("surrogate-control")),
-            ("cache-control", None),
-            ("expires", None),
-            ("a b-cache-control", None),
-            ("", None),
-        ]);
-    }
-
-    #[test]
-    fn the_name_of_a_cookie_is_a_token() {
-        let cookie = |name: &str| Some(CookieName(name.to_owned()));
-        check(&[("Lang", cookie("Lang")), ("__Host-a", cookie("__Host-a")), ("a=b", None), ("a;b", None), ("", None)]);
-    }
-
-    #[test]
-    fn a_media_type_has_no_parameters_and_may_leave_its_subtype_open() {
-        let media_type = |text: &str| Some(MediaType(text.to_owned()));
-        check(&[
-            ("text/html", media_type("text/html")),
-            ("Image/SVG+xml", media_type("image/svg+xml")),
-            ("text/*", media_type("text/*")),
-            ("application/vnd.ms-fontobject", media_type("application/vnd.ms-fontobject")),
-            ("*/*", None),
-            ("*", None),
-            ("text", None),
-            ("text/", None),
-            ("/html", None),
-            ("text/h*", None),
-            ("text/html; charset=utf-8", None),
-            ("text/html/x", None),
         ]);
     }
 
