@@ -176,7 +176,7 @@ fn within<T: PartialOrd>(value: Option<T>, least: T, most: T) -> bool {
 
 const ERROR_STATUS: Form = Form::Text {
     accepts: reads::<ErrorStatus>,
-    expected: "a status from 400 to 599 that speaks of the resource: not 408, 429 and the like, which speak of one request",
+    expected: "a status from 400 to 599 that speaks of the resource: not 401, 408, 429 and the like, which speak of one request",
 };
 
 const REGION: Form =

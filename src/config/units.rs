@@ -95,7 +95,9 @@ impl FromText for ErrorStatus {
     fn from_text(text: &str) -> Option<Self> {
         let status = StatusCode::from_bytes(text.as_bytes()).ok()?;
         let is_error = status.is_client_error() || status.is_server_error();
-        (is_error && !speaks_of_one_request(status)).then_some(Self(status))
+        // 401 refuses a client without credentials, or with bad ones, and none but those.
+        let of_one = speaks_of_one_request(status) || status == StatusCode::UNAUTHORIZED;
+        (is_error && !of_one).then_some(Self(status))
     }
 }
 

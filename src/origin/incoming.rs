@@ -33,6 +33,12 @@ pub fn framing(
     if status == StatusCode::PARTIAL_CONTENT && !request.contains_key(header::RANGE) {
         return Err("206 answers a request with Range only");
     }
+    // "A server that generates a response with status code 206 MUST generate Content-Range", but that "MUST NOT be
+    // generated" of several parts (RFC 9110 §15.3.7).
+    let is_multipart = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(MULTIPART));
+    if status == StatusCode::PARTIAL_CONTENT && !is_multipart && !headers.contains_key(header::CONTENT_RANGE) {
+        return Err("206 says in Content-Range which part it is");
+    }
     if status == StatusCode::NOT_MODIFIED && !CONDITIONS.iter().any(|name| request.contains_key(name)) {
         return Err("304 answers a conditional request only");
     }
@@ -68,6 +74,8 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
         None => Err("Content-Length is not a number"),
     }
 }
+
+const MULTIPART: &[u8] = b"multipart/byteranges";
 
 /// What a 304 answers (RFC 9110 §15.4.5).
 const CONDITIONS: [HeaderName; 2] = [header::IF_MODIFIED_SINCE, header::IF_NONE_MATCH];

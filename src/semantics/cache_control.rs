@@ -91,11 +91,15 @@ impl ResponseDirectives {
         Some(directives)
     }
 
-    /// The legacy field, of Cache-Control's syntax. Many origins send it for its `content` alone, which says nothing
-    /// about caching; it only replaces Cache-Control if it does.
+    /// The legacy field, nearly of Cache-Control's syntax. Many origins send it for its `content` alone, which says
+    /// nothing about caching; it only replaces Cache-Control if it does.
     fn surrogate_control(headers: &HeaderMap) -> Option<Self> {
         let mut directives = Self { targeted: true, ..Self::default() };
-        directives.apply_all(field::members(headers, SURROGATE_CONTROL).map(directive));
+        // A parameter names the surrogate that a directive is for.
+        let for_any = field::members(headers, SURROGATE_CONTROL).filter(|member| !member.contains(&b';'));
+        // `max-age=60+600` is fresh for 60 s, and may be served stale for 600 s more, which is for `site.stale` to say.
+        let lifetimes = for_any.map(|member| member.split(|&byte| byte == b'+').next().unwrap_or(member));
+        directives.apply_all(lifetimes.map(directive));
         (directives.max_age.is_some() || directives.no_store).then_some(directives)
     }
 

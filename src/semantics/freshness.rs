@@ -103,10 +103,12 @@ pub fn lifetime(
     let date = headers.get(DATE).and_then(http_date).unwrap_or(response_time);
     let stated = freshness_lifetime(status, headers, directives, date, response_time, policy);
     let is_silent = stated.is_zero() && !directives.has_explicit_expiration(headers);
+    let granted = negative.lifetime(status).filter(|_| is_silent);
     let lifetime = Lifetime {
-        freshness: negative.lifetime(status).filter(|_| is_silent).unwrap_or(stated),
+        freshness: granted.unwrap_or(stated),
         initial_age: corrected_initial_age(headers, date, request_time, response_time),
-        stale_while_revalidate: directives.stale_while_revalidate,
+        // What is not there may be there soon: the lifetime that a site grants an error is not prolonged.
+        stale_while_revalidate: directives.stale_while_revalidate.or(granted.map(|_| Duration::ZERO)),
         stale_if_error: directives.stale_if_error,
         prohibition: prohibition(directives, policy),
     };

@@ -358,3 +358,15 @@ async fn only_if_cached_asks_nobody() {
     client.get_with("/x", &fields).await.says(200, "body").cache_status("hit; ttl=60");
     assert_eq!(lab.origin("a").requests("/x").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn surrogate_control_keeps_its_own_syntax() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for (path, control) in [("/extended", "max-age=60+600"), ("/other", "max-age=0;elsewhere")] {
+        let answer = Answer::ok("body").max_age(60).with("surrogate-control", control);
+        lab.origin("a").answers(path, answer);
+        client.get(path).await.says(200, "body");
+        client.get(path).await.says(200, "body").cache_status("hit; ttl=60");
+    }
+}
