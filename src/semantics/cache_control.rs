@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, PRAGMA, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, HeaderValue,
+    PRAGMA, VARY,
 };
 
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser, Version};
@@ -227,6 +228,25 @@ impl RequestDirectives {
     /// "the client prefers a response whose age is less than or equal to the specified number of seconds" (§5.2.1.1)
     fn is_young_enough(&self, age: Duration) -> bool {
         self.max_age.is_none_or(|most| age <= most)
+    }
+
+    /// The same directives, for caches behind this one; `None` if there are none. `only-if-cached` is not among them: it
+    /// is for the first cache, and of a request that is forwarded after all it would make an error.
+    pub fn forwarded(&self) -> Option<HeaderValue> {
+        let seconds = |name, time: Option<Duration>| time.map(|time| format!("{name}={}", time.as_secs()));
+        let max_stale = self.max_stale.map(|limit| match limit {
+            MaxStale::Any => "max-stale".to_owned(),
+            MaxStale::For(time) => format!("max-stale={}", time.as_secs()),
+        });
+        let all = [
+            self.no_cache.then(|| "no-cache".to_owned()),
+            self.no_store.then(|| "no-store".to_owned()),
+            seconds("max-age", self.max_age),
+            seconds("min-fresh", self.min_fresh),
+            max_stale,
+        ];
+        let text = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        (!text.is_empty()).then(|| HeaderValue::try_from(text).expect("words and digits are a valid field value"))
     }
 
     fn all(headers: &HeaderMap) -> Self {

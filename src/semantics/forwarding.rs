@@ -105,16 +105,26 @@ pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
     normalize(headers);
 }
 
-/// Whether these fields of a request have nothing that a server could refuse it for: visible ASCII, spaces and tabs, and no
-/// more of it than [`PLAIN_BYTES_MAX`]. What an origin says to other requests is for whoever sent them, since the next
-/// client's fields are others.
+/// Whether these fields of a request have nothing that a server or the filter before it could refuse it for: visible ASCII,
+/// spaces and tabs, no more of it than [`PLAIN_BYTES_MAX`], and in [`FORWARDED`], which no policy names, only what their
+/// grammars need. What an origin says to other requests is for whoever sent them, since the next client's fields are
+/// others.
 pub fn are_plain<'a>(headers: &'a HeaderMap, is_sent: impl Fn(&str) -> bool) -> bool {
-    let sent = headers.iter().filter(|(name, _)| is_sent(name.as_str())).map(|(_, value)| value.as_bytes());
     let mut bytes = 0;
-    sent.into_iter().all(|value: &'a [u8]| {
+    headers.iter().filter(|(name, _)| is_sent(name.as_str())).all(|(name, value): (_, &'a HeaderValue)| {
         bytes += value.len();
-        bytes <= PLAIN_BYTES_MAX && value.iter().all(|&byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+        let is_expected = if FORWARDED.contains(&name.as_str()) { is_grammatical } else { is_text };
+        bytes <= PLAIN_BYTES_MAX && value.as_bytes().iter().all(is_expected)
     })
+}
+
+fn is_text(byte: &u8) -> bool {
+    *byte == b'\t' || (b' '..=b'~').contains(byte)
+}
+
+/// What media ranges, codings, hosts, and the products and comments of intermediaries are written with.
+fn is_grammatical(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"\t \"()*+,-./:;=[]_".contains(byte)
 }
 
 /// Puts the normal forms that variants are told apart by in place of the client's fields.
@@ -320,6 +330,10 @@ mod tests {
         let is_plain = |lines: Lines<'_>| are_plain(&fields(lines), |name| FORWARDED.contains(&name));
         assert!(is_plain(&[("accept", "text/html,\timage/*;q=0.8, \"x\""), ("via", "1.1 a")]));
         assert!(!is_plain(&[("accept", "t\u{e9}xt")]));
+        assert!(!is_plain(&[("accept", "text/<script>")]));
+        assert!(!is_plain(&[("via", "1.1 a ('x')")]));
+        assert!(!is_plain(&[("cdn-loop", "${x}")]));
+        assert!(is_plain(&[("cdn-loop", "a.example; v=\"1.0\""), ("via", "HTTP/1.1 [::1]:8080 (Apache/2.4)")]));
         assert!(is_plain(&[("x", "t\u{e9}xt")]), "it is not sent");
         let half = "x".repeat(PLAIN_BYTES_MAX / 2);
         assert!(is_plain(&[("accept", &half), ("via", &half)]));

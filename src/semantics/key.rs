@@ -141,7 +141,7 @@ pub fn cache_key(scheme: &str, target: &Target) -> CacheKey {
 }
 
 /// The port of `scheme` where none is written (RFC 9110 §4.2.1, §4.2.2).
-pub(super) fn default_port(scheme: &str) -> u16 {
+pub fn default_port(scheme: &str) -> u16 {
     if scheme == "https" { 443 } else { 80 }
 }
 

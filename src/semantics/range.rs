@@ -69,6 +69,25 @@ pub fn answer(request: &HeaderMap, stored: &HeaderMap, complete_length: u64) -> 
     }
 }
 
+/// Whether the Range field of a request is one to pass on to an origin that may do everything it is asked to: "Servers are
+/// advised to ignore, coalesce, or reject egregious range requests, such as requests for more than two overlapping ranges
+/// or for many small ranges" (§17.15). Here no two of its ranges overlap in a long representation, and If-Range occurs once
+/// at most.
+pub fn is_sound(request: &HeaderMap) -> bool {
+    let Some(ranges) = field::only(request, RANGE).and_then(|line| ByteRange::parse_set(line.as_bytes())) else {
+        return false;
+    };
+    let part = |range: &ByteRange| match range.of(u64::MAX) {
+        RangeAnswer::Part(part) => Some(part),
+        RangeAnswer::Parts(_) | RangeAnswer::Unsatisfiable | RangeAnswer::Whole => None,
+    };
+    let Some(mut parts) = ranges.iter().map(part).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    parts.sort_unstable_by_key(|part| part.first);
+    parts.windows(2).all(|pair| pair[0].last < pair[1].first) && request.get_all(IF_RANGE).iter().count() <= 1
+}
+
 /// "a server MAY coalesce any of the ranges that overlap, or that are separated by a gap that is smaller than the overhead
 /// of sending multiple parts, regardless of the order in which the corresponding range-spec appeared in the received
 /// Range header field." "the server SHOULD send the parts in the same order that the corresponding range-spec appeared in
@@ -409,6 +428,29 @@ mod tests {
         assert_eq!(answer(&twice, &fields(&tagged), 10), RangeAnswer::Whole);
         let alone = fields(&[("if-range", "\"a\"")]);
         assert_eq!(answer(&alone, &fields(&tagged), 10), RangeAnswer::Whole);
+    }
+
+    #[test]
+    fn ranges_to_pass_on() {
+        for (text, expected) in [
+            ("bytes=0-0", true),
+            ("bytes=500-", true),
+            ("bytes=-1", true),
+            ("bytes=0-0,1000-1999,-1", true),
+            ("bytes=0-,0-", false),
+            ("bytes=0-9,5-14", false),
+            ("bytes=10-19,0-9", true),
+            ("bytes=1000-,-1", false),
+            ("bytes=1-0", false),
+            ("bytes=-0", false),
+            ("lines=0-0", false),
+        ] {
+            assert_eq!(is_sound(&fields(&[("range", text)])), expected, "{text}");
+        }
+        assert!(is_sound(&fields(&[("range", "bytes=0-0"), ("if-range", "\"a\"")])));
+        assert!(!is_sound(&fields(&[("range", "bytes=0-0"), ("if-range", "\"a\""), ("if-range", "\"b\"")])));
+        assert!(!is_sound(&fields(&[("range", "bytes=0-0"), ("range", "bytes=0-0")])));
+        assert!(!is_sound(&fields(&[])));
     }
 
     #[test]

@@ -78,13 +78,19 @@ impl NotStorable {
 
 /// The fields that are not stored with a response that may be stored otherwise. They are for the client that asked for
 /// it and nobody else.
-pub fn withheld<'a>(directives: &'a ResponseDirectives, policy: &StorePolicy) -> impl Iterator<Item = &'a HeaderName> {
+pub fn withheld<'a>(
+    request: &HeaderMap,
+    directives: &'a ResponseDirectives,
+    policy: &StorePolicy,
+) -> impl Iterator<Item = &'a HeaderName> {
     // "only the listed header fields are limited to a single user: a shared cache MUST NOT store the listed header fields
     // if they are present in the original response but MAY store the remainder of the response message without those
     // header fields" (§5.2.2.7). A qualified no-cache permits reuse "if the listed header fields are excluded from the
     // subsequent response or the subsequent response has been successfully revalidated" (§5.2.2.4), and what comes with a
     // validation needs no store.
-    let cookie = (!permits_cookie(directives, policy)).then_some(&SET_COOKIE);
+    // A cookie that answers credentials is of one user, whatever else of the response is public.
+    let is_personal = request.contains_key(AUTHORIZATION) || !permits_cookie(directives, policy);
+    let cookie = is_personal.then_some(&SET_COOKIE);
     directives.withheld.iter().chain(cookie)
 }
 

@@ -132,7 +132,8 @@ pub fn freshen(stored: &HeaderMap, not_modified: &HeaderMap) -> Option<HeaderMap
     Some(freshened)
 }
 
-/// Whether a 200 to HEAD speaks of the stored response to GET, `stored_bytes` long, and so may update it.
+/// Whether a 200 to HEAD speaks of the stored response to GET, `stored_bytes` long, and so may update it. Without any
+/// validator nothing says that it does.
 ///
 /// "if the stored response and HEAD response have matching values for any received validator fields (ETag and
 /// Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length matches that of
@@ -140,7 +141,8 @@ pub fn freshen(stored: &HeaderMap, not_modified: &HeaderMap) -> Option<HeaderMap
 pub fn head_matches(stored: &HeaderMap, stored_bytes: u64, head: &HeaderMap) -> bool {
     let is_same = |name: HeaderName| !head.contains_key(&name) || head.get_all(&name).iter().eq(stored.get_all(&name));
     let length = field::only(head, CONTENT_LENGTH).map(|length| field::number(length.as_bytes()));
-    is_same(ETAG) && is_same(LAST_MODIFIED) && length.is_none_or(|length| length == Some(stored_bytes))
+    let vouches = head.contains_key(ETAG) || head.contains_key(LAST_MODIFIED);
+    vouches && is_same(ETAG) && is_same(LAST_MODIFIED) && length.is_none_or(|length| length == Some(stored_bytes))
 }
 
 /// If-None-Match: "if the field value is "*", the condition is false if the origin server has a current representation

@@ -13,9 +13,9 @@ use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::connect::RequestBody;
 use crate::origin::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
-use crate::semantics::key::CacheKey;
+use crate::semantics::key::{CacheKey, default_port};
 use crate::semantics::target::Target;
-use crate::semantics::{coded_tag, forwarding};
+use crate::semantics::{coded_tag, forwarding, range};
 
 /// A request that was routed and admitted.
 #[derive(Clone, Debug)]
@@ -82,7 +82,11 @@ impl Exchange {
             ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
         }
         if self.site.config.request_directives == Honored::All {
-            self.pass_directives(&mut headers);
+            // "A proxy, whether or not it implements a cache, MUST pass cache directives through in forwarded messages"
+            // (RFC 9111 §5.2). They are written anew, since what a client writes is not in the key.
+            headers.remove(header::PRAGMA);
+            headers.remove(header::CACHE_CONTROL);
+            headers.extend(self.asked.forwarded().map(|value| (header::CACHE_CONTROL, value)));
         }
         if let Some(credentials) = self.headers.get(header::AUTHORIZATION) {
             headers.insert(header::AUTHORIZATION, credentials.clone());
@@ -95,12 +99,9 @@ impl Exchange {
             for name in [header::IF_MATCH, header::IF_UNMODIFIED_SINCE] {
                 headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
             }
-            for name in [header::RANGE, header::IF_RANGE] {
-                // Of two, nobody knows which one the origin would take.
-                let mut lines = self.headers.get_all(&name).iter();
-                if let (Some(value), None) = (lines.next(), lines.next()) {
-                    headers.insert(name, value.clone());
-                }
+            if let Some(range) = self.forwarded_range() {
+                headers.insert(header::RANGE, range.clone());
+                headers.extend(self.headers.get(header::IF_RANGE).map(|value| (header::IF_RANGE, value.clone())));
             }
             coded_tag::uncode_conditions(&mut headers);
         }
@@ -119,6 +120,21 @@ impl Exchange {
         }
     }
 
+    /// Whether an origin that is asked for this client alone gets fields that are not in the key, and so may make its
+    /// answer of them.
+    pub fn has_own_fields(&self) -> bool {
+        let mut own = [
+            header::IF_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_NONE_MATCH,
+            header::IF_RANGE,
+            header::IF_UNMODIFIED_SINCE,
+            header::RANGE,
+        ]
+        .into_iter();
+        own.any(|name| self.headers.contains_key(name))
+    }
+
     /// By what the client wants to know whether what it has is current.
     pub fn own_conditions(&self) -> Vec<(HeaderName, HeaderValue)> {
         let lines = |name: HeaderName| {
@@ -127,13 +143,10 @@ impl Exchange {
         [lines(header::IF_NONE_MATCH), lines(header::IF_MODIFIED_SINCE)].concat()
     }
 
-    /// "A proxy, whether or not it implements a cache, MUST pass cache directives through in forwarded messages" (RFC 9111
-    /// §5.2). Where they do not count here, they do not get past the allow-list either: caches behind would follow them.
-    fn pass_directives(&self, headers: &mut HeaderMap) {
-        for name in [header::CACHE_CONTROL, header::PRAGMA] {
-            headers.remove(&name);
-            headers.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
-        }
+    /// The Range field, where an origin may be asked for the part that it names.
+    pub fn forwarded_range(&self) -> Option<&HeaderValue> {
+        let is_sound = self.method == Method::GET && range::is_sound(&self.headers);
+        self.headers.get(header::RANGE).filter(|_| is_sound)
     }
 
     /// The client's own request, passed on with every end-to-end field.
@@ -149,8 +162,10 @@ impl Exchange {
     fn forward(&self, method: Method, mut headers: HeaderMap, body: Option<RequestBody>) -> Forward {
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
-        // Both are in the key, so that an answer may depend on them.
-        headers.insert(FORWARDED_HOST, HeaderValue::try_from(self.target.authority(self.target.port)).unwrap_or(EMPTY));
+        // Both are in the key, so that an answer may depend on them; a default port is not.
+        let port = self.target.port.filter(|&port| port != default_port(self.client.scheme()));
+        let authority = self.target.authority(port);
+        headers.insert(FORWARDED_HOST, HeaderValue::try_from(authority.as_str()).unwrap_or(EMPTY));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         forwarding::join_cookies(&mut headers);
         forwarding::append_via(&mut headers, self.version, &self.node);
@@ -158,7 +173,7 @@ impl Exchange {
         Forward {
             method,
             target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),
-            authority: self.target.authority(self.target.port).into(),
+            authority: authority.into(),
             headers,
             body,
             tries: self.site.config.failover.tries,

@@ -140,7 +140,7 @@ impl Lead {
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
         let directives = self.directives(&headers);
         let is_for_one = self.exchange.is_authorized() && !directives.allow_sharing();
-        if directives.private || directives.no_store || is_for_one {
+        if directives.private || (directives.no_store && !directives.must_understand) || is_for_one {
             return None;
         }
         let nominated = self.nominated(&headers)?;
@@ -196,16 +196,12 @@ impl Lead {
             shared.uncacheable.forget(&self.key);
         }
         leader.head(head, expected, body);
-        if self.pour(&mut fetched, &mut leader).await {
-            let is_stored = paid.is_some();
-            let stored = leader.complete(&shared.store, &self.key, paid);
-            if is_stored {
-                self.retire_what_was_selected();
-            }
-            if let Some(stored) = stored {
-                // For the next client like this one.
-                coding::order(&self.exchange, &stored);
-            }
+        if self.pour(&mut fetched, &mut leader).await
+            && let Some(stored) = leader.complete(&shared.store, &self.key, paid)
+        {
+            self.retire_what_was_selected();
+            // For the next client like this one.
+            coding::order(&self.exchange, &stored);
         }
     }
 
@@ -248,7 +244,8 @@ impl Lead {
     fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
         // "The no-store request directive indicates that a cache MUST NOT store any part of either this request or any
         // response to it" (RFC 9111 §5.2.1.5).
-        if self.exchange.asked.no_store || self.exchange.is_extraordinary() {
+        let is_of_own_fields = self.audience == Audience::OneClient && self.exchange.has_own_fields();
+        if self.exchange.asked.no_store || self.exchange.is_extraordinary() || is_of_own_fields {
             return Err(NotStored::Request);
         }
         if fetched.framing == Framing::Close {
@@ -276,7 +273,7 @@ impl Lead {
     /// Requests for what cannot be shared stop queuing. Where the origin has changed its mind about a response that is
     /// stored, that goes as well. An answer that speaks of one request alone, a part, or an error says nothing about it.
     fn forget_what_was_stored(&self, fetched: &Fetched, verdict: Result<(), NotStored>) {
-        if verdict.is_err_and(NotStored::speaks_of_the_resource) && !fetched.failed {
+        if verdict.is_err_and(NotStored::speaks_of_the_resource) && !fetched.failed && !self.exchange.is_authorized() {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
             let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
             if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {
@@ -339,7 +336,7 @@ impl Lead {
         headers.remove(header::AGE);
         headers.remove(header::CONTENT_LENGTH);
         let mut own = HeaderMap::new();
-        for name in withheld(&directives, &self.exchange.site.config.store) {
+        for name in withheld(&self.exchange.headers, &directives, &self.exchange.site.config.store) {
             if headers.remove(name).is_some() {
                 own.extend(fetched.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
             }

@@ -23,14 +23,14 @@ use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::fetch::FetchError;
 use crate::origin::retry::FailureKind;
-use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::freshness::{Prohibition, Reuse};
 use crate::semantics::key::CacheKey;
 use crate::semantics::{coded_tag, content_coding};
 
 /// A request that needs an origin, and what is stored for it already.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Miss<'a> {
     /// The worker.
     pub worker: &'a Arc<Worker>,
@@ -76,7 +76,9 @@ impl Miss<'_> {
                             continue;
                         }
                         coded_tag::recode(fetched.status, &mut fetched.headers, &self.exchange.headers);
-                        let conditions = Some(&self.exchange.headers);
+                        // What an origin has compared is not for a cache to compare again.
+                        let is_validation = self.stored.as_ref().is_some_and(|stored| self.may_validate(stored));
+                        let conditions = (!alone || is_validation).then_some(&self.exchange.headers);
                         return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
                     }
                 }
@@ -106,9 +108,13 @@ impl Miss<'_> {
             || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic)
     }
 
-    /// Asks an origin in the background, unless somebody does already.
+    /// Asks an origin in the background, unless somebody does already, or what it says to this client could not be stored.
     pub fn refresh(&self) {
-        drop(self.join(false));
+        if self.stored.as_ref().is_some_and(|stored| self.may_validate(stored)) {
+            // What the client asks of caches is about the answer that it has got already.
+            let exchange = Exchange { asked: RequestDirectives::default(), ..self.exchange.clone() };
+            drop(Miss { exchange: &exchange, ..self.clone() }.join(false));
+        }
     }
 
     /// Whether a response is the one this request selects, and was not purged since.
@@ -163,7 +169,7 @@ impl Miss<'_> {
     }
 
     fn wants_range(&self) -> bool {
-        self.exchange.headers.contains_key(header::RANGE)
+        self.exchange.forwarded_range().is_some()
     }
 
     /// Until when to wait for the head: not long when something can be served instead.
@@ -208,7 +214,7 @@ impl Miss<'_> {
         let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
-            forward_status: Some(http::StatusCode::NOT_MODIFIED),
+            forward_status: Some(share.as_ref().map_or(http::StatusCode::NOT_MODIFIED, |share| share.facts.status)),
             stored: share.as_ref().is_some_and(|share| share.stored),
             collapsed,
             ..self.member()

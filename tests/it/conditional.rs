@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::lab::{Answer, Lab};
 
 const SECOND: Duration = Duration::from_secs(1);
+const STRICT: &str = "[site.stale]\nwhile_revalidate = \"0s\"";
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_has_the_response_gets_304_from_the_cache() {
@@ -116,4 +117,54 @@ async fn a_304_that_states_a_length_has_no_body_all_the_same() {
     let fields = [("authorization", "Basic eDp5"), ("if-none-match", "\"v1\"")];
     lab.client().await.get_with("/x", &fields).await.says(304, "");
     lab.http2_client().await.send("GET", "/x", &fields).await.says(304, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_without_validators_does_not_vouch_for_what_is_stored() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    lab.origin("a").answers("/x", Answer::ok("old!").max_age(10).etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old!");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::ok("new!").max_age(10));
+    client.send("HEAD", "/x", &[("if-match", "*")], "").await.says(200, "");
+    assert!(lab.origin("a").requests("/x")[1].contains("if-none-match: \"v1\""));
+    client.get("/x").await.says(200, "new!");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cache_status_states_the_status_of_a_head_that_freshened() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    let answer = Answer::ok("body").max_age(10).with("ETag", "\"v1\"");
+    lab.origin("a").answers("/x", answer);
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    let head = client.send("HEAD", "/x", &[("if-match", "*")], "").await;
+    head.says(200, "").cache_status("fwd=stale; fwd-status=200; ttl=10; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_origin_compared_is_not_compared_again() {
+    let lab = Lab::start(&["a"], "").await;
+    let then = "Sun, 06 Nov 1994 08:49:37 GMT";
+    lab.origin("a").answers("/x", Answer::ok("old").with("cache-control", "private").with("last-modified", then));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    // The origin went back to an older version, which it tells by comparing for equality, as nginx does.
+    let reply = client.get_with("/x", &[("if-modified-since", "Sun, 06 Nov 1994 08:49:38 GMT")]).await;
+    assert!(lab.origin("a").requests("/x")[1].contains("if-modified-since"));
+    reply.says(200, "old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_withdraws_nothing_that_must_understand_permits() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    let directives = "no-store, must-understand, max-age=10";
+    lab.origin("a").answers("/x", Answer::ok("body").with("cache-control", directives).etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body").cache_status("fwd=uri-miss; fwd-status=200; stored");
+    lab.time_passes(20 * SECOND).await;
+    client.get("/x").await.says(200, "body").cache_status("fwd=stale; fwd-status=304; ttl=10; stored");
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
 }

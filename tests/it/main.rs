@@ -22,6 +22,7 @@ mod network;
 mod oracle;
 mod origins;
 mod peers;
+mod poisoning;
 mod purge;
 mod range;
 mod request;

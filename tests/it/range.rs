@@ -199,3 +199,36 @@ fn parts(reply: &Reply) -> Vec<(&str, &str)> {
     let parts = inside.split(&*format!("\r\n{delimiter}").leak());
     parts.map(|part| part.split_once("\r\n\r\n").unwrap()).collect()
 }
+
+#[tokio::test(start_paused = true)]
+async fn ranges_that_overlap_are_not_asked_of_an_origin() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "mine");
+    let many = format!("bytes={}", vec!["0-"; 500].join(","));
+    client.get_with("/x", &[("range", &many)]).await.says(200, "mine");
+    let sent = lab.origin("a").requests("/x").pop().unwrap();
+    assert!(!sent.contains("0-,0-,0-"), "{} bytes of ranges", many.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_206_that_is_not_what_was_asked_for_is_an_error_of_the_origin() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "mine");
+    lab.origin("a").answers("/x", Answer::new(206, "junk").with("cache-control", "private"));
+    assert_eq!(client.get_with("/x", &[("range", "bytes=0-1")]).await.status, 502);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_of_head_is_no_range() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "mine");
+    client.send("HEAD", "/x", &[("range", "bytes=0-0")], "").await.says(200, "");
+    let sent = lab.origin("a").requests("/x").pop().unwrap();
+    assert!(sent.starts_with("HEAD ") && !sent.contains("range:"), "{sent}");
+}

@@ -49,15 +49,17 @@ async fn no_cache_has_a_fresh_response_validated_end_to_end() {
     let mut client = lab.client().await;
     client.get("/x").await.says(200, "body");
     lab.time_passes(10 * SECOND).await;
-    for fields in [("cache-control", "no-cache"), ("cache-control", "max-age=0"), ("pragma", "no-cache")] {
-        let validated = client.get_with("/x", &[fields]).await;
+    for (name, asked, forwarded) in [
+        ("cache-control", "no-cache", "no-cache"),
+        ("cache-control", "No-Cache, max-age=\"0\", x=y", "no-cache, max-age=0"),
+        ("pragma", "no-cache", "no-cache"),
+    ] {
+        let validated = client.get_with("/x", &[(name, asked)]).await;
         validated.says(200, "body").cache_status("fwd=request; fwd-status=304; ttl=60; stored");
         let requests = lab.origin("a").requests("/x");
         let head = requests.last().unwrap();
-        assert!(
-            head.contains("if-none-match: \"v1\"") && head.contains(&format!("{}: {}", fields.0, fields.1)),
-            "{head}"
-        );
+        let directives = format!("cache-control: {forwarded}\r\n");
+        assert!(head.contains("if-none-match: \"v1\"") && head.contains(&directives), "{head}");
         lab.time_passes(SECOND).await;
     }
     client.get_with("/x", &[("cache-control", "max-age=5")]).await.cache_status("hit; ttl=59");
@@ -91,4 +93,32 @@ async fn the_answer_to_a_request_with_no_store_is_neither_stored_nor_shared() {
     one.get("/x").await.cache_status("fwd=uri-miss; fwd-status=200; stored");
     one.get_with("/x", &secret).await.says(200, "body").cache_status("hit; ttl=59");
     assert_eq!(lab.origin("a").requests("/x").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_behind_the_back_of_a_client_does_not_pass_on_what_it_asked() {
+    let lab = Lab::start(&["a"], "[site.request]\ndirectives = \"all\"").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    client.get_with("/x", &[("cache-control", "only-if-cached")]).await.says(200, "body");
+    lab.time_passes(SECOND).await;
+    let refresh = lab.origin("a").requests("/x").pop().unwrap();
+    assert!(!refresh.contains("only-if-cached"), "{refresh}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authorized_client_does_not_fetch_in_vain_behind_its_back() {
+    let lab = Lab::start(&["a"], "[site.request]\nauthorization = \"cache\"").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(10).etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    for _ in 0..5 {
+        client.get_with("/x", &[("authorization", "Basic eDp5")]).await.says(200, "body");
+        lab.time_passes(SECOND).await;
+    }
+    let requests = lab.origin("a").requests("/x");
+    assert!(requests.len() <= 2, "{} requests, the last: {}", requests.len(), requests.last().unwrap());
 }

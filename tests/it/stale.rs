@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::lab::{Answer, Lab};
 
 const SECOND: Duration = Duration::from_secs(1);
+const STRICT: &str = "[site.stale]\nwhile_revalidate = \"0s\"";
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 #[tokio::test(start_paused = true)]
@@ -190,5 +191,30 @@ async fn an_error_takes_no_usable_responses_place_whatever_lifetime_it_states() 
     lab.time_passes(20 * SECOND).await;
     lab.origin("a").answers("/x", Answer::new(503, "overloaded").max_age(600));
     client.get("/x").await.says(200, "body").cache_status("fwd=stale; fwd-status=503; ttl=-10; detail=stale-if-error");
+    client.get("/x").await.says(200, "body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_stored_retires_nothing() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    lab.origin("a").answers("/x", Answer::ok("small").max_age(10).etag("v1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "small");
+    lab.time_passes(20 * SECOND).await;
+    let large = "x".repeat(6_000_000);
+    lab.origin("a").answers("/x", Answer::ok(large.as_str()).max_age(10).chunked());
+    client.get("/x").await.says(200, &large);
+    lab.origin("a").dies();
+    lab.mode_becomes("stale-only").await;
+    client.get("/x").await.says(200, "small");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_negative_lifetime_is_as_long_as_it_says() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    client.get("/x").await.says(404, "not here");
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    lab.time_passes(69 * SECOND).await;
     client.get("/x").await.says(200, "body");
 }

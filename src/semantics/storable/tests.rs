@@ -119,10 +119,14 @@ fn fields_that_are_not_stored() {
         (Never, "public, private=x", &["x", "set-cookie"]),
     ] {
         let directives = ResponseDirectives::from_headers(&fields(&[(CC, cache_control)]), &[]);
-        let names: Vec<_> = withheld(&directives, &StorePolicy { set_cookie: policy, ..StorePolicy::default() })
-            .map(|name| name.as_str())
-            .collect();
+        let policy = StorePolicy { set_cookie: policy, ..StorePolicy::default() };
+        let names: Vec<_> = withheld(&HeaderMap::new(), &directives, &policy).map(|name| name.as_str()).collect();
         assert_eq!(names, expected, "{policy:?} {cache_control}");
+        let authorized = fields(&[("authorization", "Basic eDp5")]);
+        assert!(
+            withheld(&authorized, &directives, &policy).any(|name| name == "set-cookie"),
+            "{policy:?} {cache_control}"
+        );
     }
 }
 
