@@ -178,6 +178,7 @@ pub(super) struct Purge {
 #[serde(deny_unknown_fields)]
 pub(super) struct Response {
     pub(super) forward_targeted: Value<bool>,
+    pub(super) x_cache: Value<bool>,
 }
 
 #[derive(Deserialize)]

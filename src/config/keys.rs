@@ -454,14 +454,23 @@ pub(super) const SECTIONS: &[Section] = &[
         path: "site.response",
         repeat: Repeat::Once,
         sentence: "What responses look like to clients.",
-        keys: &[key(
-            "forward_targeted",
-            Form::Boolean,
-            Absence::Default("false"),
-            "Whether fields for caches such as this one reach clients too: those of `store.targets`, \
-             `Surrogate-Control`, `Surrogate-Key`, `Cache-Tag` and `xkey`. True where the client is another cache of \
-             yours.",
-        )],
+        keys: &[
+            key(
+                "forward_targeted",
+                Form::Boolean,
+                Absence::Default("false"),
+                "Whether fields for caches such as this one reach clients too: those of `store.targets`, \
+                 `Surrogate-Control`, `Surrogate-Key`, `Cache-Tag` and `xkey`. True where the client is another cache of \
+                 yours.",
+            ),
+            key(
+                "x_cache",
+                Form::Boolean,
+                Absence::Default("false"),
+                "Whether responses say in `X-Cache` what became of the request, in one word beside `Cache-Status`: `HIT`, \
+                 `MISS`, `STALE` or `BYPASS` (`fwd=bypass`, `method` or `request`). An origin's `X-Cache` goes.",
+            ),
+        ],
     },
     Section {
         path: "site.compression",

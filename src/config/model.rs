@@ -292,6 +292,8 @@ impl PurgePolicy {
 pub struct ResponsePolicy {
     /// Fields that were meant for caches such as this one, and that clients do not get.
     pub consumed: Vec<HeaderName>,
+    /// Whether they get `X-Cache`, in place of an origin's.
+    pub x_cache: bool,
 }
 
 /// Deadlines of forward requests.

@@ -249,7 +249,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
     SiteConfig {
         name,
         plain_http: site.plain_http.value,
-        response: ResponsePolicy { consumed },
+        response: ResponsePolicy { consumed, x_cache: site.response.x_cache.value },
         compression: compression(site.compression, faults),
         store: StorePolicy {
             set_cookie: site.store.set_cookie.value,

@@ -82,12 +82,24 @@ pub struct CacheStatusMember {
     pub collapsed: bool,
     /// Further information (§2.8).
     pub detail: Option<&'static str>,
+    /// The response was stale when it was used, be it for less than a second.
+    pub stale: bool,
 }
 
 impl CacheStatusMember {
     /// Nothing but the status.
     pub fn new(status: CacheStatus) -> Self {
-        Self { status, ttl: None, forward_status: None, stored: false, collapsed: false, detail: None }
+        Self { status, ttl: None, forward_status: None, stored: false, collapsed: false, detail: None, stale: false }
+    }
+
+    /// The word for it in `X-Cache`, which no standard defines: `HIT`, `MISS`, `STALE` or `BYPASS`.
+    pub fn x_cache(&self) -> &'static str {
+        match self.status {
+            _ if self.stale => "STALE",
+            CacheStatus::Hit => "HIT",
+            CacheStatus::Forward(ForwardReason::Bypass | ForwardReason::Method | ForwardReason::Request) => "BYPASS",
+            CacheStatus::Forward(_) => "MISS",
+        }
     }
 
     /// The list member of the cache called `node`, for appending to what caches closer to the origin have said: "Each
@@ -159,6 +171,7 @@ mod tests {
         stored: false,
         collapsed: false,
         detail: None,
+        stale: false,
     };
 
     #[test]
@@ -199,6 +212,25 @@ mod tests {
             assert_eq!(CacheStatus::Forward(reason).as_str(), word);
         }
         assert_eq!(CacheStatus::Hit.as_str(), "hit");
+    }
+
+    #[test]
+    fn the_word_in_x_cache() {
+        for (status, stale, word) in [
+            (CacheStatus::Hit, false, "HIT"),
+            (CacheStatus::Hit, true, "STALE"),
+            (CacheStatus::Forward(ForwardReason::Stale), true, "STALE"),
+            (CacheStatus::Forward(ForwardReason::Stale), false, "MISS"),
+            (CacheStatus::Forward(ForwardReason::UriMiss), false, "MISS"),
+            (CacheStatus::Forward(ForwardReason::VaryMiss), false, "MISS"),
+            (CacheStatus::Forward(ForwardReason::Miss), false, "MISS"),
+            (CacheStatus::Forward(ForwardReason::Partial), false, "MISS"),
+            (CacheStatus::Forward(ForwardReason::Bypass), false, "BYPASS"),
+            (CacheStatus::Forward(ForwardReason::Method), false, "BYPASS"),
+            (CacheStatus::Forward(ForwardReason::Request), false, "BYPASS"),
+        ] {
+            assert_eq!(CacheStatusMember { stale, ..CacheStatusMember::new(status) }.x_cache(), word, "{status:?}");
+        }
     }
 
     #[test]

@@ -117,6 +117,7 @@ pub struct Outcome {
     metrics: Arc<SiteMetrics>,
     arrival: Now,
     record: AccessRecord,
+    x_cache: bool,
     stale: Option<&'static str>,
     broken: bool,
 }
@@ -159,12 +160,13 @@ impl Outcome {
             referer: text(header::REFERER),
         };
         let metrics = Arc::clone(&shared.unrouted.metrics);
-        Self { shared: Arc::clone(shared), metrics, arrival, record, stale: None, broken: false }
+        Self { shared: Arc::clone(shared), metrics, arrival, record, x_cache: false, stale: None, broken: false }
     }
 
     fn routed(&mut self, site: &Site, target: &Target) {
         self.metrics = Arc::clone(&site.metrics);
         self.record.site = Arc::clone(&site.name);
+        self.x_cache = site.config.response.x_cache;
         if self.shared.access_log.is_on() {
             self.record.host = target.host.clone();
             self.record.path_and_query = target.path_and_query.clone();
@@ -194,10 +196,13 @@ impl Outcome {
             record.ttl = member.ttl;
             record.stored = member.stored;
             record.collapsed = member.collapsed;
-            self.stale = member.detail.filter(|_| member.ttl.is_some_and(|ttl| ttl < 0));
+            self.stale = member.detail.filter(|_| member.stale);
             // RFC 9211 §2: caches closer to the client append their member after the others.
             headers.append(CACHE_STATUS, member.render(&self.shared.node));
             forwarding::append_via(headers, version, &self.shared.node);
+            if self.x_cache {
+                headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
+            }
         }
         if !headers.contains_key(header::DATE) {
             headers.insert(header::DATE, date::format_http_date(now.wall));
@@ -258,3 +263,4 @@ const CLIENT_LEFT: u16 = 499;
 const REFUSED: &str = "refused";
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

@@ -31,6 +31,7 @@ pub fn stale(
         ttl: Some(-whole_seconds(past)),
         forward_status,
         detail: Some(reason.as_str()),
+        stale: true,
         ..CacheStatusMember::new(status)
     };
     from_stored(exchange, stored, member)
