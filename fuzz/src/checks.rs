@@ -286,7 +286,7 @@ pub fn forwarding(input: &[u8]) {
         append(&mut marked, &node);
         assert!(node.is_empty() || forwarding::loops(&marked, &node), "{node:?}");
     }
-    let member = CacheStatusMember::new(CacheStatus::Hit).render(&node);
+    let member = CacheStatusMember::new(CacheStatus::Hit).render(&node, Some(&node));
     assert!(member.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));
 }
 

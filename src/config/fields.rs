@@ -80,11 +80,13 @@ impl FromText for MediaType {
 
 const PATTERN_BYTES_MAX: usize = 256;
 
-/// Fields that are hop-by-hop, frame the message, or are written by the cache on requests whose answer it may store.
-const MANAGED_FIELDS: [&str; 16] = [
+/// Fields that are hop-by-hop, frame the message, are for this node, or are written by the cache on requests whose answer
+/// it may store.
+const MANAGED_FIELDS: [&str; 17] = [
     "connection",
     "content-length",
     "expect",
+    "holdover-debug",
     "host",
     "http2-settings",
     "if-match",
@@ -132,6 +134,7 @@ mod tests {
             ("Connection", None),
             ("Proxy-Authorization", None),
             ("if-none-match", None),
+            ("Holdover-Debug", None),
             ("a b", None),
             ("", None),
         ]);

@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) node: Node,
     pub(super) listen: Listen,
     pub(super) admin: Admin,
+    pub(super) debug: Debug,
     pub(super) cache: Cache,
     pub(super) dns: Dns,
     pub(super) log: Log,
@@ -66,6 +67,12 @@ pub(super) struct Listen {
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub(super) listen: Vec<Value<SocketAddr>>,
+    pub(super) token: Option<Value<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Debug {
     pub(super) token: Option<Value<Token>>,
 }
 

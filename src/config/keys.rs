@@ -157,6 +157,19 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        path: "debug",
+        repeat: Repeat::Once,
+        sentence: "Who is told more of a response: the key and the origin it was found by, and the fields that sites keep \
+                   from clients.",
+        keys: &[key(
+            "token",
+            Form::Secret { accepts: reads::<Token>, expected: TOKEN },
+            Absence::Optional("\"file:/run/secrets/holdover-debug\""),
+            "Token that requests present in `Holdover-Debug`, which goes no further than this node; send it over HTTPS \
+             only. By default nobody is told.",
+        )],
+    },
+    Section {
         path: "cache",
         repeat: Repeat::Once,
         sentence: "Bounds of the memory cache.",

@@ -29,6 +29,8 @@ pub struct Config {
     pub listen: Listen,
     /// Bearer token that admin requests must carry, if any.
     pub admin_token: Option<Secret>,
+    /// What clients present in `Holdover-Debug` to be told more of their responses, if any may.
+    pub debug_token: Option<Secret>,
     /// Bounds of the memory cache.
     pub cache: CacheBounds,
     /// How origin names are resolved.

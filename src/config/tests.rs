@@ -186,6 +186,7 @@ fn every_key_reaches_the_model() {
         .replace("accepts = \"all\"", "accepts = \"read-only\"");
     let config = load_here(&text, "us").unwrap();
     assert_eq!(config.admin_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
+    assert_eq!(config.debug_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert!(!format!("{config:?}").contains("horse"), "a secret is not shown");
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));

@@ -43,6 +43,7 @@ pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults
         workers: file.node.workers.value.0.unwrap_or(surroundings.cores.max(1)),
         listen: listen(file.listen, admin),
         admin_token: file.admin.token.map(|token| Secret::new(token.value.0)),
+        debug_token: file.debug.token.map(|token| Secret::new(token.value.0)),
         cache: cache(&file.cache, faults),
         dns: Dns {
             servers: file.dns.servers.into_iter().map(|server| server.value.0).collect(),

@@ -81,6 +81,7 @@ impl Assembly {
         }
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
+            debug_token: config.debug_token.clone(),
             https_port: config.listen.https.first().map(SocketAddr::port),
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
             store,

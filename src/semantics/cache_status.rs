@@ -103,8 +103,9 @@ impl CacheStatusMember {
     }
 
     /// The list member of the cache called `node`, for appending to what caches closer to the origin have said: "Each
-    /// member of the list represents a cache that has handled the request."
-    pub fn render(&self, node: &str) -> HeaderValue {
+    /// member of the list represents a cache that has handled the request." With the text of the `key` that the cache was
+    /// asked by, where the recipient may know it.
+    pub fn render(&self, node: &str, key: Option<&str>) -> HeaderValue {
         let mut text = String::with_capacity(64 + node.len());
         push_item(&mut text, node);
         match self.status {
@@ -131,6 +132,13 @@ impl CacheStatusMember {
                 text.push_str("; collapsed");
             }
         }
+        if let Some(key) = key {
+            // A String that represents the key, in whatever way suits the cache (§2.7). A line
+            // feed, which has no place in one, is shown as a space.
+            text.push_str("; key=");
+            let shown = key.chars().take(KEY_CHARACTERS_MAX);
+            push_string(&mut text, shown.map(|character| if character == '\n' { ' ' } else { character }));
+        }
         if let Some(detail) = self.detail {
             text.push_str("; detail=");
             push_item(&mut text, detail);
@@ -146,8 +154,13 @@ fn push_item(item: &mut String, text: &str) {
         item.push_str(text);
         return;
     }
+    push_string(item, text.chars());
+}
+
+/// A String (RFC 8941 §3.3.3).
+fn push_string(item: &mut String, characters: impl Iterator<Item = char>) {
     item.push('"');
-    for character in text.chars() {
+    for character in characters {
         match character {
             '"' | '\\' => item.extend(['\\', character]),
             ' '..='~' => item.push(character),
@@ -156,6 +169,10 @@ fn push_item(item: &mut String, text: &str) {
     }
     item.push('"');
 }
+
+/// What is shown of a key, in characters: enough for any URL that a person reads, and no burden for those who keep fields
+/// short.
+const KEY_CHARACTERS_MAX: usize = 1024;
 
 /// Largest integer of a structured field (RFC 8941 §3.3.1).
 const INTEGER_MAX: i64 = 999_999_999_999_999;
@@ -242,11 +259,27 @@ mod tests {
             ("my \"edge\" \\", "\"my \\\"edge\\\" \\\\\"; hit"),
             ("é\r\nx: y", "\"???x: y\"; hit"),
         ] {
-            assert_eq!(HIT.render(node), expected, "{node:?}");
+            assert_eq!(HIT.render(node, None), expected, "{node:?}");
         }
     }
 
+    #[test]
+    fn the_key_is_a_string() {
+        for (key, expected) in [
+            ("https://a.test/x?y=1", "holdover; hit; key=\"https://a.test/x?y=1\""),
+            ("https://a.test/x\nx-tier: \"a\\b\"", "holdover; hit; key=\"https://a.test/x x-tier: \\\"a\\\\b\\\"\""),
+            ("x", "holdover; hit; key=\"x\""),
+            ("é\r", "holdover; hit; key=\"??\""),
+        ] {
+            assert_eq!(HIT.render("holdover", Some(key)), expected, "{key:?}");
+        }
+        let long = HIT.render("holdover", Some(&"x".repeat(KEY_CHARACTERS_MAX + 1)));
+        assert_eq!(long, format!("holdover; hit; key=\"{}\"", "x".repeat(KEY_CHARACTERS_MAX)));
+        let member = CacheStatusMember { ttl: Some(1), detail: Some("x"), ..HIT };
+        assert_eq!(member.render("holdover", Some("y")), "holdover; hit; ttl=1; key=\"y\"; detail=x");
+    }
+
     fn check(member: CacheStatusMember, expected: &str) {
-        assert_eq!(member.render("holdover"), expected);
+        assert_eq!(member.render("holdover", None), expected);
     }
 }

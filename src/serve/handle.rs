@@ -12,6 +12,7 @@ use super::body::ResponseBody;
 use super::bypass::bypass;
 use super::client::ClientConnection;
 use super::consider::{Considered, consider};
+use super::debug;
 use super::dress::dress;
 use super::exchange::Exchange;
 use super::hit::hit;
@@ -38,8 +39,11 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let arrival = worker.shared.clock.now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut outcome = Pending::open(&worker.shared, &client, &parts, arrival);
+    if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
+        outcome.tells_more();
+    }
     let has_body = admit::has_body(&parts.headers, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
     let answer = match answer(&worker, parts, body, &client, arrival, &mut outcome).await {
@@ -76,18 +80,21 @@ async fn answer(
         asked,
     };
     let mut answer = match admission {
-        Admission::Cache => cached(worker, &mut exchange).await?,
+        Admission::Cache => cached(worker, &mut exchange, outcome).await?,
         // Boxed, so that hits do not carry the room for it.
         Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await?,
         Admission::Purge => purge_target(&worker.shared, &exchange),
         Admission::Redirect(url) => Answer::from(synthetic::redirect(&url, exchange.method.is_safe())),
     };
-    dress(&mut answer, &exchange.site.config.response);
+    if !outcome.is_told_more() {
+        dress(&mut answer, &exchange.site.config.response);
+    }
     Ok(answer)
 }
 
-async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange) -> Result<Answer, Refusal> {
+async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pending) -> Result<Answer, Refusal> {
     let key = exchange.reduce_to_key();
+    outcome.keyed(&key);
     let exchange = &*exchange;
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
     let lookup = worker.shared.store.lookup(&key, &exchange.headers);

@@ -6,6 +6,7 @@ pub mod bypass;
 pub mod client;
 mod coding;
 pub mod consider;
+pub mod debug;
 pub mod deliver;
 pub mod dress;
 pub mod exchange;

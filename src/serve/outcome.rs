@@ -15,6 +15,7 @@ use super::worker::Shared;
 use crate::clock::Now;
 use crate::origin::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
+use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
 use crate::semantics::{date, forwarding};
 use crate::telemetry::{AccessRecord, RequestSample, SiteMetrics};
@@ -95,6 +96,25 @@ impl Pending {
         }
     }
 
+    /// The client is one that is told more of its response than others are.
+    pub fn tells_more(&mut self) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.debug = Some(Debug::default());
+        }
+    }
+
+    /// Whether the client is told more of its response than others are.
+    pub fn is_told_more(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| outcome.debug.is_some())
+    }
+
+    /// The cache was asked by this key.
+    pub fn keyed(&mut self, key: &CacheKey) {
+        if let Some(debug) = self.outcome.as_mut().and_then(|outcome| outcome.debug.as_mut()) {
+            debug.key = Some(key.clone());
+        }
+    }
+
     /// Puts on the response what every response carries, and closes the record with its body.
     pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
         self.outcome.take().expect("taken here and in drop only").finish(answer)
@@ -118,8 +138,17 @@ pub struct Outcome {
     arrival: Now,
     record: AccessRecord,
     x_cache: bool,
+    /// Present when the client is told more.
+    debug: Option<Debug>,
     stale: Option<&'static str>,
     broken: bool,
+}
+
+/// What only some clients are told.
+#[derive(Debug, Default)]
+struct Debug {
+    /// By what the cache was asked, if it was.
+    key: Option<CacheKey>,
 }
 
 impl Outcome {
@@ -160,7 +189,8 @@ impl Outcome {
             referer: text(header::REFERER),
         };
         let metrics = Arc::clone(&shared.unrouted.metrics);
-        Self { shared: Arc::clone(shared), metrics, arrival, record, x_cache: false, stale: None, broken: false }
+        let shared = Arc::clone(shared);
+        Self { shared, metrics, arrival, record, x_cache: false, debug: None, stale: None, broken: false }
     }
 
     fn routed(&mut self, site: &Site, target: &Target) {
@@ -197,12 +227,18 @@ impl Outcome {
             record.stored = member.stored;
             record.collapsed = member.collapsed;
             self.stale = member.detail.filter(|_| member.stale);
+            let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
             // RFC 9211 §2: caches closer to the client append their member after the others.
-            headers.append(CACHE_STATUS, member.render(&self.shared.node));
+            headers.append(CACHE_STATUS, member.render(&self.shared.node, key));
             forwarding::append_via(headers, version, &self.shared.node);
             if self.x_cache {
                 headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
             }
+        }
+        if self.debug.is_some()
+            && let Some(origin) = record.origin.as_ref().and_then(|name| HeaderValue::try_from(&**name).ok())
+        {
+            headers.insert(HOLDOVER_ORIGIN, origin);
         }
         if !headers.contains_key(header::DATE) {
             headers.insert(header::DATE, date::format_http_date(now.wall));
@@ -263,4 +299,7 @@ const CLIENT_LEFT: u16 = 499;
 const REFUSED: &str = "refused";
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// The response field with the name of the origin that a response comes from, now or when it was stored.
+const HOLDOVER_ORIGIN: HeaderName = HeaderName::from_static("holdover-origin");
+
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

@@ -10,6 +10,7 @@ use crate::cache::admission::Uncacheable;
 use crate::cache::fill::Fills;
 use crate::cache::store::Store;
 use crate::clock::Clock;
+use crate::config::model::Secret;
 use crate::origin::fetch::{FetchError, Fetcher};
 use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
@@ -29,6 +30,8 @@ pub struct Worker {
 pub struct Shared {
     /// The node's name in `Via` and `Cache-Status`.
     pub node: Arc<str>,
+    /// What clients present that want to know more of their responses.
+    pub debug_token: Option<Secret>,
     /// The port of the first HTTPS listener, for redirects.
     pub https_port: Option<u16>,
     /// Sites by host name.
