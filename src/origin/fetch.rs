@@ -17,6 +17,7 @@ use super::body::{OriginBody, Source};
 use super::connect::{ConnectError, Dial, RequestBody, connect};
 use super::idle::{IdleConnections, Place};
 use super::incoming::{Framing, framing};
+use super::interim::{INTERIM_MAX, Interim};
 use super::pool::{Origin, Pool};
 use super::ranking::{Candidate, Demand, candidates};
 use super::retry::{Attempt, FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
@@ -152,21 +153,30 @@ impl Fetcher {
         Ok(Attempted { response, framing, sender, place, requested, received })
     }
 
-    /// Waits for the head: `wait` long, counted anew whenever the request's body has moved.
+    /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
+    /// prolong it.
     async fn send(
         &self,
         sender: &mut SendRequest<RequestBody>,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         reused: bool,
         wait: Duration,
         progress: Progress,
         body: &mut Option<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
+        let interim = Interim::default();
+        interim.count(&mut request);
         let mut answer = std::pin::pin!(sender.try_send_request(request));
         loop {
             let frames = progress.frames();
             let until = self.clock.now().monotonic + wait;
             tokio::select! {
+                // In this order, so that the same bytes are judged alike whatever pieces they come in.
+                biased;
+                () = interim.exceeded() => {
+                    let cause = format!("more than {INTERIM_MAX} interim responses");
+                    return Err(Failure { kind: FailureKind::Malformed, cause, sent: true });
+                }
                 answer = &mut answer => return answer.map_err(|mut error| {
                     let unsent = error.take_message();
                     let sent = unsent.is_none();

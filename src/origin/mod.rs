@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod health;
 pub mod idle;
 pub mod incoming;
+pub mod interim;
 pub mod outage;
 pub mod pool;
 pub mod probe;

@@ -14,6 +14,7 @@ mod conditional;
 mod debug;
 mod explain;
 mod failover;
+mod forwarding;
 mod fuzz;
 mod hit;
 mod hostile;

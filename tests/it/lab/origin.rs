@@ -80,7 +80,7 @@ impl ScriptedOrigin {
         self.state.lock().unwrap().lookup = lookup;
     }
 
-    /// The heads of the requests for `path`, probes left out, since the start.
+    /// The heads of the requests, with the trailer sections of those in chunks, for `path`, probes left out, since the start.
     pub(crate) fn requests(&self, path: &str) -> Vec<String> {
         let state = self.state.lock().unwrap();
         let wanted = format!(" {path} HTTP/1.1\r\n");
@@ -150,10 +150,37 @@ async fn read_request(stream: &mut DuplexStream) -> Option<String> {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap();
+    if field(&head, "transfer-encoding") == Some("chunked") {
+        return read_chunks(stream).await.map(|trailers| head + &trailers);
+    }
     let length = field(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     Some(head)
+}
+
+/// Reads a body in chunks; its trailer section.
+async fn read_chunks(stream: &mut DuplexStream) -> Option<String> {
+    loop {
+        let size = usize::from_str_radix(read_line(stream).await?.trim(), 16).ok()?;
+        if size == 0 {
+            break;
+        }
+        stream.read_exact(&mut vec![0; size + 2]).await.ok()?;
+    }
+    let mut trailers = String::new();
+    while !trailers.ends_with("\r\n\r\n") && trailers != "\r\n" {
+        trailers += &read_line(stream).await?;
+    }
+    Some(trailers)
+}
+
+async fn read_line(stream: &mut DuplexStream) -> Option<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(line).ok()
 }
 
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
@@ -175,6 +202,9 @@ pub(crate) struct Answer {
     ranges: bool,
     chunked: bool,
     repeats: Option<Duration>,
+    interim: Option<(usize, Duration)>,
+    trailers: String,
+    hangs_up: bool,
 }
 
 impl Answer {
@@ -189,6 +219,9 @@ impl Answer {
             ranges: false,
             chunked: false,
             repeats: None,
+            interim: None,
+            trailers: String::new(),
+            hangs_up: false,
         }
     }
 
@@ -246,9 +279,39 @@ impl Answer {
         self
     }
 
+    /// Sends so many interim responses first, each after this time.
+    pub(crate) fn after_interim(mut self, count: usize, interval: Duration) -> Self {
+        self.interim = Some((count, interval));
+        self
+    }
+
+    /// Sends the body in chunks, and this field behind it.
+    pub(crate) fn trailing(mut self, name: &str, value: &str) -> Self {
+        self.trailers += &format!("{name}: {value}\r\n");
+        self.chunked()
+    }
+
+    /// Ends the connection in place of the head.
+    pub(crate) fn hanging_up(mut self) -> Self {
+        self.hangs_up = true;
+        self
+    }
+
     /// Whether the connection can be used again.
     async fn play(&self, origin: &str, method: &str, request: &str, stream: &mut DuplexStream) -> bool {
         tokio::time::sleep(self.delay).await;
+        if self.hangs_up {
+            return false;
+        }
+        let (count, interval) = self.interim.unwrap_or_default();
+        for number in 0..count {
+            tokio::time::sleep(interval).await;
+            let interim =
+                [&b"HTTP/1.1 102 Processing\r\n\r\n"[..], b"HTTP/1.1 103 Early Hints\r\nlink: </x.css>\r\n\r\n"];
+            if stream.write_all(interim[number % 2]).await.is_err() {
+                return false;
+            }
+        }
         let own_tag = self.fields.iter().find(|(name, _)| name == "etag").map(|(_, tag)| tag.as_str());
         if own_tag.is_some() && field(request, "if-none-match") == own_tag {
             return self.send(304, origin, &[], None, stream).await;
@@ -293,7 +356,7 @@ impl Answer {
                 message.extend(b"\r\n");
             }
             if early_end.is_none() && self.repeats.is_none() {
-                message.extend(b"0\r\n\r\n");
+                message.extend(format!("0\r\n{}\r\n", self.trailers).bytes());
             }
         } else {
             message.extend(sent);
