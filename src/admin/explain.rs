@@ -97,6 +97,7 @@ fn told(admission: &Result<Admission, Refusal>, considered: &Considered, asked: 
     match admission {
         Ok(Admission::Cache) => {}
         Ok(Admission::Forward(reason)) => return json!({ "way": "bypass", "fwd": reason.as_str() }),
+        Ok(Admission::Options) => return json!({ "way": "options" }),
         Ok(Admission::Purge) => return json!({ "way": "purge" }),
         Ok(Admission::Redirect(url)) => return json!({ "way": "redirect", "location": url }),
         Err(refusal) => return json!({ "way": "refused", "status": refusal.status().as_u16() }),

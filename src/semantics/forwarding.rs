@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use http::Version;
 use http::header::{
     CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    IF_UNMODIFIED_SINCE, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 
 use super::field;
@@ -93,6 +94,26 @@ pub fn loops(headers: &HeaderMap, node: &str) -> bool {
     // cdn-info = cdn-id *( OWS ";" OWS parameter )
     let cdn_id = |member: &[u8]| member.split(|&byte| byte == b';').next().is_some_and(|id| is_node(field::trim(id)));
     field::members(headers, VIA).any(received_by) || field::members(headers, CDN_LOOP).any(cdn_id)
+}
+
+/// How often an OPTIONS request may still be forwarded, if it says so in a way that can be read; the least of several
+/// values.
+pub fn max_forwards(headers: &HeaderMap) -> Option<u32> {
+    let value = |value: &HeaderValue| {
+        let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))?;
+        // "the lesser of a) the received value decremented by one (1) or b) the recipient's maximum supported value for
+        // Max-Forwards".
+        Some(digits.parse().unwrap_or(u32::MAX))
+    };
+    headers.get_all(MAX_FORWARDS).iter().filter_map(value).min()
+}
+
+/// Counts one forwarding of an OPTIONS request: "If the received Max-Forwards value is greater than zero, the intermediary
+/// MUST generate an updated Max-Forwards field in the forwarded message" (§7.6.2).
+pub fn count_forward(headers: &mut HeaderMap) {
+    if let Some(left) = max_forwards(headers) {
+        headers.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
 }
 
 /// Keeps [`FORWARDED`] and the lower-case names of `allowed`, and normalizes what is left.
@@ -270,6 +291,26 @@ mod tests {
         ]);
         assert_eq!(headers, expected);
         assert!(loops(&headers, "my node, é"));
+    }
+
+    #[test]
+    fn max_forwards_is_a_number_that_goes_down() {
+        for (lines, read, sent) in [
+            (&[][..], None, None),
+            (&[("max-forwards", "0")], Some(0), Some("0")),
+            (&[("max-forwards", "10")], Some(10), Some("9")),
+            (&[("max-forwards", "3"), ("max-forwards", "2")], Some(2), Some("1")),
+            (&[("max-forwards", "99999999999999999999")], Some(u32::MAX), Some("4294967294")),
+            (&[("max-forwards", "-1")], None, Some("-1")),
+            (&[("max-forwards", "+1")], None, Some("+1")),
+            (&[("max-forwards", "")], None, Some("")),
+        ] {
+            let mut headers = fields(lines);
+            assert_eq!(max_forwards(&headers), read, "{lines:?}");
+            count_forward(&mut headers);
+            let forwarded: Vec<_> = headers.get_all(MAX_FORWARDS).iter().collect();
+            assert_eq!(forwarded, sent.into_iter().collect::<Vec<_>>(), "{lines:?}");
+        }
     }
 
     #[test]

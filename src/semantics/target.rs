@@ -31,6 +31,9 @@ impl Target {
 /// Why a request has no acceptable target; each is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
+    /// The server as a whole (RFC 9112 §3.2.4), which OPTIONS alone can be about.
+    #[error("\"*\" is a target for OPTIONS without a body; expected a path that begins with \"/\"")]
+    Asterisk,
     /// A backslash in the path, which some servers take for a slash.
     #[error("backslash in the path; write it as %5C")]
     Backslash,
@@ -198,6 +201,7 @@ fn path_and_query(uri: &Uri) -> Result<Box<str>, BadTarget> {
     match path {
         // "an empty path component is equivalent to an absolute path of "/"" (RFC 9110 §4.2.3)
         "" => Ok(["/", query].concat().into()),
+        "*" => Err(BadTarget::Asterisk),
         path if !path.starts_with('/') => Err(BadTarget::Path),
         path if is_canonical(path) => Ok(written.into()),
         path => canonical(path, query),

@@ -18,6 +18,8 @@ pub enum Admission {
     Cache,
     /// Straight to an origin, for this reason.
     Forward(ForwardReason),
+    /// Answered with what this node can do.
+    Options,
     /// The target URI is purged.
     Purge,
     /// Answered with a redirect to this URL.
@@ -49,6 +51,11 @@ pub fn admit(
     }
     if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {
         return Ok(Admission::Redirect(https_url(target, shared.https_port)));
+    }
+    // "If the received value is zero (0), the intermediary MUST NOT forward the request; instead, the intermediary MUST
+    // respond as the final recipient" (RFC 9110 §7.6.2).
+    if *method == Method::OPTIONS && forwarding::max_forwards(headers) == Some(0) {
+        return Ok(Admission::Options);
     }
     if method.as_str() == PURGE && site.config.purge.is_on() {
         let allowed = site.config.purge.allows(client.peer.ip(), headers);

@@ -155,6 +155,9 @@ impl Exchange {
         forwarding::remove_hop_by_hop(&mut headers);
         remove_claims(&mut headers);
         coded_tag::uncode_conditions(&mut headers);
+        if self.method == Method::OPTIONS {
+            forwarding::count_forward(&mut headers);
+        }
         headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
         self.forward(self.method.clone(), headers, body)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -27,7 +27,7 @@ use super::worker::Worker;
 use crate::clock::Now;
 use crate::origin::connect::RequestBody;
 use crate::semantics::cache_control::RequestDirectives;
-use crate::semantics::target::target;
+use crate::semantics::target::{BadTarget, target};
 
 /// Answers one request; whatever happens, there is a response.
 pub async fn handle<B>(
@@ -61,7 +61,12 @@ async fn answer(
     arrival: Now,
     outcome: &mut Pending,
 ) -> Result<Answer, Refusal> {
-    let target = target(&request.uri, &request.headers, request.version).map_err(Refusal::BadTarget)?;
+    let target = match target(&request.uri, &request.headers, request.version) {
+        Err(BadTarget::Asterisk) if request.method == Method::OPTIONS && body.is_none() => {
+            return Ok(Answer::from(synthetic::options()));
+        }
+        target => target.map_err(Refusal::BadTarget)?,
+    };
     let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
     outcome.routed(&site, &target);
     let node = &worker.shared.node;
@@ -83,6 +88,7 @@ async fn answer(
         Admission::Cache => cached(worker, &mut exchange, outcome).await?,
         // Boxed, so that hits do not carry the room for it.
         Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await?,
+        Admission::Options => Answer::from(synthetic::options()),
         Admission::Purge => purge_target(&worker.shared, &exchange),
         Admission::Redirect(url) => Answer::from(synthetic::redirect(&url, exchange.method.is_safe())),
     };

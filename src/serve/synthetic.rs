@@ -108,10 +108,18 @@ impl Refusal {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            headers.insert(header::ALLOW, ALLOWED);
         }
         response
     }
+}
+
+/// The answer to OPTIONS of the server as a whole, and to OPTIONS that must go no further (RFC 9110 §9.3.7).
+pub fn options() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, ALLOWED);
+    response
 }
 
 /// A redirect to `url`: 301 for methods that may become GET, 308 for the rest.
@@ -123,6 +131,9 @@ pub fn redirect(url: &str, safe: bool) -> Response<ResponseBody> {
     }
     response
 }
+
+/// Methods that are answered or passed on; what a resource allows of them, its origin says.
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 /// About what it takes until probes have found an origin that returned.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

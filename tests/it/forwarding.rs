@@ -95,6 +95,32 @@ async fn options_passes_through_and_is_never_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn options_of_the_server_as_a_whole_are_those_of_the_node() {
+    let lab = Lab::start(&["a"], "").await;
+    let reply = lab.client().await.send("OPTIONS", "*", &[], "").await;
+    reply.says(204, "");
+    assert_eq!(reply.field("allow"), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    for (method, body) in [("GET", ""), ("OPTIONS", "a body")] {
+        assert_eq!(lab.client().await.send(method, "*", &[], body).await.status.as_u16(), 400, "{method}");
+    }
+    assert!(lab.origin("a").requests("*").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_forwards_is_counted_down_and_ends_at_zero() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("theirs"));
+    let mut client = lab.client().await;
+    let reply = client.send("OPTIONS", "/x", &[("max-forwards", "0")], "").await;
+    assert_eq!(reply.says(204, "").field("allow"), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    assert!(lab.origin("a").requests("/x").is_empty());
+    client.send("OPTIONS", "/x", &[("max-forwards", "10")], "").await.says(200, "theirs");
+    client.send("POST", "/x", &[("max-forwards", "0")], "").await.says(200, "theirs");
+    let heads = lab.origin("a").requests("/x");
+    assert!(heads[0].contains("max-forwards: 9\r\n") && heads[1].contains("max-forwards: 0\r\n"), "{heads:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_whose_connections_die_unanswered_is_sent_once_more_at_most() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body"));
