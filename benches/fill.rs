@@ -19,7 +19,7 @@ use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -79,6 +79,7 @@ impl Fixture {
         let now = Clock::new().now().monotonic;
         let store = Store::new(64 << 20, StoreCounters::default(), now);
         let head = StoredHead {
+            version: Version::HTTP_11,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             lifetime: Lifetime {

@@ -29,7 +29,7 @@ use holdover::serve::client::{ClientConnection, TlsFacts};
 use holdover::serve::handle::handle;
 use holdover::serve::worker::Worker;
 use holdover::telemetry::{Events, Metrics};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use http_body::Body;
 use http_body_util::Empty;
 use tokio_util::task::TaskTracker;
@@ -119,6 +119,7 @@ impl Node {
         let paid = store.reserve(bytes as u64).expect("the body fits");
         let body = body.seal(paid).expect("nothing was forgotten");
         let head = StoredHead {
+            version: Version::HTTP_11,
             status: StatusCode::OK,
             headers: compact(&fields(RESPONSE_FIELDS)),
             lifetime: Lifetime {

@@ -14,7 +14,7 @@ use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -84,6 +84,7 @@ impl Shelf {
         let (store, key) = (&self.store, key(number));
         let body = GrowingBody::default().seal(store.reserve(0).expect("nothing fits")).expect("nothing was forgotten");
         let head = StoredHead {
+            version: Version::HTTP_11,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             lifetime: Lifetime {

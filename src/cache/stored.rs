@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::chunks::StoredBody;
 use super::codings::Codings;
@@ -18,6 +18,8 @@ use crate::semantics::vary::Nominated;
 /// The head of a response and the facts about its arrival.
 #[derive(Clone, Debug)]
 pub struct StoredHead {
+    /// The protocol version it came with, or the response that validated it last.
+    pub version: Version,
     /// Final status.
     pub status: StatusCode,
     /// End-to-end fields, `Age` left out; values share one allocation.

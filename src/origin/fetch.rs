@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{sleep_until, timeout};
@@ -210,6 +210,7 @@ impl Fetcher {
         let source = Source { place, sender, incoming, skip: 0, latency: (!failed).then_some(latency) };
         let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
+            version: head.version,
             status: head.status,
             headers: head.headers,
             framing,
@@ -290,6 +291,8 @@ impl Forward {
 /// A response of an origin.
 #[derive(Debug)]
 pub struct Fetched {
+    /// The protocol version it came with.
+    pub version: Version,
     /// Its status.
     pub status: StatusCode,
     /// Its fields, hop-by-hop ones included.

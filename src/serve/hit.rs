@@ -28,6 +28,7 @@ pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: Ca
     });
     Answer {
         response,
+        version: stored.head.version,
         cache: Some(member),
         age: Some(age),
         origin: Some(Arc::clone(&stored.head.origin)),

@@ -343,6 +343,7 @@ impl Lead {
         }
         let origin = Arc::clone(&fetched.origin);
         let head = StoredHead {
+            version: fetched.version,
             status,
             headers: compact(&headers),
             lifetime,

@@ -243,6 +243,7 @@ impl Miss<'_> {
         let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
         let answer = Answer {
             response,
+            version: head.version,
             cache: Some(member),
             age: Some(age.as_secs()),
             origin: Some(Arc::clone(&head.origin)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
@@ -25,6 +25,8 @@ use crate::telemetry::{AccessRecord, RequestSample, SiteMetrics};
 pub struct Answer {
     /// The response, `Cache-Status` still missing.
     pub response: Response<ResponseBody>,
+    /// The protocol version that it came with from its origin.
+    pub version: Version,
     /// What `Cache-Status` shall say.
     pub cache: Option<CacheStatusMember>,
     /// The response's age in seconds.
@@ -45,7 +47,7 @@ impl Answer {
 impl From<Response<ResponseBody>> for Answer {
     /// An answer of the node's own, without a part of the cache in it.
     fn from(response: Response<ResponseBody>) -> Self {
-        Self { response, cache: None, age: None, origin: None, fetched: None }
+        Self { response, version: Version::HTTP_11, cache: None, age: None, origin: None, fetched: None }
     }
 }
 
@@ -204,7 +206,7 @@ impl Outcome {
     }
 
     fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
-        let Answer { mut response, cache, age, origin, fetched } = answer;
+        let Answer { mut response, version, cache, age, origin, fetched } = answer;
         let now = self.shared.clock.now();
         let record = &mut self.record;
         record.first_byte = now.monotonic.saturating_duration_since(self.arrival.monotonic);
@@ -218,7 +220,6 @@ impl Outcome {
             record.origin_status = Some(facts.status.as_u16());
             record.origin_time = Some(facts.time);
         }
-        let version = response.version();
         let headers = response.headers_mut();
         if let Some(member) = cache {
             record.cache = member.status.as_str();

@@ -22,7 +22,7 @@ pub fn pass(
     fetched: Fetched,
     member: CacheStatusMember,
 ) -> Answer {
-    let facts = FetchFacts::of(&fetched);
+    let (facts, version) = (FetchFacts::of(&fetched), fetched.version);
     let mut headers = fetched.headers.clone();
     forwarding::remove_hop_by_hop(&mut headers);
     let length = match fetched.framing {
@@ -39,7 +39,7 @@ pub fn pass(
     let request = conditions.map_or(nothing, without_range);
     let response = deliver(method, &request, representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
-    Answer { response, cache: Some(member), age: None, origin: None, fetched: Some(facts) }
+    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts) }
 }
 
 fn stated_length(headers: &HeaderMap) -> Option<u64> {

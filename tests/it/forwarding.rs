@@ -147,6 +147,14 @@ async fn via_names_the_version_each_message_came_with() {
     for _ in 0..2 {
         assert_eq!(via(&client.send("GET", "/x", &[("via", "1.0 outer")]).await.headers), "1.1 inner, 1.1 lab");
     }
+    for control in ["max-age=60", "private"] {
+        let answer = Answer::ok("body").with("cache-control", control).with("via", "1.1 inner").of_old();
+        lab.origin("a").answers(&format!("/{control}"), answer);
+        for _ in 0..2 {
+            let reply = client.send("GET", &format!("/{control}"), &[]).await;
+            assert_eq!(via(&reply.headers), "1.1 inner, 1.0 lab", "{control}");
+        }
+    }
     let head = &lab.origin("a").requests("/x")[0];
     assert!(head.contains("via: 1.0 outer\r\n") && head.contains("via: 2 lab\r\n"), "{head}");
     assert!(head.contains("cdn-loop: lab\r\n"), "{head}");

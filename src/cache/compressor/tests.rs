@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::*;
 use crate::cache::chunks::GrowingBody;
@@ -162,6 +162,7 @@ impl Bench {
         growing.append(body);
         let sealed = growing.seal(self.store.reserve(body.len() as u64).expect("fits")).expect("nothing forgotten");
         let head = StoredHead {
+            version: Version::HTTP_11,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             lifetime: Lifetime {

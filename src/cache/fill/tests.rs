@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
@@ -15,6 +15,7 @@ use crate::semantics::vary::Nominated;
 
 fn head() -> Arc<StoredHead> {
     Arc::new(StoredHead {
+        version: Version::HTTP_11,
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         lifetime: Lifetime {

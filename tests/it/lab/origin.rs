@@ -205,6 +205,7 @@ pub(crate) struct Answer {
     interim: Option<(usize, Duration)>,
     trailers: String,
     hangs_up: bool,
+    version: &'static str,
 }
 
 impl Answer {
@@ -222,6 +223,7 @@ impl Answer {
             interim: None,
             trailers: String::new(),
             hangs_up: false,
+            version: "HTTP/1.1",
         }
     }
 
@@ -291,6 +293,12 @@ impl Answer {
         self.chunked()
     }
 
+    /// Speaks HTTP/1.0.
+    pub(crate) fn of_old(mut self) -> Self {
+        self.version = "HTTP/1.0";
+        self
+    }
+
     /// Ends the connection in place of the head.
     pub(crate) fn hanging_up(mut self) -> Self {
         self.hangs_up = true;
@@ -331,7 +339,7 @@ impl Answer {
         start: Option<usize>,
         stream: &mut DuplexStream,
     ) -> bool {
-        let mut head = format!("HTTP/1.1 {status} Scripted\r\nx-origin: {origin}\r\n");
+        let mut head = format!("{} {status} Scripted\r\nx-origin: {origin}\r\n", self.version);
         for (name, value) in &self.fields {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
