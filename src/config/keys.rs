@@ -481,7 +481,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Form::Boolean,
                 Absence::Default("false"),
                 "Whether responses say in `X-Cache` what became of the request, in one word beside `Cache-Status`: `HIT`, \
-                 `MISS`, `STALE` or `BYPASS` (`fwd=bypass`, `method` or `request`). An origin's `X-Cache` goes.",
+                 `MISS`, `STALE` or `BYPASS` (`fwd=bypass` or `fwd=method`). An origin's `X-Cache` goes.",
             ),
         ],
     },

@@ -97,7 +97,7 @@ impl CacheStatusMember {
         match self.status {
             _ if self.stale => "STALE",
             CacheStatus::Hit => "HIT",
-            CacheStatus::Forward(ForwardReason::Bypass | ForwardReason::Method | ForwardReason::Request) => "BYPASS",
+            CacheStatus::Forward(ForwardReason::Bypass | ForwardReason::Method) => "BYPASS",
             CacheStatus::Forward(_) => "MISS",
         }
     }
@@ -244,7 +244,7 @@ mod tests {
             (CacheStatus::Forward(ForwardReason::Partial), false, "MISS"),
             (CacheStatus::Forward(ForwardReason::Bypass), false, "BYPASS"),
             (CacheStatus::Forward(ForwardReason::Method), false, "BYPASS"),
-            (CacheStatus::Forward(ForwardReason::Request), false, "BYPASS"),
+            (CacheStatus::Forward(ForwardReason::Request), false, "MISS"),
         ] {
             assert_eq!(CacheStatusMember { stale, ..CacheStatusMember::new(status) }.x_cache(), word, "{status:?}");
         }

@@ -73,7 +73,7 @@ pub fn admit(
     if (is_authorized && site.config.authorization == Authorization::Bypass)
         || (headers.contains_key(header::COOKIE) && forwards_cookies(site))
     {
-        return Ok(Admission::Forward(ForwardReason::Request));
+        return Ok(Admission::Forward(ForwardReason::Bypass));
     }
     if !site.config.key.has_room_for(headers) {
         return Ok(Admission::Forward(ForwardReason::Bypass));

@@ -50,7 +50,7 @@ async fn a_client_with_the_token_is_told_the_key_the_origin_and_what_caches_were
     }
     // No key was looked for.
     let told = client.get_with("/x", &[token, ("authorization", "Basic eDp5")]).await;
-    told.says(200, "body").cache_status("fwd=request; fwd-status=200");
+    told.says(200, "body").cache_status("fwd=bypass; fwd-status=200");
     assert_eq!((told.field("holdover-origin"), told.field("surrogate-key")), ("a", "home"));
     lab.origin("a").dies();
     lab.mode_becomes("stale-only").await;
