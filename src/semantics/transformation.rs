@@ -1,13 +1,14 @@
 //! Content codings that this cache applies: to which responses, and what becomes of their fields (RFC 9110 §7.7, §8.4).
 
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE,
+    VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::cache_control::ResponseDirectives;
 use super::content_coding::{AcceptedCodings, ContentCoding};
-use super::validator::{self, Precondition};
+use super::validator::{self, EntityTag, Precondition};
 use super::{coded_tag, field};
 
 /// Which responses a site codes, and how; by default none.
@@ -125,6 +126,45 @@ pub fn represent_known(request: &HeaderMap, response: &HeaderMap, codings: &[Con
         let precondition = validator::evaluate(&Method::GET, request, StatusCode::OK, &headers);
         (precondition == Precondition::NotModified).then_some(headers)
     })
+}
+
+/// What the Range of a request is a range of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeOf {
+    /// The representation in this coding: its tag is in If-Range.
+    Coding(ContentCoding),
+    /// The representation without a coding.
+    Identity,
+    /// No representation in particular: there is no Range, or it is going to be ignored.
+    Nothing,
+}
+
+impl RangeOf {
+    /// The representation of a codable `response` that a request asks for a part of.
+    ///
+    /// Codings come and go while a client collects its parts, here and behind other nodes, and what it began with mostly
+    /// had none. A part of another representation would be useless to it or, if it does not look, worse.
+    pub fn representation(method: &Method, request: &HeaderMap, response: &HeaderMap) -> Self {
+        // "GET is the only method for which range handling is defined." (RFC 9110 §14.2)
+        if method != Method::GET || !request.contains_key(RANGE) {
+            return Self::Nothing;
+        }
+        if !request.contains_key(IF_RANGE) {
+            return Self::Identity;
+        }
+        let (Some(condition), Some(tag)) = (field::only(request, IF_RANGE), field::only(response, ETAG)) else {
+            return Self::Nothing;
+        };
+        let is_named = |tag: &HeaderValue| match [condition, tag].map(|tag| EntityTag::parse(tag.as_bytes())) {
+            [Some(condition), Some(tag)] => condition.strong_eq(&tag),
+            _ => false,
+        };
+        if is_named(tag) {
+            return Self::Identity;
+        }
+        let is_of = |coding: &ContentCoding| coded_tag::coded(tag, *coding).is_some_and(|tag| is_named(&tag));
+        ContentCoding::ALL.into_iter().find(is_of).map_or(Self::Nothing, Self::Coding)
+    }
 }
 
 /// Whether the response's media type is one of `types`, whatever its parameters.
@@ -250,6 +290,20 @@ mod tests {
         check_known("no tag", &[("accept-encoding", "br")], None);
     }
 
+    #[test]
+    fn a_range_is_one_of_the_representation_that_the_client_began_with() {
+        let range = ("range", "bytes=9-");
+        check_range("no range", &[("if-range", "\"x\"")], RangeOf::Nothing);
+        check_range("no condition", &[range], RangeOf::Identity);
+        check_range("the origin's tag", &[range, ("if-range", "\"x\"")], RangeOf::Identity);
+        check_range("a coding's", &[range, ("if-range", "\"x~zstd1\"")], RangeOf::Coding(ContentCoding::Zstd));
+        check_range("another version's", &[range, ("if-range", "\"y~zstd1\"")], RangeOf::Nothing);
+        check_range("a weak tag never matches", &[range, ("if-range", "W/\"x\"")], RangeOf::Nothing);
+        check_range("a date", &[range, ("if-range", "Sun, 06 Nov 1994 08:49:37 GMT")], RangeOf::Nothing);
+        let head = RangeOf::representation(&Method::HEAD, &fields(&[range]), &fields(&[HTML]));
+        assert_eq!(head, RangeOf::Nothing, "GET is the only method");
+    }
+
     fn policy() -> CodingPolicy {
         CodingPolicy {
             codings: vec![ContentCoding::Brotli],
@@ -280,5 +334,11 @@ mod tests {
         let found = represent_known(&fields(request), &response, &[ContentCoding::Brotli, ContentCoding::Zstd]);
         let tag = found.as_ref().map(|headers| headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default());
         assert_eq!(tag, expected, "{case}");
+    }
+    #[track_caller]
+    fn check_range(case: &str, request: Lines<'_>, expected: RangeOf) {
+        let response = fields(&[HTML, ("etag", "\"x\"")]);
+        let found = RangeOf::representation(&Method::GET, &fields(request), &response);
+        assert_eq!(found, expected, "{case}");
     }
 }

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use crate::cache::chunks::StoredBody;
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
-use crate::semantics::transformation::{forbids_transformation, represent, represent_known};
+use crate::semantics::transformation::{RangeOf, forbids_transformation, represent, represent_known};
 
 /// The fields and the body of the representation of `stored` that answers.
 pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> (HeaderMap, Arc<StoredBody>) {
@@ -38,7 +38,13 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
     if forbids_transformation(request) {
         return None;
     }
-    let negotiated = negotiate(&AcceptedCodings::of(request), &policy.codings, |coding| codings.availability(coding));
+    let accepted = AcceptedCodings::of(request);
+    match RangeOf::representation(&exchange.method, request, &stored.head.headers) {
+        RangeOf::Coding(coding) if accepted.accepts(coding) && codings.made(coding).is_some() => return Some(coding),
+        RangeOf::Identity if accepted.accepts_identity() => return None,
+        RangeOf::Coding(_) | RangeOf::Identity | RangeOf::Nothing => {}
+    }
+    let negotiated = negotiate(&accepted, &policy.codings, |coding| codings.availability(coding));
     if let Some(wanted) = negotiated.wanted {
         site.compressor.order(codings, wanted, &site.metrics);
     }
