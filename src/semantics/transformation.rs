@@ -183,7 +183,7 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
 }
 
 /// Digests of the content or of the representation, both of which include its coding (RFC 9530 §2, §3).
-const DIGESTS: [HeaderName; 4] = [
+pub const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),

@@ -1,10 +1,11 @@
 //! From a representation to the response this client asked for: preconditions, range, HEAD.
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::{ResponseBody, Source};
 use super::parts::Parts;
 use crate::semantics::range::{self, RangeAnswer};
+use crate::semantics::transformation::DIGESTS;
 use crate::semantics::validator::{self, Precondition};
 
 /// A selected representation, its body not yet opened.
@@ -47,9 +48,21 @@ pub fn deliver(
         return with(status, headers, ResponseBody::empty());
     }
     let answer = if status == StatusCode::OK { range::answer(request, &headers, length) } else { RangeAnswer::Whole };
+    answer_range(answer, status, headers, length, open)
+}
+
+/// The response with all of a body of `length` bytes, with parts of it, or with none.
+fn answer_range(
+    answer: RangeAnswer,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    length: u64,
+    open: impl FnOnce(u64) -> Source,
+) -> Response<ResponseBody> {
     match answer {
         RangeAnswer::Whole => with(status, headers, ResponseBody::new(open(0), Some(length))),
         RangeAnswer::Part(part) => {
+            remove(&mut headers, &CONTENT_DIGESTS);
             headers.insert(header::CONTENT_RANGE, range::content_range(part, length));
             with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(part.first), Some(part.length())))
         }
@@ -58,6 +71,7 @@ pub fn deliver(
                 // "a server MUST NOT generate a Content-Range header field in the HTTP header section of a multiple part
                 // response (this field will be sent in each part instead)" (RFC 9110 §15.3.7.2).
                 headers.insert(header::CONTENT_TYPE, parts.content_type());
+                remove(&mut headers, &CONTENT_DIGESTS);
                 let bytes = parts.length();
                 with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(Source::Parts(parts.into()), Some(bytes)))
             }
@@ -65,7 +79,9 @@ pub fn deliver(
         },
         RangeAnswer::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, range::unsatisfied(length));
-            headers.remove(header::CONTENT_TYPE);
+            // There is no content that they could describe.
+            remove(&mut headers, &[header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_TYPE]);
+            remove(&mut headers, &DIGESTS);
             with(StatusCode::RANGE_NOT_SATISFIABLE, headers, ResponseBody::empty())
         }
     }
@@ -74,15 +90,16 @@ pub fn deliver(
 /// The 304 that stands for a response with these fields. RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation
 /// metadata other than the above listed fields".
 pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<ResponseBody> {
-    for name in [
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-    ] {
-        headers.remove(name);
-    }
+    remove(
+        &mut headers,
+        &[
+            header::CONTENT_ENCODING,
+            header::CONTENT_LANGUAGE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
+            header::CONTENT_TYPE,
+        ],
+    );
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
     }
@@ -92,9 +109,20 @@ pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<Respon
     with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
 }
 
+fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn with(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
+
+/// "digests that are calculated using a hashing algorithm applied to the actual message content" (RFC 9530 §2), which of a
+/// part is another one.
+const CONTENT_DIGESTS: [HeaderName; 2] =
+    [HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];

@@ -138,6 +138,20 @@ async fn parts_without_a_condition_are_parts_of_one_representation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_416_has_no_coding() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", html(&page()).max_age(60).etag("v1"));
+    let mut client = lab.client().await;
+    let only = ("accept-encoding", "gzip, *;q=0");
+    client.get_with("/x", &[only]).await;
+    lab.compresses();
+    let coded = client.get_with("/x", &[only]).await.body.unwrap().len();
+    let reply = client.get_with("/x", &[only, ("range", "bytes=1000000-")]).await;
+    reply.says(416, "");
+    assert_eq!((reply.field("content-encoding"), reply.field("content-range")), ("", &*format!("bytes */{coded}")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_must_not_or_need_not_be_compressed_stays_as_it_is() {
     let lab = Lab::start(&["a"], "[site.compression]\nmax = \"64KiB\"").await;
     let origin = lab.origin("a");

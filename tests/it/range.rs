@@ -27,6 +27,26 @@ async fn a_single_range_is_cut_from_the_stored_response() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_has_no_digest_of_the_whole_content() {
+    let lab = Lab::start(&["a"], "").await;
+    let digest = "sha-256=:hNiYd/DUBB76FfqIJ8J5Jr8BMtOk0Jgz7NaVwCUvXqQ=:";
+    let answer = Answer::ok("0123456789".repeat(100)).max_age(60).etag("v1").with("content-md5", "Q2hlY2s=");
+    lab.origin("a").answers("/x", answer.with("content-digest", digest).with("repr-digest", digest));
+    let mut client = lab.client().await;
+    for (range, status, representation) in [
+        ("bytes=2-5", 206, digest),
+        ("bytes=0-1,500-501", 206, digest),
+        ("bytes=1000-", 416, ""),
+        ("bytes=x", 200, digest),
+    ] {
+        let reply = client.get_with("/x", &[("range", range)]).await;
+        assert_eq!((reply.status.as_u16(), reply.field("repr-digest")), (status, representation), "{range}");
+        assert_eq!(reply.headers.contains_key("content-digest"), status == 200, "{range}");
+        assert_eq!(reply.headers.contains_key("content-md5"), status == 200, "{range}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_range_on_a_miss_fetches_the_whole_once_and_is_cut_from_it() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("0123456789").max_age(60).with_ranges());
