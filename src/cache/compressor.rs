@@ -1,4 +1,4 @@
-//! Makes content codings, one after another, on a thread of its own: no request ever waits for one.
+//! Makes content codings, one after another, on threads of their own: no request ever waits for one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 
-use super::chunks::StoredBody;
+use super::chunks::{GrowingBody, StoredBody};
 use super::codings::Codings;
 use super::encoder::{NotEncoded, encode};
+use super::remote_encoder::RemoteEncoder;
 use super::store::Store;
 use crate::clock::Clock;
 use crate::semantics::content_coding::{Availability, ContentCoding};
@@ -44,20 +45,22 @@ impl Compressor {
         }
     }
 
-    /// Fills orders until [`Compressor::close`]; for a thread that does nothing else, and only one.
-    pub fn run(&self) {
+    /// Fills orders until [`Compressor::close`], with bodies that `encoder` makes; for a thread that does nothing else, and
+    /// only one. It takes locks that workers take too, so it needs their priority.
+    pub fn run(&self, encoder: &RemoteEncoder) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         while let Ok(order) = receiver.recv()
             && self.sender.load().is_some()
         {
-            self.fill(&order);
+            self.fill(&order, &|body, coding, length_max| encoder.encode(body, coding, length_max));
         }
     }
 
     /// Fills the orders that wait, for those who run no thread; how many there were.
     pub fn run_waiting(&self) -> usize {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        receiver.try_iter().inspect(|order| self.fill(order)).count()
+        let here: &Encode<'_> = &|body, coding, length_max| encode(body, coding, length_max);
+        receiver.try_iter().inspect(|order| self.fill(order, here)).count()
     }
 
     /// Takes no more orders and forgets those that wait.
@@ -65,48 +68,46 @@ impl Compressor {
         self.sender.store(None);
     }
 
-    fn fill(&self, order: &Order) {
+    fn fill(&self, order: &Order, encode: &Encode<'_>) {
         let Order { codings, coding, metrics } = order;
         // Nobody can ask any more for what was evicted or replaced meanwhile.
         let Some(codings) = codings.upgrade() else { return };
         if codings.availability(*coding) != Availability::Unmade {
             return;
         }
-        let began = self.clock.now().monotonic;
-        // An encoder that panics costs the coding, not the thread.
-        let made = catch_unwind(AssertUnwindSafe(|| self.make(&codings, *coding))).unwrap_or(Err(Outcome::Failed));
-        let took = self.clock.now().monotonic.saturating_duration_since(began);
-        let outcome = match made {
-            Ok(body) => {
-                metrics.coding_made(coding.as_str(), codings.body.length(), body.length(), took);
-                codings.settle(*coding, Some(Arc::new(body)));
-                // The engine goes by the weight that it was told.
-                self.store.reweigh(&codings.key);
-                Outcome::Made
-            }
-            Err(Outcome::NotSmaller) => {
-                // What one of them cannot shrink, the others cannot either.
-                ContentCoding::ALL.into_iter().for_each(|coding| codings.settle(coding, None));
-                Outcome::NotSmaller
-            }
-            Err(outcome) => {
-                codings.settle(*coding, None);
-                outcome
-            }
-        };
+        // Whatever panics costs the coding, not the thread.
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| self.make(&codings, *coding, metrics, encode))).unwrap_or(Outcome::Failed);
+        match outcome {
+            Outcome::Made => {}
+            Outcome::Failed | Outcome::NoRoom => codings.settle(*coding, None),
+            // What one of them cannot shrink, the others cannot either.
+            Outcome::NotSmaller => ContentCoding::ALL.into_iter().for_each(|coding| codings.settle(coding, None)),
+        }
         metrics.coding_tried(coding.as_str(), outcome.as_str());
     }
 
-    fn make(&self, codings: &Codings, coding: ContentCoding) -> Result<StoredBody, Outcome> {
+    fn make(&self, codings: &Codings, coding: ContentCoding, metrics: &SiteMetrics, encode: &Encode<'_>) -> Outcome {
         let length_max = codings.body.length() * SHARE_MAX_PERCENT / 100;
-        let reservation = self.store.reserve(length_max).ok_or(Outcome::NoRoom)?;
-        let mut made = encode(&codings.body, coding, length_max).map_err(|reason| match reason {
-            NotEncoded::Failed => Outcome::Failed,
-            NotEncoded::TooLong => Outcome::NotSmaller,
-        })?;
-        made.seal(reservation).map_err(|_reservation| Outcome::Failed)
+        let Some(reservation) = self.store.reserve(length_max) else { return Outcome::NoRoom };
+        let began = self.clock.now().monotonic;
+        let mut made = match encode(&codings.body, coding, length_max) {
+            Ok(made) => made,
+            Err(NotEncoded::Failed) => return Outcome::Failed,
+            Err(NotEncoded::TooLong) => return Outcome::NotSmaller,
+        };
+        let took = self.clock.now().monotonic.saturating_duration_since(began);
+        let Ok(body) = made.seal(reservation) else { return Outcome::Failed };
+        metrics.coding_made(coding.as_str(), codings.body.length(), body.length(), took);
+        codings.settle(coding, Some(Arc::new(body)));
+        // The engine goes by the weight that it was told.
+        self.store.reweigh(&codings.key);
+        Outcome::Made
     }
 }
+
+/// Encodes a body, on this thread or elsewhere.
+type Encode<'a> = dyn Fn(&Arc<StoredBody>, ContentCoding, u64) -> Result<GrowingBody, NotEncoded> + 'a;
 
 /// One coding of one body. It keeps neither alive.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ pub mod fill;
 pub mod ledger;
 mod lock;
 pub mod purge;
+pub mod remote_encoder;
 pub mod stamps;
 pub mod store;
 pub mod stored;

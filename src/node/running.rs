@@ -26,7 +26,7 @@ pub struct Node {
     pub(super) connections: Arc<Connections>,
     pub(super) workers: Vec<WorkerThread>,
     pub(super) compressor: Arc<Compressor>,
-    pub(super) compressing: JoinHandle<()>,
+    pub(super) compressing: [JoinHandle<()>; 2],
     pub(super) control: JoinSet<()>,
     pub(super) events: Events,
 }
@@ -85,7 +85,7 @@ impl Node {
         self.admin_drain.cancel();
         self.control.shutdown().await;
         self.compressor.close();
-        let threads = remains.into_iter().map(|(_, thread)| thread).chain([self.compressing]).collect();
+        let threads = remains.into_iter().map(|(_, thread)| thread).chain(self.compressing).collect();
         let _late = timeout(STOP_GRACE, tokio::task::spawn_blocking(move || join(threads))).await;
         self.admin.shared.access_log.close(STOP_GRACE);
         self.events.emit(Event::NodeStopped);

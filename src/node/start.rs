@@ -18,6 +18,7 @@ use super::assembly::{Assembly, World};
 use super::housekeeping::Housekeeping;
 use super::running::{Node, WorkerThread};
 use crate::cache::compressor::Compressor;
+use crate::cache::remote_encoder::remote_encoder;
 use crate::clock::Clock;
 use crate::config::model::{Config, Listen};
 use crate::listen::accept::{Entrance, Reception};
@@ -118,13 +119,17 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
     })
 }
 
-/// Makes content codings while nothing else needs the processor.
-fn compress(compressor: Arc<Compressor>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("compressor".to_owned()).spawn(move || {
+/// Makes content codings: one thread at the usual priority has the dealings with everybody else, and one encodes while
+/// nothing else needs the processor.
+fn compress(compressor: Arc<Compressor>) -> io::Result<[JoinHandle<()>; 2]> {
+    let (remote, encoder) = remote_encoder();
+    let encoding = thread::Builder::new().name("encoder".to_owned()).spawn(move || {
         // On Linux this is the thread's own; should it fail, one busy thread among several is what remains.
         let _at_usual_priority = setpriority_process(None, LOWEST_PRIORITY);
-        compressor.run();
-    })
+        encoder.run();
+    })?;
+    let compressing = thread::Builder::new().name("compressor".to_owned()).spawn(move || compressor.run(&remote))?;
+    Ok([compressing, encoding])
 }
 
 fn acceptor(config: &Config, events: &Events) -> anyhow::Result<Option<TlsAcceptor>> {

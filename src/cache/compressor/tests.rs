@@ -5,7 +5,7 @@ use std::time::Instant;
 use http::{HeaderMap, StatusCode, Version};
 
 use super::*;
-use crate::cache::chunks::GrowingBody;
+use crate::cache::remote_encoder::remote_encoder;
 use crate::cache::store::StoreCounters;
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::freshness::Lifetime;
@@ -118,20 +118,52 @@ fn an_order_for_what_is_gone_is_not_filled() {
 }
 
 #[test]
-fn a_closed_compressor_ends_its_thread() {
+fn a_closed_compressor_ends_its_threads() {
     let bench = Bench::new(1 << 20);
     let stored = bench.store("/x", &b"compressible ".repeat(5000));
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| bench.compressor.run());
+        let (remote, encoder) = remote_encoder();
+        let running = scope.spawn(|| {
+            bench.compressor.run(&remote);
+            drop(remote);
+        });
+        let encoding = scope.spawn(|| encoder.run());
         bench.compressor.order(&codings(&stored), ContentCoding::Gzip, &bench.metrics);
         while codings(&stored).availability(ContentCoding::Gzip) == Availability::Unmade {
             std::thread::yield_now();
         }
         bench.compressor.close();
-        assert!(running.join().is_ok());
+        assert!(running.join().is_ok() && encoding.join().is_ok());
     });
     bench.compressor.order(&codings(&stored), ContentCoding::Zstd, &bench.metrics);
     bench.shows("outcome=\"dropped\"} 1");
+}
+
+#[test]
+fn what_panics_costs_one_coding_and_not_the_thread() {
+    let bench = Bench::new(1 << 20);
+    let stored = [bench.store("/x", &b"compressible ".repeat(5000)), bench.store("/y", &b"compressible ".repeat(5000))];
+    let encode: &Encode<'_> = &|body, coding, length_max| {
+        assert!(coding == ContentCoding::Gzip, "this one panics");
+        encode(body, coding, length_max)
+    };
+    for (coding, expected) in [(ContentCoding::Zstd, Availability::Refused), (ContentCoding::Gzip, Availability::Made)]
+    {
+        let (codings, metrics) = (codings(&stored[0]), Arc::clone(&bench.metrics));
+        bench.compressor.fill(&Order { codings: Arc::downgrade(&codings), coding, metrics }, encode);
+        assert_eq!(codings.availability(coding), expected);
+    }
+    bench.shows("outcome=\"failed\"} 1");
+    assert_eq!(codings(&stored[1]).availability(ContentCoding::Zstd), Availability::Unmade);
+}
+
+#[test]
+fn an_encoder_that_has_ended_fails_and_keeps_nobody_waiting() {
+    let bench = Bench::new(1 << 20);
+    let (remote, encoder) = remote_encoder();
+    drop(encoder);
+    let stored = bench.store("/x", &b"compressible ".repeat(5000));
+    assert_eq!(remote.encode(&stored.body, ContentCoding::Gzip, u64::MAX).err(), Some(NotEncoded::Failed));
 }
 
 struct Bench {
