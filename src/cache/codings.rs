@@ -1,7 +1,8 @@
 //! A stored body in the content codings that were made of it, each of them once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::chunks::StoredBody;
 use crate::semantics::content_coding::{Availability, ContentCoding};
@@ -14,22 +15,24 @@ pub struct Codings {
     pub(super) key: CacheKey,
     /// The body without a coding.
     pub(super) body: Arc<StoredBody>,
+    /// What orders count their time from.
+    began: Instant,
     /// By coding, as [`ContentCoding`] declares them.
     slots: [Slot; ContentCoding::ALL.len()],
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Somebody has asked for it, and nobody else needs to.
-    ordered: AtomicBool,
+    /// From when on it may be ordered, in milliseconds after `began`; [`ORDERED`] when somebody has done so.
+    open_from: AtomicU64,
     /// Empty until it was tried; then the body, or nothing when it is of no use.
     outcome: OnceLock<Option<Arc<StoredBody>>>,
 }
 
 impl Codings {
-    /// None yet, of `body` stored under `key`.
-    pub fn new(key: CacheKey, body: Arc<StoredBody>) -> Self {
-        Self { key, body, slots: Default::default() }
+    /// None yet, of `body` stored under `key` after `began`.
+    pub fn new(key: CacheKey, body: Arc<StoredBody>, began: Instant) -> Self {
+        Self { key, body, began, slots: Default::default() }
     }
 
     /// What there is of the body in `coding`.
@@ -52,14 +55,16 @@ impl Codings {
     }
 
     /// Whether `coding` is now ordered and was not before.
-    pub(super) fn order(&self, coding: ContentCoding) -> bool {
-        let ordered = &self.slots[coding as usize].ordered;
-        !ordered.load(Ordering::Relaxed) && !ordered.swap(true, Ordering::Relaxed)
+    pub(super) fn order(&self, coding: ContentCoding, now: Instant) -> bool {
+        let open_from = &self.slots[coding as usize].open_from;
+        let found = open_from.load(Ordering::Relaxed);
+        found <= self.milliseconds(now)
+            && open_from.compare_exchange(found, ORDERED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The order came to nothing; the next one may try.
-    pub(super) fn cancel(&self, coding: ContentCoding) {
-        self.slots[coding as usize].ordered.store(false, Ordering::Relaxed);
+    /// The order came to nothing; from `until` on the next one may try.
+    pub(super) fn postpone(&self, coding: ContentCoding, until: Instant) {
+        self.slots[coding as usize].open_from.store(self.milliseconds(until), Ordering::Relaxed);
     }
 
     /// The order's outcome; it is never tried again.
@@ -67,4 +72,14 @@ impl Codings {
         // Ordered once, settled once.
         let _ = self.slots[coding as usize].outcome.set(outcome);
     }
+    fn milliseconds(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.began).as_millis();
+        u64::try_from(since).map_or(LATEST, |since| since.min(LATEST))
+    }
 }
+
+/// Later than any time.
+const ORDERED: u64 = u64::MAX;
+
+/// The last time that there is.
+const LATEST: u64 = ORDERED - 1;

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
@@ -31,16 +32,16 @@ impl Compressor {
         Self { sender: ArcSwapOption::from_pointee(sender), receiver: Mutex::new(receiver), store, clock }
     }
 
-    /// Asks for `coding` of a body, unless somebody has. Never waits: when too many orders are waiting, it is left to the
-    /// next request for the same.
-    pub fn order(&self, codings: &Arc<Codings>, coding: ContentCoding, metrics: &Arc<SiteMetrics>) {
-        if !codings.order(coding) {
+    /// Asks for `coding` of a body at `now`, unless somebody has. Never waits: when too many orders are waiting, it is left
+    /// to the next request for the same.
+    pub fn order(&self, codings: &Arc<Codings>, coding: ContentCoding, metrics: &Arc<SiteMetrics>, now: Instant) {
+        if !codings.order(coding, now) {
             return;
         }
         let order = Order { codings: Arc::downgrade(codings), coding, metrics: Arc::clone(metrics) };
         let is_taken = self.sender.load().as_ref().is_some_and(|sender| sender.try_send(order).is_ok());
         if !is_taken {
-            codings.cancel(coding);
+            codings.postpone(coding, now);
             metrics.coding_dropped(coding.as_str());
         }
     }
@@ -80,8 +81,11 @@ impl Compressor {
             catch_unwind(AssertUnwindSafe(|| self.make(&codings, *coding, metrics, encode))).unwrap_or(Outcome::Failed);
         match outcome {
             Outcome::Made => {}
-            Outcome::Failed | Outcome::NoRoom => codings.settle(*coding, None),
-            // What one of them cannot shrink, the others cannot either.
+            Outcome::NoRoom => codings.postpone(*coding, self.clock.now().monotonic + NO_ROOM_PAUSE),
+            Outcome::Failed => codings.settle(*coding, None),
+            // gzip repeats what it has seen in the last 32 KiB (RFC 1951 §2), the others what they have seen anywhere.
+            Outcome::NotSmaller if *coding == ContentCoding::Gzip => codings.settle(*coding, None),
+            // What these cannot shrink, nothing can.
             Outcome::NotSmaller => ContentCoding::ALL.into_iter().for_each(|coding| codings.settle(coding, None)),
         }
         metrics.coding_tried(coding.as_str(), outcome.as_str());
@@ -124,7 +128,7 @@ enum Outcome {
     Failed,
     /// It can be sent.
     Made,
-    /// The ledger had no room for it.
+    /// The ledger had no room for it at this time.
     NoRoom,
     /// It would save less than it costs.
     NotSmaller,
@@ -144,6 +148,10 @@ impl Outcome {
 /// Most orders that wait. At the usual 20 ms for a page this is some seconds of work; whoever asks again later than that
 /// asks for what is still wanted.
 const ORDERS_MAX: usize = 256;
+
+/// How long a coding is not tried again that the ledger had no room for: fills in flight come and go within seconds, while a
+/// cache that is too small for it stays so, and trying costs a look at the engine.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(10);
 
 /// A coded body is kept up to this share of the body without: beside it, both take memory, and a tenth less to send is
 /// not worth nearly twice as much to keep.

@@ -86,7 +86,7 @@ pub struct StoredResponse {
 impl StoredResponse {
     /// Joins a head with its complete body, to be stored under `key`; `reservation` pays for the head.
     pub fn new(key: &CacheKey, head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
-        let codings = head.codable.then(|| Arc::new(Codings::new(key.clone(), Arc::clone(&body))));
+        let codings = head.codable.then(|| Arc::new(Codings::new(key.clone(), Arc::clone(&body), head.received)));
         Self { head, body, codings, revived_until: AtomicU64::new(0), reservation }
     }
 

@@ -193,6 +193,42 @@ async fn what_does_not_become_smaller_is_served_as_it_is_and_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_gzip_cannot_shrink_brotli_may() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut random = fastrand::Rng::with_seed(3);
+    let noise: Vec<u8> = (0..40_000).map(|_| random.u8(..)).collect();
+    lab.origin("a").answers("/x", Answer::ok(noise.repeat(4)).max_age(60).with("content-type", "text/plain"));
+    let mut client = lab.client().await;
+    // It repeats itself beyond the window of gzip.
+    client.get_with("/x", &[GZIP]).await;
+    assert_eq!(lab.compresses(), 1);
+    client.get_with("/x", &[ANY]).await;
+    assert_eq!(lab.compresses(), 1);
+    assert_eq!(client.get_with("/x", &[ANY]).await.field("content-encoding"), "br");
+    assert_eq!(client.get_with("/x", &[GZIP]).await.field("content-encoding"), "");
+    assert_eq!(lab.compresses(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moment_without_room_does_not_refuse_a_coding_for_good() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", html(&page()).max_age(60));
+    let mut client = lab.client().await;
+    client.get_with("/x", &[ANY]).await;
+    let store = &lab.shared().store;
+    // A moment in which fills in flight have what was left.
+    let busy = store.reserve(store.ledger().bound() - store.ledger().used()).unwrap();
+    assert_eq!(lab.compresses(), 1);
+    drop(busy);
+    for (pause, tried) in [(0, 0), (5, 0), (6, 1)] {
+        lab.time_passes(pause * SECOND).await;
+        assert_eq!(client.get_with("/x", &[ANY]).await.field("content-encoding"), "");
+        assert_eq!(lab.compresses(), tried, "{pause}");
+    }
+    assert_eq!(client.get_with("/x", &[ANY]).await.field("content-encoding"), "br");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_freshened_response_keeps_its_codings_and_a_replaced_one_does_not() {
     let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
     lab.origin("a").answers("/x", html(&page()).max_age(10).etag("v1"));

@@ -20,14 +20,14 @@ fn a_coding_is_made_once_and_paid_for_as_long_as_its_response_lives() {
     let stored = bench.store("/x", &b"compressible ".repeat(5000));
     let (codings, before) = (codings(&stored), bench.store.ledger().used());
     for _ in 0..2 {
-        bench.compressor.order(&codings, ContentCoding::Gzip, &bench.metrics);
+        bench.order(&codings, ContentCoding::Gzip);
     }
     assert_eq!(codings.availability(ContentCoding::Gzip), Availability::Unmade);
     assert_eq!(bench.compressor.run_waiting(), 1);
     let made = codings.made(ContentCoding::Gzip).expect("made");
     assert_eq!(bench.store.ledger().used(), before + made.length());
     assert_eq!(codings.size(), made.length());
-    bench.compressor.order(&codings, ContentCoding::Gzip, &bench.metrics);
+    bench.order(&codings, ContentCoding::Gzip);
     assert_eq!(bench.compressor.run_waiting(), 0);
     bench.shows("outcome=\"made\"} 1");
     let weight = bench.store.weight();
@@ -38,7 +38,7 @@ fn a_coding_is_made_once_and_paid_for_as_long_as_its_response_lives() {
 fn a_coding_goes_with_its_response() {
     let bench = Bench::new(1 << 20);
     let response = bench.response("/x", &b"compressible ".repeat(5000));
-    bench.compressor.order(&codings(&response), ContentCoding::Gzip, &bench.metrics);
+    bench.order(&codings(&response), ContentCoding::Gzip);
     bench.compressor.run_waiting();
     assert!(codings(&response).size() > 0);
     drop(response);
@@ -50,7 +50,7 @@ fn a_freshened_response_keeps_its_codings() {
     let bench = Bench::new(1 << 20);
     let stored = bench.store("/x", &b"compressible ".repeat(5000));
     let codings = codings(&stored);
-    bench.compressor.order(&codings, ContentCoding::Zstd, &bench.metrics);
+    bench.order(&codings, ContentCoding::Zstd);
     let paid = bench.store.reserve(600).expect("fits");
     let freshened = Arc::new(stored.freshened(&bench.key("/x"), stored.head.clone(), paid));
     bench.store.store(&bench.key("/x"), Arc::clone(&freshened));
@@ -69,7 +69,7 @@ fn what_does_not_shrink_is_not_kept_and_not_tried_again() {
     let mut random = fastrand::Rng::with_seed(1);
     let stored = bench.store("/x", &(0..50_000).map(|_| random.u8(..)).collect::<Vec<_>>());
     let (codings, before) = (codings(&stored), bench.store.ledger().used());
-    bench.compressor.order(&codings, ContentCoding::Brotli, &bench.metrics);
+    bench.order(&codings, ContentCoding::Brotli);
     assert_eq!(bench.compressor.run_waiting(), 1);
     for coding in ContentCoding::ALL {
         assert_eq!(codings.availability(coding), Availability::Refused);
@@ -79,15 +79,39 @@ fn what_does_not_shrink_is_not_kept_and_not_tried_again() {
 }
 
 #[test]
-fn a_coding_without_room_is_not_made_and_not_tried_again() {
+fn what_gzip_cannot_shrink_the_others_may() {
+    let bench = Bench::new(1 << 20);
+    let mut random = fastrand::Rng::with_seed(1);
+    let noise: Vec<_> = (0..40_000).map(|_| random.u8(..)).collect();
+    let codings = codings(&bench.store("/x", &noise.repeat(4)));
+    for (coding, expected) in [
+        (ContentCoding::Gzip, [Availability::Unmade, Availability::Refused, Availability::Unmade]),
+        (ContentCoding::Brotli, [Availability::Made, Availability::Refused, Availability::Unmade]),
+    ] {
+        bench.order(&codings, coding);
+        assert_eq!(bench.compressor.run_waiting(), 1);
+        assert_eq!(ContentCoding::ALL.map(|coding| codings.availability(coding)), expected);
+    }
+}
+
+#[test]
+fn a_coding_without_room_is_tried_again_after_a_while() {
     let bench = Bench::new(100_000);
-    let stored = bench.store("/x", &[b'x'; 60_000]);
-    let codings = codings(&stored);
-    bench.compressor.order(&codings, ContentCoding::Brotli, &bench.metrics);
-    bench.compressor.run_waiting();
-    assert_eq!(codings.availability(ContentCoding::Brotli), Availability::Refused);
-    assert_eq!(codings.availability(ContentCoding::Gzip), Availability::Unmade);
+    let codings = codings(&bench.store("/x", &[b'x'; 40_000]));
+    let busy = bench.store.reserve(bench.store.ledger().bound() - bench.store.ledger().used()).expect("fits");
+    bench.order(&codings, ContentCoding::Brotli);
+    assert_eq!(bench.compressor.run_waiting(), 1);
     bench.shows("outcome=\"no-room\"} 1");
+    drop(busy);
+    let order_after = |pause| {
+        bench.compressor.order(&codings, ContentCoding::Brotli, &bench.metrics, bench.began + pause);
+        bench.compressor.run_waiting()
+    };
+    assert_eq!(order_after(NO_ROOM_PAUSE / 2), 0, "not at every hit");
+    assert_eq!(codings.availability(ContentCoding::Brotli), Availability::Unmade);
+    // The clock went on a little while the order was filled.
+    assert_eq!(order_after(2 * NO_ROOM_PAUSE), 1);
+    assert_eq!(codings.availability(ContentCoding::Brotli), Availability::Made);
 }
 
 #[test]
@@ -95,13 +119,13 @@ fn a_full_queue_drops_orders_that_may_be_given_again() {
     let bench = Bench::new(64 << 20);
     let stored: Vec<_> = (0..=ORDERS_MAX).map(|number| bench.store(&format!("/{number}"), &[b'x'; 2000])).collect();
     for stored in &stored {
-        bench.compressor.order(&codings(stored), ContentCoding::Gzip, &bench.metrics);
+        bench.order(&codings(stored), ContentCoding::Gzip);
     }
     bench.shows("outcome=\"dropped\"} 1");
     assert_eq!(bench.compressor.run_waiting(), ORDERS_MAX);
     let last = codings(&stored[ORDERS_MAX]);
     assert_eq!(last.availability(ContentCoding::Gzip), Availability::Unmade);
-    bench.compressor.order(&last, ContentCoding::Gzip, &bench.metrics);
+    bench.order(&last, ContentCoding::Gzip);
     assert_eq!(bench.compressor.run_waiting(), 1);
     assert_eq!(last.availability(ContentCoding::Gzip), Availability::Made);
 }
@@ -110,7 +134,7 @@ fn a_full_queue_drops_orders_that_may_be_given_again() {
 fn an_order_for_what_is_gone_is_not_filled() {
     let bench = Bench::new(1 << 20);
     let response = bench.response("/x", &b"compressible ".repeat(5000));
-    bench.compressor.order(&codings(&response), ContentCoding::Gzip, &bench.metrics);
+    bench.order(&codings(&response), ContentCoding::Gzip);
     drop(response);
     assert_eq!(bench.store.ledger().used(), 0, "an order keeps nothing alive");
     bench.compressor.run_waiting();
@@ -128,14 +152,14 @@ fn a_closed_compressor_ends_its_threads() {
             drop(remote);
         });
         let encoding = scope.spawn(|| encoder.run());
-        bench.compressor.order(&codings(&stored), ContentCoding::Gzip, &bench.metrics);
+        bench.order(&codings(&stored), ContentCoding::Gzip);
         while codings(&stored).availability(ContentCoding::Gzip) == Availability::Unmade {
             std::thread::yield_now();
         }
         bench.compressor.close();
         assert!(running.join().is_ok() && encoding.join().is_ok());
     });
-    bench.compressor.order(&codings(&stored), ContentCoding::Zstd, &bench.metrics);
+    bench.order(&codings(&stored), ContentCoding::Zstd);
     bench.shows("outcome=\"dropped\"} 1");
 }
 
@@ -183,6 +207,10 @@ impl Bench {
         Self { compressor: Compressor::new(store.clone(), clock), store, registry, metrics, began }
     }
 
+    fn order(&self, codings: &Arc<Codings>, coding: ContentCoding) {
+        self.compressor.order(codings, coding, &self.metrics, self.began);
+    }
+
     fn store(&self, path: &str, body: &[u8]) -> Arc<StoredResponse> {
         let response = self.response(path, body);
         self.store.store(&self.key(path), Arc::clone(&response));
@@ -198,8 +226,8 @@ impl Bench {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             lifetime: Lifetime {
-                freshness: std::time::Duration::from_secs(60),
-                initial_age: std::time::Duration::ZERO,
+                freshness: Duration::from_secs(60),
+                initial_age: Duration::ZERO,
                 stale_while_revalidate: None,
                 stale_if_error: None,
                 prohibition: None,
