@@ -489,7 +489,8 @@ pub(super) const SECTIONS: &[Section] = &[
         path: "site.compression",
         repeat: Repeat::Once,
         sentence: "Content codings that the node gives to stored responses, once for each of them and beside all \
-                   requests. What an origin has coded, or marked `no-transform`, stays as it is.",
+                   requests. What an origin has coded, or marked `no-transform`, stays as it is, and so does what may be \
+                   personal: selected by a cookie, asked for with `Authorization`, or with a `Set-Cookie`.",
         keys: &[
             key(
                 "codings",

@@ -1,8 +1,8 @@
 //! Content codings that this cache applies: to which responses, and what becomes of their fields (RFC 9110 §7.7, §8.4).
 
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE,
-    VARY,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, HeaderName,
+    IF_NONE_MATCH, IF_RANGE, RANGE, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -40,6 +40,8 @@ pub enum NotCodable {
     Length,
     /// `no-transform`.
     NoTransform,
+    /// It may hold secrets of somebody.
+    Personal,
     /// The site codes nothing.
     Off,
     /// Not 200.
@@ -49,11 +51,13 @@ pub enum NotCodable {
 }
 
 /// Whether a response may be coded, or the first reason why not. A `length` that is not known yet forbids nothing.
+/// For `is_personal` see the [function](is_personal).
 pub fn codable(
     status: StatusCode,
     response: &HeaderMap,
     directives: &ResponseDirectives,
     length: Option<u64>,
+    is_personal: bool,
     policy: &CodingPolicy,
 ) -> Result<(), NotCodable> {
     if policy.codings.is_empty() {
@@ -70,6 +74,9 @@ pub fn codable(
     if directives.no_transform || forbids_transformation(response) {
         return Err(NotCodable::NoTransform);
     }
+    if is_personal || response.contains_key(SET_COOKIE) {
+        return Err(NotCodable::Personal);
+    }
     if !is_listed(response, &policy.types) {
         return Err(NotCodable::Type);
     }
@@ -77,6 +84,18 @@ pub fn codable(
         return Err(NotCodable::Length);
     }
     Ok(())
+}
+
+/// Whether a response may have been made for whoever sent `request`: it carried credentials, or cookies that the response
+/// was selected by, because they are in the key or because it nominates them.
+///
+/// What is coded tells by its length how much of it repeats. Whoever gets a browser to ask for what they choose, sees
+/// that in the response, and sees lengths on the wire, can guess a secret beside it piece by piece (the attack is known as
+/// BREACH). A response that everybody gets has no secrets.
+pub fn is_personal(request: &HeaderMap, response: &HeaderMap, cookies_are_keyed: bool) -> bool {
+    let nominates_cookies =
+        || field::members(response, VARY).any(|member| member.eq_ignore_ascii_case(COOKIE.as_str().as_bytes()));
+    request.contains_key(AUTHORIZATION) || (request.contains_key(COOKIE) && (cookies_are_keyed || nominates_cookies()))
 }
 
 /// `no-transform`, of an origin or a client: "A proxy MUST NOT transform the content of a response message that contains
@@ -226,14 +245,29 @@ mod tests {
         check("an argument changes nothing", &[HTML, ("cache-control", "no-transform=\"x\"")], None, {
             Err(NotCodable::NoTransform)
         });
+        check("a cookie for somebody", &[HTML, ("set-cookie", "a=b")], None, Err(NotCodable::Personal));
         check("another directive", &[HTML, ("cache-control", "max-age=60, x=\"no-transform\"")], None, codable);
-        let other = super::codable(StatusCode::NOT_FOUND, &fields(&[HTML]), &directives(&fields(&[])), None, &policy());
+        let other =
+            super::codable(StatusCode::NOT_FOUND, &fields(&[HTML]), &directives(&fields(&[])), None, false, &policy());
         assert_eq!(other, Err(NotCodable::Status));
+        let personal =
+            super::codable(StatusCode::OK, &fields(&[HTML]), &directives(&fields(&[])), None, true, &policy());
+        assert_eq!(personal, Err(NotCodable::Personal));
         let off = CodingPolicy { codings: Vec::new(), ..policy() };
         assert_eq!(
-            super::codable(StatusCode::OK, &fields(&[HTML]), &directives(&fields(&[])), None, &off),
+            super::codable(StatusCode::OK, &fields(&[HTML]), &directives(&fields(&[])), None, false, &off),
             Err(NotCodable::Off)
         );
+    }
+
+    #[test]
+    fn what_may_be_made_for_whoever_asked() {
+        let (cookie, vary) = (("cookie", "a=b"), ("vary", "Origin, cookie"));
+        check_personal("nothing of anybody", &[], &[vary], true, false);
+        check_personal("credentials", &[("authorization", "Basic eDp5")], &[], false, true);
+        check_personal("cookies that the origin has not seen", &[cookie], &[], false, false);
+        check_personal("cookies in the key", &[cookie], &[], true, true);
+        check_personal("cookies that are nominated", &[cookie], &[vary], false, true);
     }
 
     #[test]
@@ -319,7 +353,7 @@ mod tests {
 
     fn check(case: &str, response: Lines<'_>, length: Option<u64>, expected: Result<(), NotCodable>) {
         let response = fields(response);
-        let found = codable(StatusCode::OK, &response, &directives(&response), length, &policy());
+        let found = codable(StatusCode::OK, &response, &directives(&response), length, false, &policy());
         assert_eq!(found, expected, "{case}");
     }
 
@@ -340,5 +374,9 @@ mod tests {
         let response = fields(&[HTML, ("etag", "\"x\"")]);
         let found = RangeOf::representation(&Method::GET, &fields(request), &response);
         assert_eq!(found, expected, "{case}");
+    }
+
+    fn check_personal(case: &str, request: Lines<'_>, response: Lines<'_>, cookies_are_keyed: bool, expected: bool) {
+        assert_eq!(is_personal(&fields(request), &fields(response), cookies_are_keyed), expected, "{case}");
     }
 }

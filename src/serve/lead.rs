@@ -146,7 +146,9 @@ impl Lead {
         let nominated = self.nominated(&headers)?;
         let stamps = fence.stamps_with(&tags(&headers).ok()?);
         let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps);
-        let head = self.codable(head, Some(stored.body.length()));
+        // The body is what it was: its length was judged, and whoever asks now has no part in it.
+        let codable = stored.head.codable && self.codable(&head, None, false);
+        let head = StoredHead { codable, ..head };
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let is_paid = paid.is_some();
@@ -185,7 +187,10 @@ impl Lead {
         forwarding::remove_hop_by_hop(&mut headers);
         let stamps = leader.fence().stamps_with(&tags);
         let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
-        let head = Arc::new(self.codable(head, expected));
+        let cookies_are_keyed = !site.config.key.cookies.is_empty();
+        let is_personal = transformation::is_personal(&self.exchange.headers, &head.headers, cookies_are_keyed);
+        let codable = self.codable(&head, expected, is_personal);
+        let head = Arc::new(StoredHead { codable, ..head });
         let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
@@ -356,11 +361,10 @@ impl Lead {
         (head, own)
     }
 
-    /// The same head, knowing whether a body of `length` may be coded under it.
-    fn codable(&self, head: StoredHead, length: Option<u64>) -> StoredHead {
+    /// Whether a body of `length` may be coded under `head`.
+    fn codable(&self, head: &StoredHead, length: Option<u64>, is_personal: bool) -> bool {
         let (directives, policy) = (self.directives(&head.headers), &self.exchange.site.config.compression);
-        let codable = transformation::codable(head.status, &head.headers, &directives, length, policy).is_ok();
-        StoredHead { codable, ..head }
+        transformation::codable(head.status, &head.headers, &directives, length, is_personal, policy).is_ok()
     }
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.

@@ -177,6 +177,52 @@ async fn what_must_not_or_need_not_be_compressed_stays_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_personal_is_not_compressed() {
+    let (cookie, credentials) = (("cookie", "session=1"), ("authorization", "Basic eDp5"));
+    let authorized = "[site.request]\nauthorization = \"cache\"";
+    for (config, asked, field) in [
+        ("[site.key]\ncookies = [\"session\"]", cookie, ("x", "y")),
+        ("", cookie, ("vary", "Cookie")),
+        (authorized, credentials, ("x", "y")),
+        ("", ("x", "y"), ("set-cookie", "session=1")),
+    ] {
+        let lab = Lab::start(&["a"], config).await;
+        let answer = html(&page()).with("cache-control", "public, max-age=10").etag("v1");
+        lab.origin("a").answers("/x", answer.with(field.0, field.1));
+        let mut client = lab.client().await;
+        // A validation changes nothing of the body.
+        for expected in ["fwd=uri-miss; fwd-status=200; stored", "hit; ttl=10"] {
+            let reply = client.get_with("/x", &[ANY, asked]).await;
+            reply.says(200, &page()).cache_status(expected);
+            assert_eq!((reply.field("content-encoding"), lab.compresses()), ("", 0), "{asked:?} {field:?}");
+        }
+        lab.time_passes(11 * SECOND).await;
+        let anybody = if asked == credentials { ("x", "y") } else { asked };
+        for _ in 0..2 {
+            client.get_with("/x", &[ANY, anybody, ("cache-control", "max-stale=0")]).await.says(200, &page());
+            assert_eq!(lab.compresses(), 0, "{asked:?} {field:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn vary_is_the_same_before_and_after_a_validation() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", html("short").max_age(10).etag("v1").chunked());
+    let mut client = lab.client().await;
+    client.get_with("/x", &[ANY]).await;
+    for status in ["hit; ttl=10", "fwd=stale; fwd-status=304; ttl=10; stored", "hit; ttl=10"] {
+        let reply = client.get_with("/x", &[ANY]).await;
+        reply.cache_status(status);
+        assert_eq!(reply.field("vary"), "Accept-Encoding");
+        if !status.starts_with("fwd") {
+            lab.time_passes(20 * SECOND).await;
+        }
+    }
+    assert_eq!(lab.compresses(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_become_smaller_is_served_as_it_is_and_not_tried_again() {
     let lab = Lab::start(&["a"], "").await;
     let mut random = fastrand::Rng::with_seed(3);
