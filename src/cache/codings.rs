@@ -72,6 +72,7 @@ impl Codings {
         // Ordered once, settled once.
         let _ = self.slots[coding as usize].outcome.set(outcome);
     }
+
     fn milliseconds(&self, time: Instant) -> u64 {
         let since = time.saturating_duration_since(self.began).as_millis();
         u64::try_from(since).map_or(LATEST, |since| since.min(LATEST))

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use super::chunks::{GrowingBody, StoredBody};
 use super::codings::Codings;
 use super::encoder::{NotEncoded, encode};
+use super::lock::lock;
 use super::remote_encoder::RemoteEncoder;
 use super::store::Store;
 use crate::clock::Clock;
@@ -49,7 +50,7 @@ impl Compressor {
     /// Fills orders until [`Compressor::close`], with bodies that `encoder` makes; for a thread that does nothing else, and
     /// only one. It takes locks that workers take too, so it needs their priority.
     pub fn run(&self, encoder: &RemoteEncoder) {
-        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = lock(&self.receiver);
         while let Ok(order) = receiver.recv()
             && self.sender.load().is_some()
         {
@@ -59,7 +60,7 @@ impl Compressor {
 
     /// Fills the orders that wait, for those who run no thread; how many there were.
     pub fn run_waiting(&self) -> usize {
-        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = lock(&self.receiver);
         let here: &Encode<'_> = &|body, coding, length_max| encode(body, coding, length_max);
         receiver.try_iter().inspect(|order| self.fill(order, here)).count()
     }

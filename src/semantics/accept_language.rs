@@ -20,14 +20,14 @@ pub fn normalize(request: &HeaderMap) -> Option<String> {
     languages.sort_by(|this, other| this.range.cmp(&other.range).then(other.weight.cmp(&this.weight)));
     // Of several weights of one range, the largest.
     languages.dedup_by(|other, first| other.range == first.range);
-    languages.sort_by_key(|language| (WEIGHT_MAX - language.weight, language.range == "*"));
+    languages.sort_by_key(|language| (field::WEIGHT_MAX - language.weight, language.range == "*"));
     let mut text = String::new();
     for language in &languages {
         if !text.is_empty() {
             text.push_str(", ");
         }
         text.push_str(&language.range);
-        if language.weight < WEIGHT_MAX {
+        if language.weight < field::WEIGHT_MAX {
             text.push_str(";q=");
             text.push_str(&shortest(language.weight));
         }
@@ -60,7 +60,7 @@ impl Language {
     fn parse(member: &[u8]) -> Option<Self> {
         let (range, weight) = match member.iter().position(|&byte| byte == b';') {
             Some(at) => (field::trim(&member[..at]), field::quality(&member[at + 1..])?),
-            None => (member, WEIGHT_MAX),
+            None => (member, field::WEIGHT_MAX),
         };
         let is_range = (1..=RANGE_BYTES_MAX).contains(&range.len())
             && range.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'*');
@@ -78,9 +78,6 @@ fn shortest(thousandths: u16) -> String {
         digits => format!("0.{digits}"),
     }
 }
-
-/// "1 is the most preferred" (§12.4.2), in thousandths.
-const WEIGHT_MAX: u16 = 1000;
 
 /// Nobody reads more languages; what comes later would only make variants.
 const LANGUAGES_MAX: usize = 32;

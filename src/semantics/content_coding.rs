@@ -52,8 +52,8 @@ impl AcceptedCodings {
         let (mut weights, mut identity, mut any) = ([None; 3], None, None);
         for member in field::members(request, ACCEPT_ENCODING) {
             let (coding, weight) = match member.iter().position(|&byte| byte == b';') {
-                Some(at) => (field::trim(&member[..at]), quality(&member[at + 1..]).unwrap_or(0)),
-                None => (member, WEIGHT_MAX),
+                Some(at) => (field::trim(&member[..at]), field::quality(&member[at + 1..]).unwrap_or(0)),
+                None => (member, field::WEIGHT_MAX),
             };
             let accepted = match ContentCoding::named(coding) {
                 Some(coding) => &mut weights[coding as usize],
@@ -157,28 +157,6 @@ pub fn replace(request: &mut HeaderMap) {
         request.insert(ACCEPT_ENCODING, HeaderValue::from_static(codings));
     }
 }
-
-/// The weight that `parameter`, what follows the semicolon, states; `None` if it is no valid weight (§12.4.2).
-fn quality(parameter: &[u8]) -> Option<u16> {
-    let [b'q' | b'Q', b'=', quality @ ..] = field::trim(parameter) else {
-        return None;
-    };
-    // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
-    let (whole, digits) = match quality {
-        [whole] => (whole, &[][..]),
-        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
-        _ => return None,
-    };
-    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
-    let mut thousandths = digit(*whole)? * WEIGHT_MAX;
-    for (&byte, place) in digits.iter().zip([100, 10, 1]) {
-        thousandths += digit(byte)? * place;
-    }
-    (thousandths <= WEIGHT_MAX).then_some(thousandths)
-}
-
-/// "1 is the most preferred" (§12.4.2), and what counts without a weight.
-const WEIGHT_MAX: u16 = 1000;
 
 #[cfg(test)]
 mod tests {

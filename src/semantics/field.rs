@@ -97,11 +97,11 @@ pub(super) fn quality(parameter: &[u8]) -> Option<u16> {
         _ => return None,
     };
     let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
-    let mut thousandths = digit(*whole)? * 1000;
+    let mut thousandths = digit(*whole)? * WEIGHT_MAX;
     for (&byte, place) in digits.iter().zip([100, 10, 1]) {
         thousandths += digit(byte)? * place;
     }
-    (thousandths <= 1000).then_some(thousandths)
+    (thousandths <= WEIGHT_MAX).then_some(thousandths)
 }
 
 /// A string of digits; a number that is too large becomes the largest.
@@ -139,6 +139,9 @@ pub(super) fn fields(lines: &[(&'static str, &str)]) -> HeaderMap {
     }
     headers
 }
+
+/// "1 is the most preferred" (§12.4.2), and what counts without a weight; in thousandths.
+pub(super) const WEIGHT_MAX: u16 = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -369,7 +369,7 @@ mod tests {
         let tag = found.as_ref().map(|headers| headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default());
         assert_eq!(tag, expected, "{case}");
     }
-    #[track_caller]
+
     fn check_range(case: &str, request: Lines<'_>, expected: RangeOf) {
         let response = fields(&[HTML, ("etag", "\"x\"")]);
         let found = RangeOf::representation(&Method::GET, &fields(request), &response);
