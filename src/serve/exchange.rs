@@ -92,7 +92,6 @@ impl Exchange {
             headers.insert(header::AUTHORIZATION, credentials.clone());
         }
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-        headers.extend(conditions);
         if audience == Audience::OneClient {
             // "the If-Match and If-Unmodified-Since conditional header fields are not applicable to a cache" (RFC 9111
             // §4.3.2): the origin has to see them.
@@ -105,6 +104,7 @@ impl Exchange {
             }
             coded_tag::uncode_conditions(&mut headers);
         }
+        headers.extend(conditions);
         let tries = match self.site.config.stale.first {
             FirstRemedy::Stale if fallback != Fallback::Nothing => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
@@ -135,12 +135,14 @@ impl Exchange {
         own.any(|name| self.headers.contains_key(name))
     }
 
-    /// By what the client wants to know whether what it has is current.
+    /// By what the client wants to know whether what it has is current, with the tags that an origin knows.
     pub fn own_conditions(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let lines = |name: HeaderName| {
-            self.headers.get_all(&name).iter().map(move |value| (name.clone(), value.clone())).collect::<Vec<_>>()
-        };
-        [lines(header::IF_NONE_MATCH), lines(header::IF_MODIFIED_SINCE)].concat()
+        let mut own = HeaderMap::new();
+        for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+            own.extend(self.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+        }
+        coded_tag::uncode_conditions(&mut own);
+        own.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// The Range field, where an origin may be asked for the part that it names.

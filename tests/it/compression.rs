@@ -348,6 +348,20 @@ async fn an_origin_sees_its_own_tags_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_node_has_coded_is_validated_by_its_tag() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    let coded = html("coded").max_age(10).with("content-encoding", "br").with("vary", "accept-encoding");
+    lab.origin("a").answers("/x", coded.etag("v1~br1"));
+    let mut client = lab.client().await;
+    client.get_with("/x", &[ANY]).await;
+    lab.time_passes(20 * SECOND).await;
+    client.get_with("/x", &[ANY, ("if-match", "\"v1~br1\"")]).await.says(200, "coded");
+    let requests = lab.origin("a").requests("/x");
+    assert!(requests[1].contains("if-none-match: \"v1~br1\"\r\n"), "{}", requests[1]);
+    assert!(requests[1].contains("if-match: \"v1\"\r\n"), "{}", requests[1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_site_may_turn_compression_off() {
     let lab = Lab::start(&["a"], "[site.compression]\ncodings = []").await;
     lab.origin("a").answers("/x", html(&page()).max_age(60));
