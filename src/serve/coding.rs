@@ -12,21 +12,27 @@ use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
 use crate::semantics::transformation::{RangeOf, forbids_transformation, represent, represent_known};
 
-/// The fields and the body of the representation of `stored` that answers.
-pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> (HeaderMap, Arc<StoredBody>) {
+/// The representation of a stored response that answers.
+#[derive(Debug)]
+pub(super) struct Selected {
+    /// Its fields.
+    pub(super) headers: HeaderMap,
+    /// Its body.
+    pub(super) body: Arc<StoredBody>,
+    /// The coding that this node has given it.
+    pub(super) coding: Option<ContentCoding>,
+}
+
+/// Selects a representation of `stored`.
+pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> Selected {
     let mut headers = stored.head.headers.clone();
     if !stored.head.codable {
-        return (headers, Arc::clone(&stored.body));
+        return Selected { headers, body: Arc::clone(&stored.body), coding: None };
     }
     let coded = order(exchange, stored).and_then(|coding| Some((coding, stored.codings.as_ref()?.made(coding)?)));
-    represent(&mut headers, coded.map(|(coding, _)| coding));
-    match coded {
-        Some((coding, body)) => {
-            exchange.site.metrics.coded_response(coding.as_str());
-            (headers, Arc::clone(body))
-        }
-        None => (headers, Arc::clone(&stored.body)),
-    }
+    let (coding, body) = coded.map_or((None, &stored.body), |(coding, body)| (Some(coding), body));
+    represent(&mut headers, coding);
+    Selected { headers, body: Arc::clone(body), coding }
 }
 
 /// The coding that answers, if any. One that would be better and that nobody has tried is ordered for the next client

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::Source;
-use super::coding;
+use super::coding::{self, Selected};
 use super::deliver::{Representation, deliver};
 use super::exchange::Exchange;
 use super::outcome::Answer;
@@ -21,10 +21,15 @@ pub fn hit(exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> 
 pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
     let age = stored.head.age(exchange.arrival.monotonic).as_secs();
     let response = coding::not_modified(exchange, &stored.head, Some(age)).unwrap_or_else(|| {
-        let (headers, body) = coding::select(exchange, stored);
+        let Selected { headers, body, coding } = coding::select(exchange, stored);
         let (status, length) = (stored.head.status, Some(body.length()));
         let representation = Representation { status, headers, length, age: Some(age) };
-        deliver(&exchange.method, &exchange.headers, representation, |offset| Source::Stored(body, offset))
+        deliver(&exchange.method, &exchange.headers, representation, |offset| {
+            if let Some(coding) = coding {
+                exchange.site.metrics.coded_response(coding.as_str());
+            }
+            Source::Stored(body, offset)
+        })
     });
     Answer {
         response,

@@ -86,7 +86,7 @@ impl SiteMetrics {
         self.stale_forbidden.at(reason, |reason| self.families.stale_forbidden.at([&self.site, reason])).inc();
     }
 
-    /// Counts one answer in a content coding that this node has made.
+    /// Counts one answer whose body is in a content coding that this node has made.
     pub fn coded_response(&self, coding: &'static str) {
         self.coded_responses.at(coding, |coding| self.families.coded_responses.at([&self.site, coding])).inc();
     }
@@ -153,7 +153,7 @@ impl SiteFamilies {
             coded_responses: catalog.labeled(
                 "holdover_http_coded_responses_total",
                 &["site", "coding"],
-                "Responses in a content coding that the node has made",
+                "Responses with content in a coding that the node has made, or a part of it",
             ),
             coding_bytes_in: catalog.labeled(
                 "holdover_cache_coding_bytes_in_total",

@@ -58,6 +58,15 @@ async fn a_coding_is_made_when_it_is_first_wanted_and_only_once() {
         "{metrics}"
     );
     assert!(metrics.contains("holdover_http_coded_responses_total{site=\"www\",coding=\"gzip\"} 3"), "{metrics}");
+    let date = ("if-modified-since", "Sun, 06 Nov 2044 08:49:37 GMT");
+    client.send("HEAD", "/x", &[GZIP], "").await;
+    client.get_with("/x", &[GZIP, ("if-none-match", "*")]).await.says(304, "");
+    client.get_with("/x", &[GZIP, date]).await.says(304, "");
+    let metrics = lab.metrics();
+    assert!(
+        metrics.contains("holdover_http_coded_responses_total{site=\"www\",coding=\"gzip\"} 3"),
+        "no content: {metrics}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
