@@ -3,6 +3,9 @@
 use std::io::Read;
 use std::time::Duration;
 
+use holdover::semantics::key::cache_key;
+use holdover::semantics::target::Target;
+
 use crate::lab::{Answer, Lab, Reply};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -310,7 +313,11 @@ async fn codings_keep_within_the_memory_that_the_cache_may_take() {
     let lab = Lab::start(&["a"], "").await;
     let (origin, mut client) = (lab.origin("a"), lab.client().await);
     let ledger = lab.shared().store.ledger();
-    let (image, mut offered) = ("image".repeat(60_000), 0);
+    let (image, mut offered, mut held_most) = ("image".repeat(60_000), 0, 0);
+    let held = |path: String| {
+        let target = Target { host: "www.test".into(), port: None, path_and_query: path.into() };
+        lab.shared().store.variants(&cache_key("https", &target)).iter().map(|stored| stored.size()).sum::<u64>()
+    };
     for number in 0..100 {
         let (text, other) = (format!("/{number}"), format!("/{number}.png"));
         origin.answers(&text, html(&format!("{number}{}", page())).max_age(60));
@@ -318,11 +325,14 @@ async fn codings_keep_within_the_memory_that_the_cache_may_take() {
         for path in [&text, &other, &text, &other] {
             client.get_with(path, &[GZIP]).await;
             lab.compresses();
-            assert!(ledger.used() <= ledger.bound());
         }
         offered += image.len() as u64;
+        // What is in the cache, codings and all, is paid for.
+        let held = (0..=number).map(|number| held(format!("/{number}")) + held(format!("/{number}.png"))).sum::<u64>();
+        assert!(held <= ledger.used() && ledger.used() <= ledger.bound(), "{held} of {}", ledger.used());
+        held_most = held_most.max(held);
     }
-    assert!(offered > ledger.bound());
+    assert!(offered > ledger.bound() && held_most > ledger.bound() / 2, "{held_most} of {}", ledger.bound());
     let metrics = lab.metrics();
     assert!(
         metrics.contains("holdover_cache_codings_total{site=\"www\",coding=\"gzip\",outcome=\"made\"}"),
