@@ -110,7 +110,8 @@ impl Miss<'_> {
 
     /// Asks an origin in the background, unless somebody does already, or what it says to this client could not be stored.
     pub fn refresh(&self) {
-        if self.stored.as_ref().is_some_and(|stored| self.may_validate(stored)) {
+        let is_of_use = self.stored.as_ref().is_some_and(|stored| self.may_validate(stored));
+        if is_of_use && !self.exchange.is_extraordinary() {
             // What the client asks of caches is about the answer that it has got already.
             let exchange = Exchange { asked: RequestDirectives::default(), ..self.exchange.clone() };
             drop(Miss { exchange: &exchange, ..self.clone() }.join(false));
