@@ -35,7 +35,9 @@ pub fn framing(
     }
     // "A server that generates a response with status code 206 MUST generate Content-Range", but that "MUST NOT be
     // generated" of several parts (RFC 9110 §15.3.7).
-    let is_multipart = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(MULTIPART));
+    let is_multipart = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
+    });
     if status == StatusCode::PARTIAL_CONTENT && !is_multipart && !headers.contains_key(header::CONTENT_RANGE) {
         return Err("206 says in Content-Range which part it is");
     }

@@ -127,8 +127,8 @@ pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
 }
 
 /// Whether these fields of a request have nothing that a server or the filter before it could refuse it for: visible ASCII,
-/// spaces and tabs, no more of it than [`PLAIN_BYTES_MAX`], and in [`FORWARDED`], which no policy names, only what their
-/// grammars need. What an origin says to other requests is for whoever sent them, since the next client's fields are
+/// spaces and tabs, no more of it than [`PLAIN_BYTES_MAX`], and in [`FORWARDED`], which no policy names, only what they are
+/// written with in practice. What an origin says to other requests is for whoever sent them, since the next client's fields are
 /// others.
 pub fn are_plain<'a>(headers: &'a HeaderMap, is_sent: impl Fn(&str) -> bool) -> bool {
     let mut bytes = 0;
@@ -145,7 +145,7 @@ fn is_text(byte: &u8) -> bool {
 
 /// What media ranges, codings, hosts, and the products and comments of intermediaries are written with.
 fn is_grammatical(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"\t \"()*+,-./:;=[]_".contains(byte)
+    byte.is_ascii_alphanumeric() || b"\t \"#()*+,-./:;=[]_".contains(byte)
 }
 
 /// Puts the normal forms that variants are told apart by in place of the client's fields.
@@ -375,6 +375,7 @@ mod tests {
         assert!(!is_plain(&[("via", "1.1 a ('x')")]));
         assert!(!is_plain(&[("cdn-loop", "${x}")]));
         assert!(is_plain(&[("cdn-loop", "a.example; v=\"1.0\""), ("via", "HTTP/1.1 [::1]:8080 (Apache/2.4)")]));
+        assert!(is_plain(&[("accept", "application/ld+json;profile=\"http://www.w3.org/ns/json-ld#compacted\"")]));
         assert!(is_plain(&[("x", "t\u{e9}xt")]), "it is not sent");
         let half = "x".repeat(PLAIN_BYTES_MAX / 2);
         assert!(is_plain(&[("accept", &half), ("via", &half)]));

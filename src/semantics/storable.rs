@@ -79,9 +79,9 @@ impl NotStorable {
 /// The fields that are not stored with a response that may be stored otherwise. They are for the client that asked for
 /// it and nobody else.
 pub fn withheld<'a>(
-    request: &HeaderMap,
     directives: &'a ResponseDirectives,
     policy: &StorePolicy,
+    cookie_answers_credentials: bool,
 ) -> impl Iterator<Item = &'a HeaderName> {
     // "only the listed header fields are limited to a single user: a shared cache MUST NOT store the listed header fields
     // if they are present in the original response but MAY store the remainder of the response message without those
@@ -89,7 +89,7 @@ pub fn withheld<'a>(
     // subsequent response or the subsequent response has been successfully revalidated" (§5.2.2.4), and what comes with a
     // validation needs no store.
     // A cookie that answers credentials is of one user, whatever else of the response is public.
-    let is_personal = request.contains_key(AUTHORIZATION) || !permits_cookie(directives, policy);
+    let is_personal = cookie_answers_credentials || !permits_cookie(directives, policy);
     let cookie = is_personal.then_some(&SET_COOKIE);
     directives.withheld.iter().chain(cookie)
 }
@@ -187,12 +187,12 @@ fn permits_cookie(directives: &ResponseDirectives, policy: &StorePolicy) -> bool
 /// must-understand asks for (§5.2.2.3).
 const UNDERSTOOD: [u16; 13] = [201, 202, 302, 303, 307, 401, 402, 403, 409, 422, 500, 503, 504];
 
-/// Statuses that speak of one request rather than of the resource: of its form, size or rate, of its credentials,
-/// conditions or ranges, of the connection it came over. All of these are outside the key, so that whoever sends a bad
+/// Statuses that speak of one request rather than of the resource: of its form, size or rate, of what it accepts, of its
+/// credentials, conditions or ranges, of the connection it came over. All of these are outside the key, so that whoever sends a bad
 /// one could deny the resource to everyone else, even where the origin states a lifetime for whatever it answers. 428, 429,
 /// 431 and 511 "MUST NOT be stored" (RFC 6585), and 304 is no response of its own. A 400 speaks of the URL, as long as
 /// the request has nothing else that could be bad; see [`are_plain`](super::forwarding::are_plain).
-const NEVER_STORED: [u16; 14] = [304, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511];
+const NEVER_STORED: [u16; 15] = [304, 406, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511];
 
 /// Statuses of an origin in trouble. Kept without a lifetime that the origin states, they outlive their cause.
 const OF_AN_OUTAGE: [u16; 4] = [500, 502, 503, 504];

@@ -78,7 +78,9 @@ impl Lead {
         };
         match self.fetch(leader.fence()).await {
             Err(error) => {
-                self.revive();
+                if !(error.status.is_some() && self.may_answer_this_client_alone()) {
+                    self.revive();
+                }
                 leader.finish(Stage::Failed(Arc::new(error)));
             }
             Ok(Fetch::Validated { validated, share }) => {
@@ -104,7 +106,7 @@ impl Lead {
                 }
                 // RFC 9111 §4.3.5: "otherwise, the cache SHOULD consider the stored response to be stale." A stale one is
                 // kept for an outage; a fresh one would go on answering.
-                if matches!(self.fallback, Fallback::Fresh { .. }) {
+                if matches!(self.fallback, Fallback::Fresh { .. }) && !self.may_answer_this_client_alone() {
                     self.worker.shared.store.remove(&self.key, stored);
                 }
                 Ok(Fetch::Response(Box::new(fetched)))
@@ -151,13 +153,13 @@ impl Lead {
         let head = StoredHead { codable, ..head };
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
-        let is_paid = paid.is_some();
+        let is_stored = paid.is_some() && !self.has_fields_outside_the_key();
         let reservation = paid.or_else(|| store.reserve(0))?;
         let validated = Arc::new(stored.freshened(&self.key, head, reservation));
-        if is_paid {
+        if is_stored {
             store.store(&self.key, Arc::clone(&validated));
         }
-        Some((validated, Share { facts: FetchFacts::of(fetched), stored: is_paid, own }))
+        Some((validated, Share { facts: FetchFacts::of(fetched), stored: is_stored, own }))
     }
 
     async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
@@ -246,11 +248,21 @@ impl Lead {
         true
     }
 
+    /// Whether an origin may have made its answer of fields that other requests do not have.
+    fn has_fields_outside_the_key(&self) -> bool {
+        let has_own = self.audience == Audience::OneClient && self.exchange.has_own_fields();
+        has_own || self.exchange.is_extraordinary()
+    }
+
+    /// Whether what an origin says, bad news among it, may be about this client and nobody else.
+    fn may_answer_this_client_alone(&self) -> bool {
+        self.has_fields_outside_the_key() || self.exchange.is_authorized()
+    }
+
     fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
         // "The no-store request directive indicates that a cache MUST NOT store any part of either this request or any
         // response to it" (RFC 9111 §5.2.1.5).
-        let is_of_own_fields = self.audience == Audience::OneClient && self.exchange.has_own_fields();
-        if self.exchange.asked.no_store || self.exchange.is_extraordinary() || is_of_own_fields {
+        if self.exchange.asked.no_store || self.has_fields_outside_the_key() {
             return Err(NotStored::Request);
         }
         if fetched.framing == Framing::Close {
@@ -341,7 +353,9 @@ impl Lead {
         headers.remove(header::AGE);
         headers.remove(header::CONTENT_LENGTH);
         let mut own = HeaderMap::new();
-        for name in withheld(&self.exchange.headers, &directives, &self.exchange.site.config.store) {
+        let cookie_answers_credentials =
+            self.exchange.is_authorized() && fetched.headers.contains_key(header::SET_COOKIE);
+        for name in withheld(&directives, &self.exchange.site.config.store, cookie_answers_credentials) {
             if headers.remove(name).is_some() {
                 own.extend(fetched.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
             }

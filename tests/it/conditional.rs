@@ -134,13 +134,13 @@ async fn a_head_without_validators_does_not_vouch_for_what_is_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn cache_status_states_the_status_of_a_head_that_freshened() {
-    let lab = Lab::start(&["a"], STRICT).await;
-    let answer = Answer::ok("body").max_age(10).with("ETag", "\"v1\"");
+    let lab = Lab::start(&["a"], &format!("[site.request]\nauthorization = \"cache\"\n{STRICT}")).await;
+    let answer = Answer::ok("body").with("cache-control", "public, max-age=10").with("ETag", "\"v1\"");
     lab.origin("a").answers("/x", answer);
     let mut client = lab.client().await;
     client.get("/x").await.says(200, "body");
     lab.time_passes(20 * SECOND).await;
-    let head = client.send("HEAD", "/x", &[("if-match", "*")], "").await;
+    let head = client.send("HEAD", "/x", &[("authorization", "Basic eDp5")], "").await;
     head.says(200, "").cache_status("fwd=stale; fwd-status=200; ttl=10; stored");
 }
 

@@ -46,6 +46,70 @@ async fn an_if_match_can_poison_nobody_by_404() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_304_made_of_the_fields_of_one_client_is_for_that_one() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    let mut client = lab.client().await;
+    for (path, field, text) in [("/match", "if-match", "\"<script>\""), ("/accept", "accept", "text/<script>")] {
+        lab.origin("a").answers(path, Answer::ok("body").max_age(10).etag("v1"));
+        client.get(path).await.says(200, "body");
+        lab.time_passes(20 * SECOND).await;
+        lab.origin("a").answers(path, Answer::ok("body").max_age(60).etag("v1").with("x-reflected", "<script>"));
+        client.get_with(path, &[(field, text)]).await;
+        lab.origin("a").answers(path, Answer::ok("body").max_age(60).etag("v1"));
+        assert_eq!(client.get(path).await.says(200, "body").field("x-reflected"), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_acceptable_to_one_client_is_so_to_nobody_else() {
+    let lab = Lab::start(&["a"], STRICT).await;
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/x", Answer::new(406, "not acceptable").max_age(60));
+    client.get_with("/x", &[("accept", "application/x-none")]).await.says(406, "not acceptable");
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    client.get("/x").await.says(200, "body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_made_of_the_fields_of_one_client_keeps_nobody_else_stale() {
+    let settings = format!("[site.request]\nauthorization = \"cache\"\n{STRICT}");
+    let lab = Lab::start(&["a"], &settings).await;
+    let mut client = lab.client().await;
+    for (path, field) in [("/a", ("accept", "text/<script>")), ("/b", ("authorization", "Basic !!!"))] {
+        lab.origin("a").answers(path, Answer::ok("old").with("cache-control", "public, max-age=10"));
+        client.get(path).await.says(200, "old");
+        lab.time_passes(20 * SECOND).await;
+        lab.origin("a").answers(path, Answer::new(500, "cannot parse"));
+        client.get_with(path, &[field]).await.says(200, "old");
+        lab.origin("a").answers(path, Answer::ok("new").max_age(60));
+        client.get(path).await.says(200, "new");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_of_one_client_removes_nothing() {
+    let lab = Lab::start(&["a"], "[site.request]\ndirectives = \"all\"").await;
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    client.get("/x").await.says(200, "body");
+    client.send("HEAD", "/x", &[("cache-control", "no-cache"), ("if-match", "\"a\"")], "").await;
+    client.get("/x").await.says(200, "body").cache_status("hit; ttl=60");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_validation_of_an_authorized_client_takes_no_cookie_from_the_others() {
+    let lab = Lab::start(&["a"], &format!("[site.request]\nauthorization = \"cache\"\n{STRICT}")).await;
+    let mut client = lab.client().await;
+    let answer = Answer::ok("body").with("cache-control", "public, max-age=10").etag("v1");
+    lab.origin("a").answers("/x", answer.clone().with("set-cookie", "ab=1"));
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", answer);
+    client.get_with("/x", &[("authorization", "Basic Ym9iOng=")]).await.says(200, "body");
+    assert_eq!(client.get("/x").await.field("set-cookie"), "ab=1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_default_port_is_no_input_outside_the_key() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(60));

@@ -238,6 +238,9 @@ async fn a_206_that_is_not_what_was_asked_for_is_an_error_of_the_origin() {
     lab.origin("a").answers("/x", Answer::ok("mine").with("cache-control", "private"));
     let mut client = lab.client().await;
     client.get("/x").await.says(200, "mine");
+    let parts = Answer::new(206, "--x--").with("content-type", "Multipart/ByteRanges; boundary=x");
+    lab.origin("a").answers("/x", parts.with("cache-control", "private"));
+    client.get_with("/x", &[("range", "bytes=0-0,2-2")]).await.says(206, "--x--");
     lab.origin("a").answers("/x", Answer::new(206, "junk").with("cache-control", "private"));
     assert_eq!(client.get_with("/x", &[("range", "bytes=0-1")]).await.status, 502);
 }
