@@ -120,19 +120,9 @@ impl Exchange {
         }
     }
 
-    /// Whether an origin that is asked for this client alone gets fields that are not in the key, and so may make its
-    /// answer of them.
-    pub fn has_own_fields(&self) -> bool {
-        let mut own = [
-            header::IF_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_NONE_MATCH,
-            header::IF_RANGE,
-            header::IF_UNMODIFIED_SINCE,
-            header::RANGE,
-        ]
-        .into_iter();
-        own.any(|name| self.headers.contains_key(name))
+    /// Whether it states conditions that are for an origin to judge, so that a cache passes them on (RFC 9111 §4.3.2).
+    pub fn has_conditions_for_an_origin(&self) -> bool {
+        [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name))
     }
 
     /// By what the client wants to know whether what it has is current, with the tags that an origin knows.

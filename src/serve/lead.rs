@@ -250,8 +250,11 @@ impl Lead {
 
     /// Whether an origin may have made its answer of fields that other requests do not have.
     fn has_fields_outside_the_key(&self) -> bool {
-        let has_own = self.audience == Audience::OneClient && self.exchange.has_own_fields();
-        has_own || self.exchange.is_extraordinary()
+        let exchange = &self.exchange;
+        let is_conditional = || exchange.has_conditions_for_an_origin() || exchange.forwarded_range().is_some();
+        // What is stored is validated by its own conditions; the client's go to an origin in their place only.
+        let has_validators = || self.stored.is_none() && !exchange.own_conditions().is_empty();
+        exchange.is_extraordinary() || (self.audience == Audience::OneClient && (is_conditional() || has_validators()))
     }
 
     /// Whether what an origin says, bad news among it, may be about this client and nobody else.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -99,9 +98,7 @@ impl Miss<'_> {
         // "A cache or intermediary MAY ignore If-Match because its interoperability features are only necessary for an
         // origin server" (RFC 9110 §13.1.1), and If-Unmodified-Since alike: a stored response answers regardless, but the
         // answer of an origin is for whoever stated the condition.
-        let is_conditional =
-            [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().any(|name| self.exchange.headers.contains_key(name));
-        is_conditional
+        self.exchange.has_conditions_for_an_origin()
             || self.exchange.is_authorized()
             || self.exchange.asked.no_store
             || self.exchange.is_extraordinary()

@@ -109,6 +109,23 @@ async fn a_refresh_behind_the_back_of_a_client_does_not_pass_on_what_it_asked() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn authorized_clients_renew_what_all_share_whatever_they_have() {
+    let settings = "[site.request]\nauthorization = \"cache\"\n[site.stale]\nwhile_revalidate = \"0s\"";
+    let lab = Lab::start(&["a"], settings).await;
+    let answer = |body| Answer::ok(body).with("cache-control", "public, max-age=10");
+    let fields = [("authorization", "Basic eDp5"), ("if-none-match", "\"mine\"")];
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/x", answer("body").etag("v1"));
+    client.get("/x").await.says(200, "body");
+    lab.time_passes(20 * SECOND).await;
+    client.get_with("/x", &fields).await.cache_status("fwd=stale; fwd-status=304; ttl=10; stored");
+    assert!(!lab.origin("a").requests("/x").pop().unwrap().contains("mine"), "the cache asks by what it has");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", answer("new").etag("v2"));
+    client.get_with("/x", &fields).await.says(200, "new").cache_status("fwd=stale; fwd-status=200; stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_fetched_in_vain_behind_the_back_of_a_client() {
     let lab = Lab::start(&["a"], "[site.request]\nauthorization = \"cache\"").await;
     let mut client = lab.client().await;
