@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::faults::{Faults, quoted};
 use super::form::{Form, Written};
 use super::interpolate::interpolate;
-use super::keys::{SECTIONS, children, root};
+use super::keys::{children, root, sections};
 use super::load::Surroundings;
 use super::section::{Absence, Key, Repeat, Section};
 
@@ -253,7 +253,7 @@ fn suggestion(section: &Section, known: &[&str], written: &str) -> String {
     {
         return format!("\"{name}\"");
     }
-    let elsewhere = SECTIONS.iter().find(|other| {
+    let elsewhere = sections().find(|other| {
         other.path != section.path && other.keys.iter().any(|key| key.name == written) || other.name() == written
     });
     match elsewhere {

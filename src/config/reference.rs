@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::SECTIONS;
+use super::keys::sections;
 use super::section::{Absence, Key, Repeat, Section};
 
 /// The text of `docs/config.md`.
@@ -37,7 +37,7 @@ pub fn full() -> String {
 }
 
 fn written_sections() -> impl Iterator<Item = &'static Section> {
-    SECTIONS.iter().filter(|section| !section.path.is_empty())
+    sections().filter(|section| !section.path.is_empty())
 }
 
 fn count(section: &Section) -> String {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::faults::{Faults, cut};
-use super::keys::SECTIONS;
+use super::keys::sections;
 
 /// A text without syntax errors, where possible, and with every byte where it was.
 pub(super) struct Repaired<'a> {
@@ -65,7 +65,7 @@ fn report(line: &str, at: usize, message: &str, faults: &mut Faults) {
 }
 
 fn may_hold_secret(line: &str) -> bool {
-    let mut secrets = SECTIONS.iter().flat_map(|section| section.keys).filter(|key| key.form.is_secret());
+    let mut secrets = sections().flat_map(|section| section.keys).filter(|key| key.form.is_secret());
     secrets.any(|key| line.contains(key.name))
 }
 

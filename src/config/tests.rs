@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::file::File;
-use super::keys::{SECTIONS, children, root};
+use super::keys::{children, root, sections};
 use super::model::{Accepts, Config, HostField, PlainHttp, Scheme};
 use super::section::{Absence, Repeat};
 use super::{Problem, Surroundings, full, load, reference};
@@ -105,7 +105,7 @@ fn the_full_file_is_valid() {
 fn rows_and_written_form_have_the_same_keys() {
     let text = with_optional_keys();
     toml::from_str::<File>(&text).map_err(|error| error.to_string()).unwrap();
-    for section in SECTIONS {
+    for section in sections() {
         let header = if section.path.is_empty() { String::new() } else { format!("{}\n", section.header()) };
         let with_stranger = text.replacen(&header, &format!("{header}stranger = 1\n"), 1);
         let (table, _) = DeTable::parse_recoverable(&with_stranger);
@@ -124,13 +124,13 @@ fn rows_and_written_form_have_the_same_keys() {
 
 #[test]
 fn every_row_has_a_sentence_and_every_section_its_parent() {
-    for section in SECTIONS {
+    for section in sections() {
         let mut names = BTreeSet::new();
         for key in section.keys {
             assert!(names.insert(key.name), "{} is there twice", section.join(key.name));
             assert!(key.sentence.ends_with('.'), "{}", section.join(key.name));
         }
-        let parents = SECTIONS.iter().filter(|parent| children(parent).any(|child| child.path == section.path));
+        let parents = sections().filter(|parent| children(parent).any(|child| child.path == section.path));
         assert_eq!(parents.count(), usize::from(!section.path.is_empty()), "{}", section.path);
     }
     assert!(root().repeat == Repeat::Once);
@@ -138,7 +138,7 @@ fn every_row_has_a_sentence_and_every_section_its_parent() {
 
 #[test]
 fn every_default_and_example_is_of_its_own_form() {
-    for section in SECTIONS {
+    for section in sections() {
         for key in section.keys {
             let (Absence::Choice(text) | Absence::Default(text) | Absence::Optional(text) | Absence::Required(text)) =
                 key.absence;

@@ -1,0 +1,213 @@
+//! A site's origins: deadlines, failover, failback, probes, and the origins themselves.
+
+use std::time::Duration;
+
+use super::row::{FILE, NAME, days, duration, key, milliseconds, minutes, seconds};
+use crate::config::form::{Form, reads};
+use crate::config::model::{Accepts, HostField};
+use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText};
+use crate::config::section::{Absence, Repeat, Section};
+use crate::config::words::words;
+
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        path: "site.timeouts",
+        repeat: Repeat::Once,
+        sentence: "Deadlines of requests to origins.",
+        keys: &[
+            key(
+                "connect",
+                duration(milliseconds(10), seconds(30)),
+                Absence::Default("\"1s\""),
+                "One connect, TLS handshake included; at most `request`.",
+            ),
+            key(
+                "first_byte",
+                duration(milliseconds(10), minutes(5)),
+                Absence::Default("\"3s\""),
+                "From the request sent to the head of the response; at most `request`.",
+            ),
+            key(
+                "body_idle",
+                duration(milliseconds(100), minutes(10)),
+                Absence::Default("\"5s\""),
+                "Between two pieces of a body.",
+            ),
+            key(
+                "request",
+                duration(milliseconds(10), minutes(10)),
+                Absence::Default("\"10s\""),
+                "All attempts of one request together, until the head of a response.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.failover",
+        repeat: Repeat::Once,
+        sentence: "When a request goes on to the next origin.",
+        keys: &[
+            key(
+                "tries",
+                Form::Whole { least: 1, most: 16 },
+                Absence::Default("3"),
+                "Most addresses tried for one request.",
+            ),
+            key(
+                "statuses",
+                Form::List { item: &FAILURE_STATUSES, least: 0, most: 32 },
+                Absence::Default("[500, 502, 503, 504]"),
+                "Statuses of an origin that count as its failure.",
+            ),
+            key(
+                "consecutive_failures",
+                Form::Whole { least: 1, most: 1000 },
+                Absence::Default("3"),
+                "Failed requests in a row that take an address out of use.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.failback",
+        repeat: Repeat::Once,
+        sentence: "When a better origin is used again after it failed.",
+        keys: &[
+            key(
+                "probes",
+                Form::Whole { least: 1, most: 100 },
+                Absence::Default("5"),
+                "Good probes in a row before it counts as back.",
+            ),
+            key(
+                "hold_down",
+                duration(Duration::ZERO, days(1)),
+                Absence::Default("\"30s\""),
+                "Least time between its failure and its return, so that a flapping origin does not take the site \
+                 along.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.probe",
+        repeat: Repeat::Once,
+        sentence: "Health checks, sent to every address of every origin of the site.",
+        keys: &[
+            key("enabled", Form::Boolean, Absence::Default("true"), "False means that only traffic is evidence."),
+            key(
+                "path",
+                Form::Text { accepts: reads::<ProbePath>, expected: PROBE_PATH },
+                Absence::Default("\"/\""),
+                "Path and query asked for with GET.",
+            ),
+            key(
+                "interval",
+                duration(milliseconds(100), minutes(10)),
+                Absence::Default("\"2s\""),
+                "Between two probes of one address, ±10 %.",
+            ),
+            key(
+                "interval_in_transition",
+                duration(milliseconds(50), minutes(10)),
+                Absence::Default("\"500ms\""),
+                "The same while an address is on its way in or out; at most `interval`.",
+            ),
+            key(
+                "timeout",
+                duration(milliseconds(10), minutes(1)),
+                Absence::Default("\"1s\""),
+                "Connect, head and the looked-at part of the body together; at most `interval`.",
+            ),
+            key(
+                "expect",
+                Form::List { item: &PROBE_STATUSES, least: 1, most: 32 },
+                Absence::Default("[\"200-399\"]"),
+                "Statuses of a healthy origin.",
+            ),
+            key(
+                "body",
+                Form::Text { accepts: reads::<ProbeText>, expected: "1 to 1024 bytes of text" },
+                Absence::Optional("\"ok\""),
+                "Text that must occur in the first 16 KiB of the body; any body will do by default.",
+            ),
+            key(
+                "rise",
+                Form::Whole { least: 1, most: 100 },
+                Absence::Default("2"),
+                "Good probes in a row that bring an address back.",
+            ),
+            key(
+                "fall",
+                Form::Whole { least: 1, most: 100 },
+                Absence::Default("3"),
+                "Bad probes in a row that take an address out of use.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.origin",
+        repeat: Repeat::Several { least: 1, most: 64 },
+        sentence: "A place responses come from: a data center, a bucket, a mirror. Every address its name resolves \
+                   to is probed and used.",
+        keys: &[
+            key(
+                "name",
+                Form::Text { accepts: reads::<Name>, expected: NAME },
+                Absence::Optional("\"frankfurt\""),
+                "Name in metrics, logs and events, unique in the site; by default host and port of `url`.",
+            ),
+            key(
+                "url",
+                Form::Text { accepts: reads::<OriginUrl>, expected: ORIGIN_URL },
+                Absence::Required("\"https://frankfurt.example.net\""),
+                "Scheme, host and port. The certificate of an https origin is verified against this host.",
+            ),
+            key(
+                "rank",
+                Form::Whole { least: 1, most: RANK_MAX },
+                Absence::Default("1"),
+                "Lower ranks are used first; origins of equal rank share the load.",
+            ),
+            key(
+                "ranks",
+                Form::Ranks { most: RANK_MAX },
+                Absence::Optional("{ eu = 1, us = 2 }"),
+                "Rank by region; nodes of regions not listed here take `rank`.",
+            ),
+            key(
+                "weight",
+                Form::Whole { least: 1, most: 256 },
+                Absence::Default("1"),
+                "Share of the load inside a rank.",
+            ),
+            key(
+                "accepts",
+                Form::Word { words: words::<Accepts> },
+                Absence::Default("\"all\""),
+                "`\"read-only\"` for replicas that must only get safe methods (GET, HEAD, OPTIONS).",
+            ),
+            key(
+                "host",
+                Form::Text { accepts: reads::<HostField>, expected: HOST_FIELD },
+                Absence::Default("\"origin\""),
+                "The `Host` field it gets: that of `url`, the client's, or the one written here.",
+            ),
+            key(
+                "ca_file",
+                FILE,
+                Absence::Optional("\"/etc/holdover/private-ca.pem\""),
+                "PEM file of the authorities this origin is verified against, in place of the public ones.",
+            ),
+        ],
+    },
+];
+
+const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
+
+const HOST_FIELD: &str = "\"origin\", \"client\", or a host name with or without port";
+
+const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"https://a.example:8443\"";
+
+const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
+
+const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
+
+const RANK_MAX: u64 = 100;
