@@ -16,6 +16,13 @@ use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::transformation::CodingPolicy;
 
+mod origins;
+
+pub(super) use origins::authority;
+pub use origins::{
+    Accepts, FailbackPolicy, FailoverPolicy, HostField, OriginConfig, ProbePolicy, Scheme, StatusSet, Timeouts,
+};
+
 /// Everything one node needs to know, for the region it runs in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -296,147 +303,4 @@ pub struct ResponsePolicy {
     pub consumed: Vec<HeaderName>,
     /// Whether they get `X-Cache`, in place of an origin's.
     pub x_cache: bool,
-}
-
-/// Deadlines of forward requests.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Timeouts {
-    /// One connect, TLS included.
-    pub connect: Duration,
-    /// From request sent to response head.
-    pub first_byte: Duration,
-    /// Between two pieces of a body.
-    pub body_idle: Duration,
-    /// All attempts together, until the response head.
-    pub request: Duration,
-}
-
-/// When a forward request goes on to the next origin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FailoverPolicy {
-    /// Most endpoints tried for one request.
-    pub tries: usize,
-    /// Statuses that count as failures.
-    pub statuses: StatusSet,
-    /// Consecutive failed requests that eject an endpoint.
-    pub consecutive_failures: u32,
-}
-
-/// When a better origin is used again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FailbackPolicy {
-    /// Good probes in a row before an origin that failed counts as back.
-    pub probes: u32,
-    /// Least time between its failure and its return.
-    pub hold_down: Duration,
-}
-
-/// Active health checks of every address of every origin of a site.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProbePolicy {
-    /// False means that only traffic is evidence.
-    pub enabled: bool,
-    /// Path and query requested with GET.
-    pub path: String,
-    /// Between probes of one address, ±10 %.
-    pub interval: Duration,
-    /// Between probes while the address is in transition.
-    pub interval_in_transition: Duration,
-    /// Connect, head and body prefix together.
-    pub timeout: Duration,
-    /// Statuses of a healthy origin.
-    pub expect: StatusSet,
-    /// Must occur in the first 16 KiB of the body.
-    pub body: Option<String>,
-    /// Good probes in a row that make an ejected address healthy.
-    pub rise: u32,
-    /// Bad probes in a row that eject an address.
-    pub fall: u32,
-}
-
-/// A set of status codes, kept as inclusive ranges within 100..=599.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusSet(pub Vec<(u16, u16)>);
-
-impl StatusSet {
-    /// Whether `status` is in the set.
-    pub fn contains(&self, status: http::StatusCode) -> bool {
-        let status = status.as_u16();
-        self.0.iter().any(|&(first, last)| (first..=last).contains(&status))
-    }
-}
-
-/// One origin site: a data center, a bucket, a mirror.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OriginConfig {
-    /// Unique within the site.
-    pub name: String,
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Name (or IP literal without brackets) that is resolved, sent as SNI and verified.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Lower is preferred; already picked for this node's region.
-    pub rank: u32,
-    /// Share inside a rank; at least 1.
-    pub weight: u32,
-    /// Which methods it may get.
-    pub accepts: Accepts,
-    /// The `Host` field it gets.
-    pub host_field: HostField,
-    /// PEM file of private trust anchors; replaces the public ones.
-    pub ca_file: Option<PathBuf>,
-}
-
-impl OriginConfig {
-    /// `host[:port]` as in a URL: IPv6 in brackets, the scheme's default port left out.
-    pub fn authority(&self) -> String {
-        authority(self.scheme, &self.host, self.port)
-    }
-}
-
-/// `host[:port]` as in a URL: IPv6 in brackets, the scheme's default port left out.
-pub(super) fn authority(scheme: Scheme, host: &str, port: u16) -> String {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    if port == scheme.default_port() { host } else { format!("{host}:{port}") }
-}
-
-/// The scheme spoken to an origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Plain text.
-    Http,
-    /// TLS, verified.
-    Https,
-}
-
-impl Scheme {
-    /// 80 or 443.
-    pub fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-/// Which methods an origin may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepts {
-    /// Every method.
-    All,
-    /// Safe methods only (RFC 9110 §9.2.1).
-    ReadOnly,
-}
-
-/// The `Host` field an origin gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostField {
-    /// The client's; probes use the site's first host name.
-    Client,
-    /// This one.
-    Named(String),
-    /// The origin's own authority.
-    Origin,
 }

@@ -11,16 +11,16 @@ use http::HeaderName;
 use http::header::COOKIE;
 use toml::Spanned;
 
+use self::origins::{check_first_host, one_of, origin, origin_name, probe, status_set};
 use super::faults::{Faults, quoted};
 use super::file::{self, Value};
 use super::load::Surroundings;
 use super::model::{
-    CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, HostField,
-    Listen, Log, OriginConfig, PlainHttp, ProbePolicy, PurgePolicy, ResponsePolicy, Scheme, Secret, SiteConfig,
-    StalePolicy, StatusSet, Timeouts,
+    CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, Listen, Log,
+    PlainHttp, PurgePolicy, ResponsePolicy, Secret, SiteConfig, StalePolicy, Timeouts,
 };
 use super::names::Region;
-use super::units::{ErrorStatus, FromText, Statuses};
+use super::units::{ErrorStatus, FromText};
 use crate::semantics::cache_control::SURROGATE_CONTROL;
 use crate::semantics::freshness::{FreshnessPolicy, Negative};
 use crate::semantics::key::KeyPolicy;
@@ -28,6 +28,8 @@ use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::surrogate::TAG_FIELDS;
 use crate::semantics::transformation::CodingPolicy;
+
+mod origins;
 
 /// The model of `file`; of no use when a fault was found, here or before.
 pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults: &mut Faults) -> Config {
@@ -158,15 +160,6 @@ fn site_name(site: &file::Site) -> Option<(String, usize)> {
     match &site.name {
         Some(name) => Some((name.value.0.clone(), name.span.start)),
         None => site.hosts.first().map(|host| (host.value.0.clone(), host.span.start)),
-    }
-}
-
-/// The name of an origin and the place it is taken from; none when that was refused.
-fn origin_name(origin: &file::Origin) -> Option<(String, usize)> {
-    match (&origin.name, &origin.url) {
-        (Some(name), _) => Some((name.value.0.clone(), name.span.start)),
-        (None, Some(url)) => Some((url.value.authority(), url.span.start)),
-        (None, None) => None,
     }
 }
 
@@ -327,17 +320,6 @@ fn at_most<T: PartialOrd>(
     }
 }
 
-/// Probes of an origin that wants the client's host name send the site's first one.
-fn check_first_host(site: &file::Site, faults: &mut Faults) {
-    let Some(wildcard) = site.hosts.first().filter(|host| host.value.0.starts_with('*')) else { return };
-    let client_host = |origin: &Spanned<file::Origin>| origin.get_ref().host.value == HostField::Client;
-    if site.probe.enabled.value && site.origin.iter().any(client_host) {
-        let found =
-            format!("{} first, while probes of an origin with host = \"client\" need a name", quoted(&wildcard.text));
-        faults.add("site.hosts", wildcard.span.start, &found, "a host name without wildcard first");
-    }
-}
-
 /// Cookies in the key are all the cookies an origin gets; to pass on the others would be another request than the key says.
 fn check_cookies(site: &file::Site, faults: &mut Faults) {
     let cookie = site.request.fields.iter().find(|field| field.value.0 == "cookie");
@@ -416,64 +398,6 @@ fn compression(compression: file::Compression, faults: &mut Faults) -> CodingPol
         length_min: compression.min.value.0,
         length_max: compression.max.value.0,
     }
-}
-
-fn probe(probe: file::Probe) -> ProbePolicy {
-    ProbePolicy {
-        enabled: probe.enabled.value,
-        path: probe.path.value.0,
-        interval: probe.interval.value,
-        interval_in_transition: probe.interval_in_transition.value,
-        timeout: probe.timeout.value,
-        expect: status_set(&probe.expect),
-        body: probe.body.map(|body| body.value.0),
-        rise: probe.rise.value,
-        fall: probe.fall.value,
-    }
-}
-
-fn status_set(statuses: &[Value<Statuses>]) -> StatusSet {
-    StatusSet(statuses.iter().map(|range| (range.value.0, range.value.1)).collect())
-}
-
-fn origin(
-    origin: Spanned<file::Origin>,
-    regions: &BTreeSet<String>,
-    region: &str,
-    faults: &mut Faults,
-) -> Option<OriginConfig> {
-    let origin = origin.into_inner();
-    for named in origin.ranks.keys().filter(|named| !regions.is_empty() && !regions.contains(named.get_ref())) {
-        let expected = format!("{} (node.regions)", one_of(regions));
-        faults.add("site.origin.ranks", named.span().start, &quoted(named.get_ref()), &expected);
-    }
-    let (name, _) = origin_name(&origin)?;
-    let url = origin.url?;
-    if let (Scheme::Http, Some(ca_file)) = (url.value.scheme, &origin.ca_file) {
-        let found = format!("{} for an http:// origin", quoted(&ca_file.text));
-        faults.add("site.origin.ca_file", ca_file.span.start, &found, "an https:// url, or no ca_file");
-    }
-    let rank = origin
-        .ranks
-        .iter()
-        .find(|(named, _)| named.get_ref() == region)
-        .map_or(origin.rank.value, |(_, rank)| rank.value);
-    Some(OriginConfig {
-        name,
-        scheme: url.value.scheme,
-        host: url.value.host,
-        port: url.value.port,
-        rank,
-        weight: origin.weight.value,
-        accepts: origin.accepts.value,
-        host_field: origin.host.value,
-        ca_file: origin.ca_file.map(|path| path.value),
-    })
-}
-
-fn one_of(regions: &BTreeSet<String>) -> String {
-    let regions: Vec<String> = regions.iter().map(|region| quoted(region)).collect();
-    format!("one of {}", regions.join(", "))
 }
 
 fn quoted_or_default<T>(value: &Value<T>) -> String {

@@ -1,0 +1,88 @@
+//! A site's origins, from the written form to the model.
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+
+use crate::config::faults::{Faults, quoted};
+use crate::config::file::{self, Value};
+use crate::config::model::{HostField, OriginConfig, ProbePolicy, Scheme, StatusSet};
+use crate::config::units::Statuses;
+
+pub(super) fn origin(
+    origin: Spanned<file::Origin>,
+    regions: &BTreeSet<String>,
+    region: &str,
+    faults: &mut Faults,
+) -> Option<OriginConfig> {
+    let origin = origin.into_inner();
+    for named in origin.ranks.keys().filter(|named| !regions.is_empty() && !regions.contains(named.get_ref())) {
+        let expected = format!("{} (node.regions)", one_of(regions));
+        faults.add("site.origin.ranks", named.span().start, &quoted(named.get_ref()), &expected);
+    }
+    let (name, _) = origin_name(&origin)?;
+    let url = origin.url?;
+    if let (Scheme::Http, Some(ca_file)) = (url.value.scheme, &origin.ca_file) {
+        let found = format!("{} for an http:// origin", quoted(&ca_file.text));
+        faults.add("site.origin.ca_file", ca_file.span.start, &found, "an https:// url, or no ca_file");
+    }
+    let rank = origin
+        .ranks
+        .iter()
+        .find(|(named, _)| named.get_ref() == region)
+        .map_or(origin.rank.value, |(_, rank)| rank.value);
+    Some(OriginConfig {
+        name,
+        scheme: url.value.scheme,
+        host: url.value.host,
+        port: url.value.port,
+        rank,
+        weight: origin.weight.value,
+        accepts: origin.accepts.value,
+        host_field: origin.host.value,
+        ca_file: origin.ca_file.map(|path| path.value),
+    })
+}
+
+/// The name of an origin and the place it is taken from; none when that was refused.
+pub(super) fn origin_name(origin: &file::Origin) -> Option<(String, usize)> {
+    match (&origin.name, &origin.url) {
+        (Some(name), _) => Some((name.value.0.clone(), name.span.start)),
+        (None, Some(url)) => Some((url.value.authority(), url.span.start)),
+        (None, None) => None,
+    }
+}
+
+pub(super) fn one_of(regions: &BTreeSet<String>) -> String {
+    let regions: Vec<String> = regions.iter().map(|region| quoted(region)).collect();
+    format!("one of {}", regions.join(", "))
+}
+
+/// Probes of an origin that wants the client's host name send the site's first one.
+pub(super) fn check_first_host(site: &file::Site, faults: &mut Faults) {
+    let Some(wildcard) = site.hosts.first().filter(|host| host.value.0.starts_with('*')) else { return };
+    let client_host = |origin: &Spanned<file::Origin>| origin.get_ref().host.value == HostField::Client;
+    if site.probe.enabled.value && site.origin.iter().any(client_host) {
+        let found =
+            format!("{} first, while probes of an origin with host = \"client\" need a name", quoted(&wildcard.text));
+        faults.add("site.hosts", wildcard.span.start, &found, "a host name without wildcard first");
+    }
+}
+
+pub(super) fn probe(probe: file::Probe) -> ProbePolicy {
+    ProbePolicy {
+        enabled: probe.enabled.value,
+        path: probe.path.value.0,
+        interval: probe.interval.value,
+        interval_in_transition: probe.interval_in_transition.value,
+        timeout: probe.timeout.value,
+        expect: status_set(&probe.expect),
+        body: probe.body.map(|body| body.value.0),
+        rise: probe.rise.value,
+        fall: probe.fall.value,
+    }
+}
+
+pub(super) fn status_set(statuses: &[Value<Statuses>]) -> StatusSet {
+    StatusSet(statuses.iter().map(|range| (range.value.0, range.value.1)).collect())
+}
