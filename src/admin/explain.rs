@@ -12,7 +12,7 @@ use crate::cache::stamps::Purged;
 use crate::cache::stored::StoredResponse;
 use crate::config::model::SiteConfig;
 use crate::origin::pool::Pool;
-use crate::origin::ranking::{Demand, candidates};
+use crate::origin::ranking::{Demand, bucket, candidates};
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::freshness::Reuse;
 use crate::semantics::surrogate::tags;
@@ -81,7 +81,7 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
         "remembered_as_uncacheable": shared.uncacheable.remembers(&key, now),
         "last_purge": shared.store.last_purge(),
         "outage_mode": site.pool.mode().as_str(),
-        "origins": origins(&site.pool),
+        "origins": origins(&site.pool, &target.path_and_query),
     }))
 }
 
@@ -184,9 +184,9 @@ fn variant(stored: &StoredResponse) -> Value {
 }
 
 /// Whom a request that goes forward would ask, in this order unless equals draw another one.
-fn origins(pool: &Pool) -> Vec<Value> {
+fn origins(pool: &Pool, target: &str) -> Vec<Value> {
     let view = pool.view();
-    let demand = Demand { safe: true, tries: pool.config.failover.tries, trickle: false };
+    let demand = Demand { safe: true, tries: pool.config.failover.tries, trial: None, bucket: bucket(target) };
     let asked = candidates(&view, demand, &mut fastrand::Rng::new());
     let told = asked.iter().filter_map(|candidate| {
         let origin = view.origins.get(candidate.origin)?;

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use toml::Spanned;
 
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
-use super::model::{Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp};
+use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token};
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
@@ -125,6 +125,7 @@ pub(super) struct Site {
     pub(super) timeouts: Timeouts,
     pub(super) failover: Failover,
     pub(super) failback: Failback,
+    pub(super) latency: Latency,
     pub(super) probe: Probe,
     #[serde(default)]
     pub(super) origin: Vec<Spanned<Origin>>,
@@ -219,6 +220,17 @@ pub(super) struct Failover {
 pub(super) struct Failback {
     pub(super) probes: Value<u32>,
     pub(super) hold_down: Value<Duration>,
+    pub(super) dwell: Value<Duration>,
+    pub(super) ramp: Value<Duration>,
+    pub(super) mode: Value<FailbackMode>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Latency {
+    pub(super) demote: Value<bool>,
+    pub(super) budget: Option<Value<Duration>>,
+    pub(super) factor: Value<u32>,
 }
 
 #[derive(Deserialize)]

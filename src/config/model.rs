@@ -20,7 +20,8 @@ mod origins;
 
 pub(super) use origins::authority;
 pub use origins::{
-    Accepts, FailbackPolicy, FailoverPolicy, HostField, OriginConfig, ProbePolicy, Scheme, StatusSet, Timeouts,
+    Accepts, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme,
+    StatusSet, Timeouts,
 };
 
 /// Everything one node needs to know, for the region it runs in.
@@ -221,6 +222,8 @@ pub struct SiteConfig {
     pub failover: FailoverPolicy,
     /// When a better origin is used again.
     pub failback: FailbackPolicy,
+    /// When an origin that answers is too slow.
+    pub latency: LatencyPolicy,
     /// Active health checks.
     pub probe: ProbePolicy,
     /// Origins in the order of the file; at least one.

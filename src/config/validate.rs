@@ -11,13 +11,13 @@ use http::HeaderName;
 use http::header::COOKIE;
 use toml::Spanned;
 
-use self::origins::{check_first_host, one_of, origin, origin_name, probe, status_set};
+use self::origins::{check_first_host, failback, latency, one_of, origin, origin_name, probe, status_set};
 use super::faults::{Faults, quoted};
 use super::file::{self, Value};
 use super::load::Surroundings;
 use super::model::{
-    CacheBounds, CertificateSource, Config, Dns, Drain, FailbackPolicy, FailoverPolicy, ForwardFields, Listen, Log,
-    PlainHttp, PurgePolicy, ResponsePolicy, Secret, SiteConfig, StalePolicy, Timeouts,
+    CacheBounds, CertificateSource, Config, Dns, Drain, FailoverPolicy, ForwardFields, Listen, Log, PlainHttp,
+    PurgePolicy, ResponsePolicy, Secret, SiteConfig, StalePolicy, Timeouts,
 };
 use super::names::Region;
 use super::units::{ErrorStatus, FromText};
@@ -281,7 +281,8 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             statuses: status_set(&site.failover.statuses),
             consecutive_failures: site.failover.consecutive_failures.value,
         },
-        failback: FailbackPolicy { probes: site.failback.probes.value, hold_down: site.failback.hold_down.value },
+        failback: failback(&site.failback),
+        latency: latency(&site.latency),
         probe: probe(site.probe),
         origins: site.origin.into_iter().filter_map(|written| origin(written, regions, region, faults)).collect(),
         hosts: site.hosts.into_iter().map(|host| host.value.0).collect(),

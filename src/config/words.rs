@@ -1,6 +1,6 @@
 //! Enums that are written as words.
 
-use super::model::{Accepts, Authorization, FirstRemedy, PlainHttp};
+use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, PlainHttp};
 use super::units::FromText;
 use crate::semantics::cache_control::Honored;
 use crate::semantics::content_coding::ContentCoding;
@@ -27,6 +27,10 @@ impl Word for ContentCoding {
 
 impl Word for Authorization {
     const WORDS: &'static [(&'static str, Self)] = &[("bypass", Self::Bypass), ("cache", Self::Cache)];
+}
+
+impl Word for FailbackMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("manual", Self::Manual)];
 }
 
 impl Word for FirstRemedy {

@@ -23,7 +23,7 @@ use crate::origin::discovery::Resolve;
 use crate::origin::fetch::Fetcher;
 use crate::origin::pool::{OriginTls, Pool};
 use crate::origin::roster::Roster;
-use crate::origin::steward::{Means, StatusRequests, Steward};
+use crate::origin::steward::{Means, Steward, StewardHandle};
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
@@ -119,7 +119,7 @@ fn assemble_site(
     guard: GuardPolicy,
     compressor: &Arc<Compressor>,
     means: &Means,
-) -> anyhow::Result<(Arc<Site>, Steward, StatusRequests)> {
+) -> anyhow::Result<(Arc<Site>, Steward, StewardHandle)> {
     let tls = config.origins.iter().map(|origin| origin_tls(config, origin)).collect::<anyhow::Result<_>>()?;
     let roster = Roster::new(config, guard, means.clock.now().monotonic);
     let metrics = means.metrics.site(&config.name);

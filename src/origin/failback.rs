@@ -1,19 +1,32 @@
 //! Standing of one origin: when it is left, and when it is used again.
 //!
-//! `In → Out → Returning → In`. An origin goes out with its last usable endpoint, at once. It is preferred again only
-//! after good probes in a row and a hold-down, counted from the moment it went out. The hold-down doubles with every
-//! return that did not last, so that an origin that flaps costs the site ever fewer switches.
+//! ```text
+//!            far slower than the next one          quick again
+//!        In ◄────────────────────────────► Slow
+//!        ▲ └──────────────┐                 │
+//!        │                ▼                 │
+//!    Returning ◄────────► Out ◄─────────────┘      no usable endpoint
+//! ```
+//!
+//! An origin goes out with its last usable endpoint, at once. It is preferred again only after good probes in a row and a
+//! hold-down, counted from the moment it went out, and not before the site has stayed with its substitute for a while. The
+//! hold-down doubles with every return that did not last, so that an origin that flaps costs the site ever fewer switches.
+//! Under manual failback it waits for its operator instead.
+//!
+//! What stands in again takes its share of the keys back in steps of 1, 10, 50 and 100 %: its own cache may be cold.
 
 use std::time::{Duration, Instant};
 
-use crate::config::model::FailbackPolicy;
+use crate::config::model::{FailbackMode, FailbackPolicy};
 
 /// Whether an origin may be preferred; the better standing sorts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// Used by rank.
     In,
-    /// Usable again, though only after those that stand in.
+    /// Usable, though so slow that those that stand in go before it.
+    Slow,
+    /// Usable again, though only after those above.
     Returning,
     /// Not usable.
     Out,
@@ -24,6 +37,7 @@ impl Standing {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::In => "in",
+            Self::Slow => "slow",
             Self::Returning => "returning",
             Self::Out => "out",
         }
@@ -37,6 +51,8 @@ pub enum Footing<'a> {
     Usable {
         /// The longest run of good probes of a usable endpoint; `u32::MAX` where there are no probes.
         good_probes: u32,
+        /// Why it is too slow, for people; `None` when it is not.
+        slow: Option<&'a str>,
     },
     /// No endpoint is usable.
     Unusable {
@@ -45,15 +61,23 @@ pub enum Footing<'a> {
     },
 }
 
-/// A change of standing.
+/// One step of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StandingChange {
-    /// The standing left.
-    pub from: Standing,
-    /// The standing entered.
-    pub to: Standing,
-    /// Why, for people.
-    pub reason: String,
+pub enum Step {
+    /// It has another standing.
+    Standing {
+        /// The standing left.
+        from: Standing,
+        /// The standing entered.
+        to: Standing,
+        /// Why, for people.
+        reason: String,
+    },
+    /// It takes another share of the keys.
+    Share {
+        /// In percent.
+        percent: u8,
+    },
 }
 
 /// The standing of one origin.
@@ -66,51 +90,92 @@ pub struct Failback {
     held_until: Instant,
     /// Returns that did not last, less one for every quiet time since.
     flaps: u32,
+    /// Whether it has proved itself while it stood in; before that, manual failback has nothing to return to.
+    proven: bool,
+    /// An operator wants it back whatever else is to be waited for.
+    recalled: bool,
+    share: u8,
 }
 
 impl Failback {
     /// An origin at start stands in.
     pub fn new(now: Instant) -> Self {
-        Self { standing: Standing::In, since: now, reason: "start".to_owned(), held_until: now, flaps: 0 }
+        Self {
+            standing: Standing::In,
+            since: now,
+            reason: "start".to_owned(),
+            held_until: now,
+            flaps: 0,
+            proven: false,
+            recalled: false,
+            share: WHOLE,
+        }
     }
 
-    /// Takes at most one step; to be called again until it returns `None`.
-    pub fn on(&mut self, footing: Footing<'_>, policy: &FailbackPolicy, now: Instant) -> Option<StandingChange> {
-        let (to, reason) = match (self.standing, footing) {
-            (Standing::In, Footing::Unusable { reason }) => {
+    /// Takes at most one step; to be called again until it returns `None`. It does not stand in again before `settled`,
+    /// when the site has been with its substitute for long enough.
+    pub fn on(
+        &mut self,
+        footing: Footing<'_>,
+        policy: &FailbackPolicy,
+        settled: Instant,
+        now: Instant,
+    ) -> Option<Step> {
+        match (self.standing, footing) {
+            (Standing::In | Standing::Slow, Footing::Unusable { reason }) => {
                 self.forget_flaps(now);
                 self.held_until = now + self.hold_down(policy);
                 self.flaps = self.flaps.saturating_add(1);
-                (Standing::Out, reason.to_owned())
+                Some(self.enter(Standing::Out, reason.to_owned(), now))
             }
             (Standing::Returning, Footing::Unusable { reason }) => {
                 // Nothing was switched to it meanwhile, so this is no flap; the hold-down begins anew.
                 self.held_until = now + self.hold_down_served(policy);
-                (Standing::Out, reason.to_owned())
+                Some(self.enter(Standing::Out, reason.to_owned(), now))
             }
-            (Standing::Out, Footing::Usable { .. }) => (Standing::Returning, "an endpoint is usable".to_owned()),
-            (Standing::Returning, Footing::Usable { good_probes })
-                if good_probes >= policy.probes && now >= self.held_until =>
-            {
-                (Standing::In, returned(good_probes))
+            (Standing::Out, Footing::Usable { .. }) => {
+                Some(self.enter(Standing::Returning, "an endpoint is usable".to_owned(), now))
             }
-            (Standing::In | Standing::Returning, Footing::Usable { .. })
-            | (Standing::Out, Footing::Unusable { .. }) => return None,
-        };
-        let from = std::mem::replace(&mut self.standing, to);
-        self.since = now;
-        self.reason.clone_from(&reason);
-        Some(StandingChange { from, to, reason })
+            (Standing::Returning, Footing::Usable { good_probes, .. }) => {
+                let reason = self.reason_to_return(good_probes, policy, settled, now)?;
+                Some(self.stand_in(reason, policy, now))
+            }
+            (Standing::In, Footing::Usable { slow: Some(reason), .. }) => {
+                Some(self.enter(Standing::Slow, reason.to_owned(), now))
+            }
+            (Standing::Slow, Footing::Usable { slow: None, .. }) if self.recalled || now >= settled => {
+                Some(self.stand_in("it is quick again".to_owned(), policy, now))
+            }
+            (Standing::In, Footing::Usable { good_probes, .. }) => {
+                self.proven |= good_probes > 0;
+                self.take_share(policy, now)
+            }
+            (Standing::Slow, Footing::Usable { .. }) | (Standing::Out, Footing::Unusable { .. }) => None,
+        }
     }
 
-    /// When time alone may change the standing.
-    pub fn due(&self) -> Option<Instant> {
-        (self.standing == Standing::Returning).then_some(self.held_until)
+    /// An operator wants it back: it stands in as soon as it is usable.
+    pub fn recall(&mut self) {
+        self.recalled = self.standing != Standing::In;
+    }
+
+    /// When time alone may change the standing or the share.
+    pub fn due(&self, policy: &FailbackPolicy) -> Option<Instant> {
+        match self.standing {
+            Standing::In => self.next_share(policy).map(|(at, _)| at),
+            Standing::Returning => Some(self.held_until),
+            Standing::Slow | Standing::Out => None,
+        }
     }
 
     /// The standing.
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// Its share of the keys while it stands in, in percent; the others see it as one that returns.
+    pub fn share(&self) -> u8 {
+        self.share
     }
 
     /// When the standing began.
@@ -127,6 +192,49 @@ impl Failback {
     pub fn hold_down_left(&self, now: Instant) -> Option<Duration> {
         let left = self.held_until.saturating_duration_since(now);
         (self.standing != Standing::In && !left.is_zero()).then_some(left)
+    }
+
+    fn reason_to_return(
+        &self,
+        good_probes: u32,
+        policy: &FailbackPolicy,
+        settled: Instant,
+        now: Instant,
+    ) -> Option<String> {
+        if self.recalled {
+            return Some("recalled by an operator".to_owned());
+        }
+        let waits_for_operator = policy.mode == FailbackMode::Manual && self.proven;
+        let is_due = good_probes >= policy.probes && now >= self.held_until.max(settled);
+        (is_due && !waits_for_operator).then(|| returned(good_probes))
+    }
+
+    fn stand_in(&mut self, reason: String, policy: &FailbackPolicy, now: Instant) -> Step {
+        self.recalled = false;
+        self.share = if policy.ramp.is_zero() { WHOLE } else { 0 };
+        self.enter(Standing::In, reason, now)
+    }
+
+    fn enter(&mut self, to: Standing, reason: String, now: Instant) -> Step {
+        let from = std::mem::replace(&mut self.standing, to);
+        self.since = now;
+        self.reason.clone_from(&reason);
+        Step::Standing { from, to, reason }
+    }
+
+    fn take_share(&mut self, policy: &FailbackPolicy, now: Instant) -> Option<Step> {
+        let (at, percent) = self.next_share(policy)?;
+        (now >= at).then(|| {
+            self.share = percent;
+            Step::Share { percent }
+        })
+    }
+
+    /// The share that comes next, and when.
+    fn next_share(&self, policy: &FailbackPolicy) -> Option<(Instant, u8)> {
+        let place = SHARES.iter().position(|percent| *percent > self.share)?;
+        let steps = SHARES.len() as u32 - 1;
+        Some((self.since + policy.ramp * place as u32 / steps, SHARES[place]))
     }
 
     fn forget_flaps(&mut self, now: Instant) {
@@ -156,80 +264,14 @@ fn doubled(hold_down: Duration, times: u32) -> Duration {
     hold_down.checked_mul(2_u32.saturating_pow(times)).map_or(longest, |doubled| doubled.min(longest))
 }
 
+/// The shares of the keys that an origin takes back one after the other, in percent: the first at once, the last at the
+/// end of the ramp.
+const SHARES: [u8; 4] = [1, 10, 50, WHOLE];
+const WHOLE: u8 = 100;
 /// Doubling ends here, unless the operator's own hold-down is longer.
 const HOLD_DOWN_MAX: Duration = Duration::from_secs(600);
 /// Standing in this long makes up for one flap.
 const QUIET_TIME: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Clock;
-
-    /// Steps are `(seconds since the last step, good probes or unusable)`; expected is one letter per change: `O`, `R`,
-    /// `I`.
-    #[track_caller]
-    fn check(steps: &[(u64, Option<u32>)], expected: &str) {
-        let mut now = Clock::new().now().monotonic;
-        let mut failback = Failback::new(now);
-        let mut seen = String::new();
-        for &(seconds, good_probes) in steps {
-            now += Duration::from_secs(seconds);
-            let footing = good_probes
-                .map_or(Footing::Unusable { reason: "refused" }, |good_probes| Footing::Usable { good_probes });
-            while let Some(change) = failback.on(footing, &POLICY, now) {
-                assert_eq!(change.to, failback.standing());
-                assert!(!change.reason.is_empty());
-                seen.extend(change.to.as_str().chars().next().map(|first| first.to_ascii_uppercase()));
-            }
-        }
-        assert_eq!(seen, expected, "{steps:?}");
-    }
-
-    #[test]
-    fn an_origin_at_start_stands_in() {
-        check(&[(0, Some(0)), (60, Some(9))], "");
-    }
-
-    #[test]
-    fn it_goes_out_at_once() {
-        check(&[(0, None)], "O");
-        check(&[(0, None), (90, None)], "O");
-    }
-
-    #[test]
-    fn it_returns_after_good_probes_and_hold_down() {
-        check(&[(0, None), (1, Some(1))], "OR");
-        check(&[(0, None), (29, Some(5))], "OR");
-        check(&[(0, None), (31, Some(4))], "OR");
-        check(&[(0, None), (30, Some(5))], "ORI");
-        check(&[(0, None), (31, Some(4)), (2, Some(5))], "ORI");
-        check(&[(0, None), (30, Some(u32::MAX))], "ORI");
-    }
-
-    #[test]
-    fn an_origin_that_fails_while_it_returns_begins_again() {
-        check(&[(0, None), (20, Some(3)), (5, None), (25, Some(5))], "OROR");
-        check(&[(0, None), (20, Some(3)), (5, None), (30, Some(5))], "ORORI");
-    }
-
-    #[test]
-    fn hold_down_doubles_with_every_flap() {
-        let flap = [(0, None), (30, Some(5))];
-        check(&[flap[0], flap[1], (1, None), (59, Some(9))], "ORIOR");
-        check(&[flap[0], flap[1], (1, None), (60, Some(9))], "ORIORI");
-        check(&[flap[0], flap[1], (1, None), (60, Some(9)), (1, None), (119, Some(9))], "ORIORIOR");
-        check(&[flap[0], flap[1], (1, None), (60, Some(9)), (1, None), (120, Some(9))], "ORIORIORI");
-    }
-
-    #[test]
-    fn hold_down_ends_at_ten_minutes_and_is_forgotten_after_quiet_times() {
-        assert_eq!(doubled(Duration::from_secs(30), 4), Duration::from_secs(480));
-        assert_eq!(doubled(Duration::from_secs(30), 5), Duration::from_secs(600));
-        assert_eq!(doubled(Duration::from_secs(30), u32::MAX), Duration::from_secs(600));
-        assert_eq!(doubled(Duration::from_secs(900), 3), Duration::from_secs(900));
-        check(&[(0, None), (30, Some(5)), (600, None), (30, Some(5))], "ORIORI");
-    }
-
-    const POLICY: FailbackPolicy = FailbackPolicy { probes: 5, hold_down: Duration::from_secs(30) };
-}
+mod tests;

@@ -19,7 +19,7 @@ use super::idle::{IdleConnections, Place};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
 use super::pool::{Origin, Pool};
-use super::ranking::{Candidate, Demand, candidates};
+use super::ranking::{Candidate, Demand, bucket, candidates};
 use super::retry::{Attempt, FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
 use super::upload::{Progress, counted};
 use crate::clock::{Clock, Now};
@@ -352,7 +352,12 @@ struct Run {
 
 impl Run {
     fn new(pool: &Arc<Pool>, forward: Forward) -> Self {
-        let demand = Demand { safe: forward.method.is_safe(), tries: forward.tries, trickle: false };
+        let demand = Demand {
+            safe: forward.method.is_safe(),
+            tries: forward.tries,
+            trial: None,
+            bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
+        };
         let mut candidates = VecDeque::from(candidates(&pool.view(), demand, &mut fastrand::Rng::new()));
         if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
             candidates.extend(forward.last_resort);

@@ -63,6 +63,14 @@ pub enum Evidence {
     },
     /// A forward request failed in a way that speaks against the endpoint, and how.
     RequestFailed(String),
+    /// A forward request still waits for its response head. It says nothing about health: slowness is judged by
+    /// `latency.rs`.
+    RequestWaiting {
+        /// Since it was sent: one of the marks of `latency.rs`.
+        waited: Duration,
+        /// The same number for the same URL.
+        target: u64,
+    },
 }
 
 /// How evidence is weighed.
@@ -238,6 +246,7 @@ impl Health {
                 self.request_failed_at = Some(now);
                 self.window.add(false, now);
             }
+            Evidence::RequestWaiting { .. } => {}
         }
     }
 
@@ -248,6 +257,7 @@ impl Health {
                 Some(Verdict::to(HealthState::Healthy, "the first request succeeded".to_owned()))
             }
             Evidence::ProbeFailed(_) | Evidence::RequestFailed(_) => self.healthy(evidence, policy, now),
+            Evidence::RequestWaiting { .. } => None,
         }
     }
 
@@ -283,7 +293,8 @@ impl Health {
             Evidence::ProbePassed
             | Evidence::ProbeFailed(_)
             | Evidence::RequestSucceeded { .. }
-            | Evidence::RequestFailed(_) => None,
+            | Evidence::RequestFailed(_)
+            | Evidence::RequestWaiting { .. } => None,
         }
     }
 
@@ -306,7 +317,7 @@ impl Health {
                     })
                 }
             }
-            Evidence::ProbePassed | Evidence::RequestSucceeded { .. } => None,
+            Evidence::ProbePassed | Evidence::RequestSucceeded { .. } | Evidence::RequestWaiting { .. } => None,
         };
         reason.map(|reason| Verdict::eject(evidence, reason))
     }
@@ -356,7 +367,7 @@ fn failure(evidence: &Evidence) -> Option<String> {
     match evidence {
         Evidence::ProbeFailed(reason) => Some(format!("probe failed: {reason}")),
         Evidence::RequestFailed(reason) => Some(format!("request failed: {reason}")),
-        Evidence::ProbePassed | Evidence::RequestSucceeded { .. } => None,
+        Evidence::ProbePassed | Evidence::RequestSucceeded { .. } | Evidence::RequestWaiting { .. } => None,
     }
 }
 

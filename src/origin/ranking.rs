@@ -1,17 +1,20 @@
 //! The order in which the endpoints of a site are tried for one request.
 //!
-//! The preferred origin and its equals lead; the others come by standing, then by rank, then by weighted chance. Tries
+//! The preferred origin and its equals lead; the others come by standing, then by rank, then by weighted chance; what an
+//! operator has ordered goes before all of that. Tries
 //! spread over origins first, because what breaks one address of a data center tends to break the next one too. Only
 //! tries that every usable origin can spare are spent at home: with three tries and two origins the order is first, first
 //! again (at another healthy address), second.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::config::model::Accepts;
 
+use super::duty::Duty;
+use super::failback::Standing;
 use super::health::HealthState;
-use super::outage::OutageMode;
-use super::view::{OriginView, PoolView};
+use super::view::{EndpointView, OriginView, PoolView};
 
 /// One endpoint to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,39 +32,66 @@ pub struct Demand {
     pub safe: bool,
     /// Most endpoints that the request will try; at least 1.
     pub tries: usize,
-    /// Whether ejected endpoints may be tried though no other is left. Meant for a trickle of requests, not for each.
-    pub trickle: bool,
+    /// A slow origin that this request is to try first, to find out whether it is quick again.
+    pub trial: Option<usize>,
+    /// The hundredth of all URLs that the request's belongs to: see [`bucket`].
+    pub bucket: u8,
 }
 
-/// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, and not at all in
-/// stale-only mode unless the demand is a trickle.
+/// The hundredth of all URLs that `target` belongs to, the same one on every node: 0 to 99. An origin that takes its keys
+/// back in steps gets the lower ones first.
+pub fn bucket(target: &str) -> u8 {
+    (hash(target) % 100) as u8
+}
+
+/// The same number for the same text on every node.
+pub fn hash(target: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, but for those of an
+/// origin that an operator forces.
 pub fn candidates(view: &PoolView, demand: Demand, random: &mut fastrand::Rng) -> Vec<Candidate> {
-    let mut queues: Vec<Queue> = order(view, demand.safe, random)
-        .into_iter()
-        .map(|origin| Queue { origin: origin.index, endpoints: in_order(origin, demand.safe, random) })
-        .collect();
-    let usable = queues.iter().filter(|queue| queue.next_state() != Some(HealthState::Ejected)).count();
-    let mut spare = demand.tries.saturating_sub(usable);
+    let queue = |origin: &OriginView, random: &mut fastrand::Rng| Queue {
+        origin: origin.index,
+        duty: origin.duty,
+        endpoints: in_order(origin, demand.safe, random),
+    };
+    let mut queues: Vec<Queue> = order(view, demand, random).into_iter().map(|origin| queue(origin, random)).collect();
     let mut candidates = Vec::new();
-    for queue in &mut queues {
+    // What is drained waits until nothing else is left.
+    for queues in queues.chunk_by_mut(|one, other| one.duty == other.duty) {
+        take_usable(queues, demand.tries, &mut candidates);
+    }
+    take_in_turn(&mut queues, |_| true, &mut candidates);
+    candidates
+}
+
+fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidate>) {
+    let usable = queues.iter().filter(|queue| queue.next_state().is_some_and(HealthState::usable)).count();
+    let mut spare = tries.saturating_sub(usable);
+    for queue in &mut *queues {
         candidates.extend(queue.take_if(HealthState::usable));
         while spare > 0 && queue.next_state() == Some(HealthState::Healthy) {
             candidates.extend(queue.take_if(HealthState::usable));
             spare -= 1;
         }
     }
-    take_in_turn(&mut queues, HealthState::usable, &mut candidates);
-    if demand.trickle || view.mode != OutageMode::StaleOnly {
-        take_in_turn(&mut queues, |_| true, &mut candidates);
-    }
-    candidates
+    take_in_turn(queues, HealthState::usable, candidates);
 }
 
-/// Those that lead, then the others by standing and rank; equals in a random order in which a place is won in proportion to weight.
-fn order<'a>(view: &'a PoolView, safe: bool, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
-    let mut origins: Vec<&OriginView> =
-        view.origins.iter().filter(|origin| safe || origin.accepts == Accepts::All).collect();
-    let place = |origin: &OriginView| (!leads(view, origin), origin.standing, origin.rank);
+/// By what an operator wants, then those that lead, then the others by standing and rank; equals in a random order in which
+/// a place is won in proportion to weight.
+fn order<'a>(view: &'a PoolView, demand: Demand, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
+    let may_be_asked =
+        |origin: &&OriginView| origin.duty != Duty::Disabled && (demand.safe || origin.accepts == Accepts::All);
+    let mut origins: Vec<&OriginView> = view.origins.iter().filter(may_be_asked).collect();
+    let place = |origin: &OriginView| {
+        let is_on_trial = demand.trial == Some(origin.index);
+        (origin.duty, !is_on_trial, !leads(view, origin, demand), standing(origin, demand), origin.rank)
+    };
     origins.sort_by_key(|origin| place(origin));
     for equals in origins.chunk_by_mut(|a, b| place(a) == place(b)) {
         for place in 0..equals.len() {
@@ -72,10 +102,20 @@ fn order<'a>(view: &'a PoolView, safe: bool, random: &mut fastrand::Rng) -> Vec<
     origins
 }
 
-/// Whether requests go to this origin first: it is the preferred one, or shares the load with it.
-fn leads(view: &PoolView, origin: &OriginView) -> bool {
+/// Whether requests like this one go to this origin first: it is the preferred one, or shares the load with it.
+fn leads(view: &PoolView, origin: &OriginView, demand: Demand) -> bool {
     let preferred = view.preferred.and_then(|index| view.origins.get(index));
-    preferred.is_some_and(|preferred| origin.rank == preferred.rank && origin.standing <= preferred.standing)
+    preferred.is_some_and(|preferred| {
+        (origin.duty, origin.rank) == (preferred.duty, preferred.rank) && standing(origin, demand) <= preferred.standing
+    })
+}
+
+/// For URLs beyond its share, an origin has not returned yet.
+fn standing(origin: &OriginView, demand: Demand) -> Standing {
+    match origin.standing {
+        Standing::In if demand.bucket >= origin.share => Standing::Returning,
+        standing => standing,
+    }
 }
 
 fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
@@ -93,7 +133,8 @@ fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
 
 /// The best endpoint last, so that taking one is a `pop`.
 fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<(HealthState, SocketAddr)> {
-    let mut endpoints: Vec<_> = origin.endpoints.iter().map(|endpoint| (endpoint.state, endpoint.address)).collect();
+    let mut endpoints: Vec<_> =
+        origin.endpoints.iter().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect();
     random.shuffle(&mut endpoints);
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
@@ -106,8 +147,17 @@ fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<
     endpoints
 }
 
+/// Whoever forces an origin knows better than its probes.
+fn state(origin: &OriginView, endpoint: &EndpointView) -> HealthState {
+    match endpoint.state {
+        HealthState::Ejected if origin.duty == Duty::Forced => HealthState::Suspect,
+        state => state,
+    }
+}
+
 struct Queue {
     origin: usize,
+    duty: Duty,
     endpoints: Vec<(HealthState, SocketAddr)>,
 }
 

@@ -4,20 +4,25 @@
 //! the same order give the same state, so that years of outages can be simulated in seconds. The view changes only
 //! when an event is put out: a shell publishes it then, and at no other time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::model::{Accepts, FailbackPolicy, OriginConfig, ProbePolicy, SiteConfig};
+use crate::config::model::{FailbackPolicy, LatencyPolicy, ProbePolicy, SiteConfig};
 use crate::telemetry::event::Event;
 
-use super::answers::{Answers, GuardPolicy, Lookup};
-use super::failback::{Failback, Footing, Standing};
-use super::health::{Evidence, Health, HealthPolicy, HealthState, Transition};
+use self::origin::{Endpoint, Origin};
+use super::answers::{GuardPolicy, Lookup};
+use super::duty::{Duty, Order};
+use super::failback::Standing;
+use super::health::{Evidence, HealthPolicy, Transition};
+use super::latency::Rival;
 use super::outage::{Outage, Strength};
-use super::schedule::{Pace, ProbeSchedule};
-use super::status::{EndpointStatus, Entered, OriginStatus, RosterStatus};
-use super::view::{EndpointView, OriginView, PoolView};
+use super::status::{Entered, Happening, RosterStatus};
+use super::view::PoolView;
+
+mod origin;
 
 /// The state of one site's origins.
 #[derive(Clone, Debug)]
@@ -27,6 +32,10 @@ pub struct Roster {
     origins: Vec<Origin>,
     outage: Outage,
     preferred: Option<usize>,
+    /// When requests began to go to the preferred origin first.
+    preferred_since: Instant,
+    /// What happened lately, the latest last.
+    history: VecDeque<(Instant, Event)>,
     /// The latest time that has been reckoned with.
     reckoned: Instant,
 }
@@ -36,6 +45,7 @@ struct Policies {
     health: HealthPolicy,
     probe: ProbePolicy,
     failback: FailbackPolicy,
+    latency: LatencyPolicy,
     guard: GuardPolicy,
 }
 
@@ -46,11 +56,21 @@ impl Roster {
             health: HealthPolicy::of(site),
             probe: site.probe.clone(),
             failback: site.failback.clone(),
+            latency: site.latency.clone(),
             guard,
         };
         let origins: Vec<Origin> = site.origins.iter().map(|origin| Origin::new(origin, now)).collect();
         let preferred = (0..origins.len()).min_by_key(|index| (origins[*index].rank, *index));
-        Self { site: site.name.clone(), policies, origins, outage: Outage::new(now), preferred, reckoned: now }
+        Self {
+            site: site.name.clone(),
+            policies,
+            origins,
+            outage: Outage::new(now),
+            preferred,
+            preferred_since: now,
+            history: VecDeque::new(),
+            reckoned: now,
+        }
     }
 
     /// Takes evidence about one endpoint; about an address that is no longer in use it is ignored.
@@ -62,11 +82,12 @@ impl Roster {
         now: Instant,
         out: &mut Vec<Event>,
     ) {
+        let (told, rival) = (out.len(), self.rival(origin));
         let Some(origin) = self.origins.get_mut(origin) else { return };
-        if let Some((address, transition)) = origin.on_evidence(address, evidence, &self.policies, now) {
+        if let Some((address, transition)) = origin.on_evidence(address, evidence, rival, &self.policies, now) {
             out.push(endpoint_changed(&self.site, &origin.name, address, transition));
         }
-        self.tick(now, out);
+        self.go_on(told, now, out);
     }
 
     /// Takes the outcome of a lookup.
@@ -78,37 +99,46 @@ impl Roster {
         now: Instant,
         out: &mut Vec<Event>,
     ) {
+        let told = out.len();
         let Some(origin) = self.origins.get_mut(origin) else { return };
         origin.on_lookup(lookup, &self.policies, random.f64(), now, &self.site, out);
-        self.tick(now, out);
+        self.go_on(told, now, out);
+    }
+
+    /// Takes an operator's order for one origin; `by` is who gave it.
+    pub fn on_order(&mut self, origin: usize, order: Order, by: &str, now: Instant, out: &mut Vec<Event>) {
+        let told = out.len();
+        if order == Order::Force {
+            let others = self.origins.iter_mut().enumerate().filter(|(index, _)| *index != origin);
+            others.filter(|(_, other)| other.duty == Duty::Forced).for_each(|(_, other)| other.duty = Duty::Auto);
+        }
+        let Some(origin) = self.origins.get_mut(origin) else { return };
+        origin.obey(order, now);
+        out.push(Event::OriginOrdered {
+            site: self.site.clone(),
+            origin: origin.name.to_string(),
+            order: order.as_str(),
+            by: by.to_owned(),
+        });
+        self.go_on(told, now, out);
     }
 
     /// Lets time pass; see [`Roster::due`].
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
-        self.reckoned = self.reckoned.max(now);
-        for origin in &mut self.origins {
-            for endpoint in &mut origin.endpoints {
-                if let Some(transition) = endpoint.health.tick(&self.policies.health, now) {
-                    out.push(endpoint_changed(&self.site, &origin.name, endpoint.address, transition));
-                }
-            }
-            origin.stand(&self.policies, now, &self.site, out);
-        }
-        self.prefer(out);
-        self.judge(now, out);
+        self.go_on(out.len(), now, out);
     }
-
     /// When to call [`Roster::tick`], [`Roster::probes_due`] and [`Roster::lookups_due`] next; a time past means at once,
     /// `None` that nothing happens by itself.
     pub fn due(&self) -> Option<Instant> {
-        let endpoints = || self.origins.iter().flat_map(|origin| &origin.endpoints);
-        let healths = endpoints().filter_map(|endpoint| endpoint.health.due(&self.policies.health));
-        let standings = self.origins.iter().filter_map(|origin| origin.failback.due());
+        let healths = self.probed().filter_map(|endpoint| endpoint.health.due(&self.policies.health));
+        let standings = self.origins.iter().filter_map(|origin| origin.failback.due(&self.policies.failback));
+        let settled = Some(self.preferred_since + self.policies.failback.dwell);
         // What time alone could change up to the last tick, it has changed.
-        let changes = healths.chain(standings).chain(self.outage.due()).filter(|due| *due > self.reckoned);
+        let changes = healths.chain(standings).chain(settled).chain(self.outage.due());
+        let changes = changes.filter(|due| *due > self.reckoned);
         let lookups = self.origins.iter().filter_map(|origin| origin.answers.due());
         let dark = self.dark();
-        let probed = endpoints().filter(|_| self.policies.probe.enabled);
+        let probed = self.probed().filter(|_| self.policies.probe.enabled);
         let probes = probed.map(|endpoint| endpoint.probe_due(dark, &self.policies.probe));
         changes.chain(lookups).chain(probes).min()
     }
@@ -120,7 +150,7 @@ impl Roster {
             return due;
         }
         let dark = self.dark();
-        for (index, origin) in self.origins.iter_mut().enumerate() {
+        for (index, origin) in self.origins.iter_mut().enumerate().filter(|(_, origin)| is_watched(origin)) {
             for endpoint in &mut origin.endpoints {
                 if endpoint.probe_due(dark, &self.policies.probe) <= now {
                     endpoint.schedule.begin(random.f64(), now);
@@ -151,12 +181,43 @@ impl Roster {
 
     /// The picture for people.
     pub fn status(&self, now: Instant) -> RosterStatus {
+        let happening = |(at, event): &(Instant, Event)| Happening {
+            age: now.saturating_duration_since(*at),
+            event: event.clone(),
+        };
         RosterStatus {
             site: self.site.clone(),
-            mode: entered(self.outage.mode(), self.outage.since(), self.outage.reason(), now),
+            mode: Entered::since(self.outage.mode(), self.outage.since(), self.outage.reason(), now),
             preferred: self.preferred.map(|index| Arc::clone(&self.origins[index].name)),
             origins: self.origins.iter().map(|origin| origin.status(now)).collect(),
+            history: self.history.iter().rev().map(happening).collect(),
         }
+    }
+
+    /// The index of an origin.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.origins.iter().position(|origin| &*origin.name == name)
+    }
+
+    /// Draws the conclusions of what has come in; events from `told` on are those of this call.
+    fn go_on(&mut self, told: usize, now: Instant, out: &mut Vec<Event>) {
+        self.reckoned = self.reckoned.max(now);
+        for index in 0..self.origins.len() {
+            let (rival, settled) = (self.rival(index), self.settled(index));
+            let origin = &mut self.origins[index];
+            for endpoint in &mut origin.endpoints {
+                if let Some(transition) = endpoint.health.tick(&self.policies.health, now) {
+                    out.push(endpoint_changed(&self.site, &origin.name, endpoint.address, transition));
+                }
+            }
+            origin.latency.compare(rival, now);
+            origin.stand(&self.policies, settled, now, &self.site, out);
+        }
+        self.prefer(now, out);
+        self.judge(now, out);
+        self.history.extend(out[told..].iter().map(|event| (now, event.clone())));
+        let surplus = self.history.len().saturating_sub(HISTORY_MAX);
+        self.history.drain(..surplus);
     }
 
     /// Whether there is no usable endpoint at all.
@@ -164,15 +225,37 @@ impl Roster {
         !self.origins.iter().any(Origin::usable)
     }
 
-    fn prefer(&mut self, out: &mut Vec<Event>) {
+    fn probed(&self) -> impl Iterator<Item = &Endpoint> {
+        self.origins.iter().filter(|origin| is_watched(origin)).flat_map(|origin| &origin.endpoints)
+    }
+
+    /// The time of the origin that would be asked without this one.
+    fn rival(&self, index: usize) -> Rival {
+        let others = self.origins.iter().enumerate().filter(|(other, origin)| *other != index && origin.usable());
+        let quick = others.filter(|(_, origin)| origin.stands_in());
+        let next = quick.min_by_key(|(other, origin)| (origin.merit(), *other));
+        next.map_or(Rival::Absent, |(_, origin)| origin.latency.as_rival())
+    }
+
+    /// When the origin may stand in again, as far as its substitute is concerned: one that takes requests over from a
+    /// usable origin does so no sooner than after the dwell time.
+    fn settled(&self, index: usize) -> Instant {
+        let substitute = self.preferred.filter(|current| *current != index && self.origins[*current].usable());
+        let takes_over = substitute.is_some_and(|current| self.origins[index].rank < self.origins[current].rank);
+        if takes_over { self.preferred_since + self.policies.failback.dwell } else { self.preferred_since }
+    }
+
+    fn prefer(&mut self, now: Instant, out: &mut Vec<Event>) {
         let best = self.best();
         if best == self.preferred {
             return;
         }
         let from = std::mem::replace(&mut self.preferred, best);
+        self.preferred_since = now;
         let name = |index: usize| self.origins[index].name.to_string();
-        // Either the old one failed, or the new one came back.
-        let cause = from.filter(|from| !self.origins[*from].usable()).or(best);
+        // Either the old one failed or is slow or drained, or the new one came back.
+        let left = |from: &usize| !self.origins[*from].usable() || !self.origins[*from].stands_in();
+        let cause = from.filter(left).or(best);
         out.push(Event::FailedOver {
             site: self.site.clone(),
             from: from.map(name),
@@ -189,18 +272,21 @@ impl Roster {
         let kept = self.preferred.filter(|current| self.origins[*current].usable());
         let taken_over = |current: &usize| {
             let current = &self.origins[*current];
-            best.rank < current.rank && best.failback.standing() == Standing::In
+            let is_quicker = current.failback.standing() == Standing::Slow;
+            best.duty < current.duty
+                || (best.failback.standing() == Standing::In
+                    && best.duty == current.duty
+                    && (best.rank < current.rank || is_quicker))
         };
         Some(kept.filter(|current| !taken_over(current)).unwrap_or(challenger))
     }
 
     fn judge(&mut self, now: Instant, out: &mut Vec<Event>) {
-        let stands_in = |origin: &Origin| origin.failback.standing() == Standing::In;
         let best_rank = self.origins.iter().map(|origin| origin.rank).min();
         let strength = Strength {
             usable: self.origins.iter().filter(|origin| origin.usable()).count(),
-            best_in: self.origins.iter().filter(|origin| Some(origin.rank) == best_rank).all(stands_in),
-            all_in: self.origins.iter().all(stands_in),
+            best_in: self.origins.iter().filter(|origin| Some(origin.rank) == best_rank).all(Origin::stands_in),
+            all_in: self.origins.iter().all(Origin::stands_in),
         };
         if let Some(change) = self.outage.on(strength, now) {
             out.push(Event::OutageModeChanged {
@@ -213,196 +299,9 @@ impl Roster {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Origin {
-    name: Arc<str>,
-    host: String,
-    port: u16,
-    rank: u32,
-    weight: u32,
-    accepts: Accepts,
-    answers: Answers,
-    failback: Failback,
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Clone, Debug)]
-struct Endpoint {
-    address: SocketAddr,
-    health: Health,
-    schedule: ProbeSchedule,
-}
-
-impl Origin {
-    fn new(config: &OriginConfig, now: Instant) -> Self {
-        let answers = Answers::new(&config.host, now);
-        let endpoint = |address: &IpAddr| Endpoint::new(SocketAddr::new(*address, config.port), now);
-        let endpoints = answers.addresses().iter().map(endpoint).collect();
-        Self {
-            name: config.name.as_str().into(),
-            host: config.host.clone(),
-            port: config.port,
-            rank: config.rank,
-            weight: config.weight,
-            accepts: config.accepts,
-            answers,
-            failback: Failback::new(now),
-            endpoints,
-        }
-    }
-
-    fn on_evidence(
-        &mut self,
-        address: SocketAddr,
-        evidence: Evidence,
-        policies: &Policies,
-        now: Instant,
-    ) -> Option<(SocketAddr, Transition)> {
-        let endpoint = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)?;
-        if matches!(evidence, Evidence::ProbePassed | Evidence::ProbeFailed(_)) {
-            endpoint.schedule.end();
-        }
-        let transition = endpoint.health.on(evidence, &policies.health, now)?;
-        if transition.to == HealthState::Ejected {
-            // The name may have moved.
-            self.answers.hasten(now);
-        }
-        Some((address, transition))
-    }
-
-    fn on_lookup(
-        &mut self,
-        lookup: Lookup,
-        policies: &Policies,
-        random: f64,
-        now: Instant,
-        site: &str,
-        out: &mut Vec<Event>,
-    ) {
-        let known_failure = self.answers.failure().map(str::to_owned);
-        let endpoints = &self.endpoints;
-        let alive = |address| endpoints.iter().any(|known| known.address.ip() == address && known.health.usable());
-        let change = self.answers.on(lookup, alive, &policies.guard, random, now);
-        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address.ip()));
-        self.endpoints
-            .extend(change.added.iter().map(|address| Endpoint::new(SocketAddr::new(*address, self.port), now)));
-        // The same failure again is no news.
-        if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
-            out.push(Event::ResolveFailed {
-                site: site.to_owned(),
-                origin: self.name.to_string(),
-                host: self.host.clone(),
-                reason,
-                kept: self.answers.addresses().len(),
-            });
-        }
-        if !change.added.is_empty() || !change.removed.is_empty() {
-            out.push(Event::AddressesChanged {
-                site: site.to_owned(),
-                origin: self.name.to_string(),
-                host: self.host.clone(),
-                added: change.added,
-                removed: change.removed,
-                ttl: change.interval,
-            });
-        }
-    }
-
-    fn stand(&mut self, policies: &Policies, now: Instant, site: &str, out: &mut Vec<Event>) {
-        let ground = if self.usable() { String::new() } else { self.why_unusable() };
-        let footing = if self.usable() {
-            Footing::Usable { good_probes: self.good_probes(policies) }
-        } else {
-            Footing::Unusable { reason: &ground }
-        };
-        while let Some(change) = self.failback.on(footing, &policies.failback, now) {
-            out.push(Event::OriginChanged {
-                site: site.to_owned(),
-                origin: self.name.to_string(),
-                rank: self.rank,
-                from: change.from.as_str(),
-                to: change.to.as_str(),
-                reason: change.reason,
-            });
-        }
-    }
-
-    /// Whether any endpoint may get traffic. An origin whose first lookup is under way gets the benefit of the doubt.
-    fn usable(&self) -> bool {
-        self.answers.pending() || self.endpoints.iter().any(|endpoint| endpoint.health.usable())
-    }
-
-    fn why_unusable(&self) -> String {
-        match self.endpoints.iter().max_by_key(|endpoint| endpoint.health.since()) {
-            Some(last) => format!("{} was ejected: {}", last.address, last.health.reason()),
-            None => format!("it has no address: {}", self.answers.failure().unwrap_or("not resolved")),
-        }
-    }
-
-    fn good_probes(&self, policies: &Policies) -> u32 {
-        let usable = self.endpoints.iter().filter(|endpoint| endpoint.health.usable());
-        let longest = usable.map(|endpoint| endpoint.health.tally().good_probes).max().unwrap_or(0);
-        if policies.probe.enabled { longest } else { u32::MAX }
-    }
-
-    /// Origins of better merit sort first.
-    fn merit(&self) -> (Standing, u32) {
-        (self.failback.standing(), self.rank)
-    }
-
-    fn account(&self) -> String {
-        format!("{} is {}: {}", self.name, self.failback.standing().as_str(), self.failback.reason())
-    }
-
-    fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| EndpointView { address: endpoint.address, state: endpoint.health.state() };
-        OriginView {
-            name: Arc::clone(&self.name),
-            index,
-            rank: self.rank,
-            weight: self.weight,
-            accepts: self.accepts,
-            standing: self.failback.standing(),
-            endpoints: self.endpoints.iter().map(endpoint).collect(),
-        }
-    }
-
-    fn status(&self, now: Instant) -> OriginStatus {
-        let failback = &self.failback;
-        OriginStatus {
-            name: Arc::clone(&self.name),
-            host: self.host.clone(),
-            rank: self.rank,
-            weight: self.weight,
-            accepts: self.accepts,
-            standing: entered(failback.standing(), failback.since(), failback.reason(), now),
-            hold_down_left: failback.hold_down_left(now),
-            answer_age: self.answers.answered_at().map(|at| now.saturating_duration_since(at)),
-            next_lookup: self.answers.due().map(|at| at.saturating_duration_since(now)),
-            lookup_failure: self.answers.failure().map(str::to_owned),
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.status(now)).collect(),
-        }
-    }
-}
-
-impl Endpoint {
-    fn new(address: SocketAddr, now: Instant) -> Self {
-        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now) }
-    }
-
-    fn probe_due(&self, dark: bool, policy: &ProbePolicy) -> Instant {
-        self.schedule.due(Pace::of(self.health.state(), dark), policy)
-    }
-
-    fn status(&self, now: Instant) -> EndpointStatus {
-        let health = &self.health;
-        EndpointStatus {
-            address: self.address,
-            health: entered(health.state(), health.since(), health.reason(), now),
-            tally: health.tally().clone(),
-            last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),
-        }
-    }
+/// An origin that is not to be used is left in peace.
+fn is_watched(origin: &Origin) -> bool {
+    origin.duty != Duty::Disabled
 }
 
 fn endpoint_changed(site: &str, origin: &str, address: SocketAddr, transition: Transition) -> Event {
@@ -416,9 +315,12 @@ fn endpoint_changed(site: &str, origin: &str, address: SocketAddr, transition: T
     }
 }
 
-fn entered<S>(state: S, since: Instant, reason: &str, now: Instant) -> Entered<S> {
-    Entered { state, age: now.saturating_duration_since(since), reason: reason.to_owned() }
-}
+/// Events kept for the status page: a night of trouble.
+const HISTORY_MAX: usize = 64;
 
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

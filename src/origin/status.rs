@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::model::Accepts;
+use crate::telemetry::Event;
 
+use super::duty::Duty;
 use super::failback::Standing;
 use super::health::{HealthState, Tally};
 use super::outage::OutageMode;
@@ -21,6 +23,8 @@ pub struct RosterStatus {
     pub preferred: Option<Arc<str>>,
     /// In the order of the configuration.
     pub origins: Vec<OriginStatus>,
+    /// What happened lately, the latest first; at most 64.
+    pub history: Vec<Happening>,
 }
 
 /// One origin.
@@ -36,8 +40,12 @@ pub struct OriginStatus {
     pub weight: u32,
     /// Which methods it may get.
     pub accepts: Accepts,
+    /// What an operator wants of it.
+    pub duty: Duty,
     /// Whether it may be preferred, since when, and why.
     pub standing: Entered<Standing>,
+    /// Its share of the keys while it stands in, in percent.
+    pub share: u8,
     /// How long it is held down yet, when it is.
     pub hold_down_left: Option<Duration>,
     /// Since the last good DNS answer; `None` before the first, and for IP literals.
@@ -72,4 +80,19 @@ pub struct Entered<S> {
     pub age: Duration,
     /// Why it began.
     pub reason: String,
+}
+
+impl<S> Entered<S> {
+    pub(super) fn since(state: S, since: Instant, reason: &str, now: Instant) -> Self {
+        Self { state, age: now.saturating_duration_since(since), reason: reason.to_owned() }
+    }
+}
+
+/// An event of the past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happening {
+    /// How long ago.
+    pub age: Duration,
+    /// What.
+    pub event: Event,
 }

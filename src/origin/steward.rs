@@ -12,6 +12,7 @@ use tokio::time::{sleep_until, timeout};
 use super::answers::Lookup;
 use super::connect::Dial;
 use super::discovery::Resolve;
+use super::duty::Order;
 use super::health::Evidence;
 use super::pool::{Pool, Report};
 use super::probe::probe;
@@ -20,12 +21,12 @@ use super::status::RosterStatus;
 use crate::clock::Clock;
 use crate::telemetry::{Event, Events, Metrics};
 
-/// Runs on the control runtime, for as long as somebody holds a [`StatusRequests`] or a worker may report.
+/// Runs on the control runtime, for as long as somebody holds a [`StewardHandle`] or a worker may report.
 pub struct Steward {
     pool: Arc<Pool>,
     roster: Roster,
     reports: mpsc::Receiver<Report>,
-    questions: mpsc::Receiver<oneshot::Sender<RosterStatus>>,
+    questions: mpsc::Receiver<Question>,
     dial: Arc<dyn Dial>,
     resolve: Arc<dyn Resolve>,
     clock: Clock,
@@ -56,11 +57,11 @@ impl Steward {
         roster: Roster,
         reports: mpsc::Receiver<Report>,
         means: Means,
-    ) -> (Self, StatusRequests) {
+    ) -> (Self, StewardHandle) {
         let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
         let Means { dial, resolve, clock, events, metrics } = means;
         let random = fastrand::Rng::new();
-        let asking = StatusRequests { ask };
+        let asking = StewardHandle { site: Arc::clone(&pool.site), ask };
         (Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, random }, asking)
     }
 
@@ -86,9 +87,7 @@ impl Steward {
                     // A panicked probe or lookup is taken for lost by its schedule, and is due again.
                     Err(_panic) => {}
                 },
-                Some(question) = self.questions.recv() => {
-                    let _asker_left = question.send(self.roster.status(self.clock.now().monotonic));
-                }
+                Some(question) = self.questions.recv() => self.answer(question, &mut events),
                 () = sleep_until(due.into()) => self.roster.tick(self.clock.now().monotonic, &mut events),
             }
             self.conclude(events);
@@ -124,6 +123,19 @@ impl Steward {
                 let result = probe(&*dial, &pool, origin, address).await;
                 Finding::Probe { origin, address, result }
             });
+        }
+    }
+
+    fn answer(&mut self, question: Question, events: &mut Vec<Event>) {
+        let now = self.clock.now().monotonic;
+        match question {
+            Question::Status { answer } => drop(answer.send(self.roster.status(now))),
+            Question::Order { origin, order, by, answer } => {
+                if let Some(index) = self.roster.index_of(&origin) {
+                    self.roster.on_order(index, order, &by, now, events);
+                }
+                drop(answer.send(self.roster.status(now)));
+            }
         }
     }
 
@@ -168,19 +180,37 @@ impl Steward {
     }
 }
 
-/// Asks a steward for its state.
+/// Asks a steward for its state, and tells it what an operator wants.
 #[derive(Clone, Debug)]
-pub struct StatusRequests {
-    ask: mpsc::Sender<oneshot::Sender<RosterStatus>>,
+pub struct StewardHandle {
+    /// The site's name.
+    pub site: Arc<str>,
+    ask: mpsc::Sender<Question>,
 }
 
-impl StatusRequests {
+impl StewardHandle {
     /// The state of the site's origins; `None` when the steward does not answer within a second.
     pub async fn status(&self) -> Option<RosterStatus> {
+        self.ask(|answer| Question::Status { answer }).await
+    }
+
+    /// Gives an order about an origin, by its name; `by` is who gives it. The state after it: an origin that the site
+    /// does not have changes nothing. `None` as for [`StewardHandle::status`].
+    pub async fn order(&self, origin: &str, order: Order, by: String) -> Option<RosterStatus> {
+        self.ask(|answer| Question::Order { origin: origin.into(), order, by, answer }).await
+    }
+
+    async fn ask(&self, question: impl FnOnce(oneshot::Sender<RosterStatus>) -> Question) -> Option<RosterStatus> {
         let (answer, answered) = oneshot::channel();
-        self.ask.try_send(answer).ok()?;
+        self.ask.try_send(question(answer)).ok()?;
         timeout(ANSWER_MAX, answered).await.ok()?.ok()
     }
+}
+
+#[derive(Debug)]
+enum Question {
+    Order { origin: Box<str>, order: Order, by: String, answer: oneshot::Sender<RosterStatus> },
+    Status { answer: oneshot::Sender<RosterStatus> },
 }
 
 enum Finding {

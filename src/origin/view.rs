@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::model::Accepts;
 
+use super::duty::Duty;
 use super::failback::Standing;
 use super::health::HealthState;
 use super::outage::OutageMode;
@@ -34,8 +35,12 @@ pub struct OriginView {
     pub weight: u32,
     /// Which methods it may get.
     pub accepts: Accepts,
+    /// What an operator wants of it.
+    pub duty: Duty,
     /// Whether it may be preferred.
     pub standing: Standing,
+    /// Its share of the keys while it stands in, in percent; for the others it is one that returns.
+    pub share: u8,
     /// At most 16; none before the first good DNS answer.
     pub endpoints: Vec<EndpointView>,
 }

@@ -10,8 +10,8 @@ use super::json_line::capped;
 
 /// Something happened.
 ///
-/// States are words: an endpoint is `healthy`, `suspect`, `ejected` or in `probation`; an origin is `in`, `out` or
-/// `returning`; a site is in outage mode `normal`, `degraded`, `stale-only` or `recovering`.
+/// States are words: an endpoint is `healthy`, `suspect`, `ejected` or in `probation`; an origin is `in`, `slow`,
+/// `out` or `returning`; a site is in outage mode `normal`, `degraded`, `stale-only` or `recovering`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -119,6 +119,26 @@ pub enum Event {
         /// What led to it.
         reason: String,
     },
+    /// An operator gave an order about an origin.
+    OriginOrdered {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// `disable`, `drain`, `enable`, `failback` or `force`.
+        order: &'static str,
+        /// Who gave it.
+        by: String,
+    },
+    /// An origin that is back takes another share of the URLs.
+    OriginRamped {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// Its share from here on.
+        percent: u8,
+    },
     /// A site entered another outage mode.
     OutageModeChanged {
         /// The site's name.
@@ -204,6 +224,8 @@ impl Event {
             Self::NodeStarted { .. } => "node-started",
             Self::NodeStopped => "node-stopped",
             Self::OriginChanged { .. } => "origin-changed",
+            Self::OriginOrdered { .. } => "origin-ordered",
+            Self::OriginRamped { .. } => "origin-ramped",
             Self::OutageModeChanged { .. } => "outage-mode-changed",
             Self::Purged { .. } => "purged",
             Self::RequestPanicked { .. } => "request-panicked",
@@ -219,8 +241,12 @@ impl Event {
             | Self::Listening { .. }
             | Self::NodeStarted { .. }
             | Self::NodeStopped
+            | Self::OriginRamped { .. }
             | Self::Purged { .. } => Severity::Info,
-            Self::AccessLogDropped { .. } | Self::DrainStarted { .. } | Self::OriginChanged { .. } => Severity::Notice,
+            Self::AccessLogDropped { .. }
+            | Self::DrainStarted { .. }
+            | Self::OriginChanged { .. }
+            | Self::OriginOrdered { .. } => Severity::Notice,
             Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
             Self::DrainFinished { .. } => Severity::Notice,
@@ -285,6 +311,12 @@ impl Event {
             Self::NodeStopped => "stopped".to_owned(),
             Self::OriginChanged { site, origin, rank, from, to, reason } => {
                 format!("{site}: origin {origin} (rank {rank}) is {to}, was {from}: {reason}")
+            }
+            Self::OriginOrdered { site, origin, order, by } => {
+                format!("{site}: {by} orders to {order} origin {origin}")
+            }
+            Self::OriginRamped { site, origin, percent } => {
+                format!("{site}: origin {origin} takes {percent} % of the URLs")
             }
             Self::OutageModeChanged { site, from, to, reason } => {
                 format!("{site}: outage mode is {to}, was {from}: {reason}")

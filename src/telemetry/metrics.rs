@@ -230,6 +230,8 @@ impl Metrics {
             | Event::NodeStarted { .. }
             | Event::NodeStopped
             | Event::OriginChanged { .. }
+            | Event::OriginOrdered { .. }
+            | Event::OriginRamped { .. }
             | Event::ResolveFailed { .. } => {}
         }
     }

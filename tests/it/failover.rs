@@ -93,7 +93,8 @@ async fn the_whole_request_keeps_its_deadline_whatever_the_origins_do() {
 
 #[tokio::test(start_paused = true)]
 async fn failback_waits_for_probes_and_hold_down() {
-    let lab = lab_with_two_origins("[site.failback]\nprobes = 3\nhold_down = \"20s\"").await;
+    let lab =
+        lab_with_two_origins("[site.failback]\nprobes = 3\nhold_down = \"20s\"\ndwell = \"20s\"\nramp = \"0s\"").await;
     let mut client = lab.client().await;
     lab.origin("a").dies();
     client.get("/x").await.says(200, "b");

@@ -275,6 +275,8 @@ timeout = "400ms"
 [site.failback]
 probes = 2
 hold_down = "1s"
+dwell = "1s"
+ramp = "0s"
 "#;
 
 /// What nobody calls waiting, on a loaded machine.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::row::{FILE, NAME, days, duration, key, milliseconds, minutes, seconds};
+use super::row::{FILE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
-use crate::config::model::{Accepts, HostField};
+use crate::config::model::{Accepts, FailbackMode, HostField};
 use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
@@ -82,7 +82,49 @@ pub(super) const SECTIONS: &[Section] = &[
                 duration(Duration::ZERO, days(1)),
                 Absence::Default("\"30s\""),
                 "Least time between its failure and its return, so that a flapping origin does not take the site \
-                 along.",
+                 along; doubled with each return that did not last, up to 10 minutes.",
+            ),
+            key(
+                "dwell",
+                duration(Duration::ZERO, days(1)),
+                Absence::Default("\"30s\""),
+                "Least time that requests stay with one origin before they go to a better one.",
+            ),
+            key(
+                "ramp",
+                duration(Duration::ZERO, hours(1)),
+                Absence::Default("\"30s\""),
+                "Time in which it takes its share back: 1, 10, 50 and then 100 % of the URLs, always the same ones \
+                 first. `\"0s\"` gives it all of them at once.",
+            ),
+            key(
+                "mode",
+                Form::Word { words: words::<FailbackMode> },
+                Absence::Default("\"auto\""),
+                "Whether it comes back by itself, or (`\"manual\"`) when an operator says so: `holdover origin`.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.latency",
+        repeat: Repeat::Once,
+        sentence: "When an origin that answers is too slow: once several requests in a row have waited too long for the \
+                   head of a response, those of another origin that is not slow go first. A trickle of requests finds \
+                   out when it is quick again.",
+        keys: &[
+            key("demote", Form::Boolean, Absence::Default("true"), "False uses a slow origin as long as it answers."),
+            key(
+                "budget",
+                duration(milliseconds(10), minutes(5)),
+                Absence::Optional("\"800ms\""),
+                "What is too long; by default `factor` times what is usual for the origin.",
+            ),
+            key(
+                "factor",
+                Form::Whole { least: 2, most: 1000 },
+                Absence::Default("5"),
+                "How many times its usual time an origin may take when there is no `budget`; less than 250 ms is never \
+                 too long.",
             ),
         ],
     },

@@ -30,10 +30,36 @@ pub struct FailoverPolicy {
 /// When a better origin is used again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailbackPolicy {
+    /// Whether it comes back by itself.
+    pub mode: FailbackMode,
     /// Good probes in a row before an origin that failed counts as back.
     pub probes: u32,
-    /// Least time between its failure and its return.
+    /// Least time between its failure and its return; doubled with each return that did not last, up to 10 minutes.
     pub hold_down: Duration,
+    /// Least time with one origin before requests go to a better one.
+    pub dwell: Duration,
+    /// Time in which an origin that is back takes its share of the keys; zero gives it all of them at once.
+    pub ramp: Duration,
+}
+
+/// Who says that an origin is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailbackMode {
+    /// Its probes and the time.
+    Auto,
+    /// An operator.
+    Manual,
+}
+
+/// When an origin that answers is too slow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatencyPolicy {
+    /// Whether a slow origin stands behind quick ones.
+    pub demote: bool,
+    /// Longest time to the head of a response that is not too long; `None` makes it relative to what is usual.
+    pub budget: Option<Duration>,
+    /// How many times its usual time an origin may take when there is no budget.
+    pub factor: u32,
 }
 
 /// Active health checks of every address of every origin of a site.

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::config::faults::{Faults, quoted};
 use crate::config::file::{self, Value};
-use crate::config::model::{HostField, OriginConfig, ProbePolicy, Scheme, StatusSet};
+use crate::config::model::{FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme, StatusSet};
 use crate::config::units::Statuses;
 
 pub(super) fn origin(
@@ -80,6 +80,24 @@ pub(super) fn probe(probe: file::Probe) -> ProbePolicy {
         body: probe.body.map(|body| body.value.0),
         rise: probe.rise.value,
         fall: probe.fall.value,
+    }
+}
+
+pub(super) fn failback(written: &file::Failback) -> FailbackPolicy {
+    FailbackPolicy {
+        mode: written.mode.value,
+        probes: written.probes.value,
+        hold_down: written.hold_down.value,
+        dwell: written.dwell.value,
+        ramp: written.ramp.value,
+    }
+}
+
+pub(super) fn latency(written: &file::Latency) -> LatencyPolicy {
+    LatencyPolicy {
+        demote: written.demote.value,
+        budget: written.budget.as_ref().map(|budget| budget.value),
+        factor: written.factor.value,
     }
 }
 

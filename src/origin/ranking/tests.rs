@@ -1,19 +1,14 @@
 //! Views and the candidates they give.
 
 use super::*;
-use crate::origin::failback::Standing;
-use crate::origin::view::EndpointView;
+use crate::origin::outage::OutageMode;
 
-/// An origin is `name:rank standing endpoints`: standing `I`, `R` or `O`; a letter per endpoint, `H`, `S`, `P` or `E`;
-/// a trailing `-` makes it read-only. Expected are names with the place of the endpoint.
+/// An origin is `name:rank standing endpoints`: standing `I`, `L` (slow), `R` or `O`, with a share in percent after it, or
+/// `!` when it is forced, `~` when drained, `x` when disabled; a letter per endpoint, `H`, `S`, `P` or `E`; a trailing `-`
+/// makes it read-only; a leading `*` makes it the preferred one. Expected are names with the place of the endpoint.
 #[track_caller]
 fn check(origins: &[&str], demand: Demand, expected: &str) {
-    check_in(OutageMode::Normal, origins, demand, expected);
-}
-
-#[track_caller]
-fn check_in(mode: OutageMode, origins: &[&str], demand: Demand, expected: &str) {
-    let view = view(mode, origins);
+    let view = view(origins);
     for seed in 0..32 {
         let candidates = candidates(&view, demand, &mut fastrand::Rng::with_seed(seed));
         let names: Vec<String> = candidates
@@ -27,7 +22,7 @@ fn check_in(mode: OutageMode, origins: &[&str], demand: Demand, expected: &str) 
 /// Like `check`, for endpoints among which chance decides: compares the names of origins alone.
 #[track_caller]
 fn check_origins(origins: &[&str], demand: Demand, expected: &str) {
-    let view = view(OutageMode::Normal, origins);
+    let view = view(origins);
     for seed in 0..32 {
         let candidates = candidates(&view, demand, &mut fastrand::Rng::with_seed(seed));
         let names: String = candidates.iter().map(|candidate| &*view.origins[candidate.origin].name).collect();
@@ -68,9 +63,48 @@ fn tries_to_spare_stay_at_home_while_it_is_healthy() {
 }
 
 #[test]
-fn an_outage_leaves_candidates_to_a_trickle_alone() {
-    check_in(OutageMode::StaleOnly, &["b:2 O E", "a:1 O E"], GET, "");
-    check_in(OutageMode::StaleOnly, &["b:2 O E", "a:1 O E"], Demand { trickle: true, ..GET }, "a0 b0");
+fn with_nothing_usable_left_the_ejected_ones_are_candidates() {
+    check(&["b:2 O E", "a:1 O E"], GET, "a0 b0");
+}
+
+#[test]
+fn a_slow_origin_goes_behind_those_that_stand_in() {
+    check(&["*a:1 L H", "b:2 I H", "c:3 R H"], GET, "a0 b0 c0");
+    check(&["a:1 L H", "*b:2 I H", "c:3 R H"], GET, "b0 a0 c0");
+    check(&["a:1 L H", "*b:2 I E"], GET, "a0 b0");
+}
+
+#[test]
+fn a_trial_goes_to_the_slow_origin_first() {
+    check(&["a:1 L H", "*b:2 I H"], Demand { trial: Some(0), ..GET }, "a0 b0");
+    check(&["a:1 L E", "*b:2 I H"], Demand { trial: Some(0), ..GET }, "b0 a0");
+}
+
+#[test]
+fn an_origin_that_is_back_gets_its_share_of_the_urls() {
+    let origins = ["*a:1 I10 H", "b:2 I H", "c:3 I H"];
+    check(&origins, Demand { bucket: 9, ..GET }, "a0 b0 c0");
+    check(&origins, Demand { bucket: 10, ..GET }, "b0 c0 a0");
+    check(&["*a:1 I1 H", "b:2 O E"], Demand { bucket: 99, ..GET }, "a0 b0");
+    check(&["*b:1 I H", "a:1 I10 H"], Demand { bucket: 10, ..GET }, "b0 a0");
+}
+
+#[test]
+fn buckets_are_even_and_always_the_same() {
+    let mut counts = [0; 100];
+    (0..100_000).for_each(|number| counts[usize::from(bucket(&format!("/page/{number}")))] += 1);
+    assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+    assert_eq!(bucket("/style.css"), 56, "another hash would move every URL between the nodes of a fleet");
+}
+
+#[test]
+fn an_operator_goes_before_everything() {
+    check(&["*a:1 I H", "b:2 O! E"], GET, "b0 a0");
+    check(&["a:1 I~ H", "*b:2 I H"], GET, "b0 a0");
+    check(&["a:1 I~ H", "*b:2 I HS"], GET, "b0 b1 a0");
+    check(&["*a:1 I~ H", "b:2 O E"], GET, "a0 b0");
+    check(&["a:1 Ix H", "*b:2 I H"], GET, "b0");
+    check(&["a:1 Ix H"], GET, "");
 }
 
 #[test]
@@ -89,7 +123,7 @@ fn an_origin_without_addresses_is_no_candidate() {
 
 #[test]
 fn equals_are_chosen_in_proportion_to_weight() {
-    let mut view = view(OutageMode::Normal, &["a:1 I H", "b:1 I H", "c:2 I H"]);
+    let mut view = view(&["a:1 I H", "b:1 I H", "c:2 I H"]);
     view.origins[0].weight = 3;
     let mut random = fastrand::Rng::with_seed(7);
     let firsts = (0..4_000).map(|_| candidates(&view, GET, &mut random)[0].origin);
@@ -101,7 +135,7 @@ fn equals_are_chosen_in_proportion_to_weight() {
 
 #[test]
 fn an_endpoint_on_probation_gets_a_few_safe_requests_to_prove_itself() {
-    let view = view(OutageMode::Normal, &["a:1 I HP"]);
+    let view = view(&["a:1 I HP"]);
     let mut random = fastrand::Rng::with_seed(7);
     let trials = (0..1_600).filter(|_| candidates(&view, GET, &mut random)[0].address.port() == 1).count();
     assert!((70..130).contains(&trials), "{trials}");
@@ -110,28 +144,24 @@ fn an_endpoint_on_probation_gets_a_few_safe_requests_to_prove_itself() {
 
 #[test]
 fn addresses_of_one_origin_share_its_load() {
-    let view = view(OutageMode::Normal, &["a:1 I HH"]);
+    let view = view(&["a:1 I HH"]);
     let mut random = fastrand::Rng::with_seed(7);
     let first = (0..1_000).filter(|_| candidates(&view, GET, &mut random)[0].address.port() == 0).count();
     assert!((400..600).contains(&first), "{first}");
 }
 
-fn view(mode: OutageMode, origins: &[&str]) -> PoolView {
+fn view(origins: &[&str]) -> PoolView {
     PoolView {
-        mode,
-        preferred: None,
-        origins: origins.iter().enumerate().map(|(index, text)| origin(index, text)).collect(),
+        mode: OutageMode::Normal,
+        preferred: origins.iter().position(|text| text.starts_with('*')),
+        origins: origins.iter().enumerate().map(|(index, text)| origin(index, text.trim_start_matches('*'))).collect(),
     }
 }
 
 fn origin(index: usize, text: &str) -> OriginView {
     let mut words = text.split(' ');
     let (name, rank) = words.next().and_then(|word| word.split_once(':')).expect("a name and a rank");
-    let standing = match words.next() {
-        Some("I") => Standing::In,
-        Some("R") => Standing::Returning,
-        _ => Standing::Out,
-    };
+    let (standing, more) = words.next().and_then(|word| word.split_at_checked(1)).expect("a standing");
     let letters = words.next().unwrap_or_default();
     let endpoints = letters.trim_end_matches('-').bytes().enumerate().map(|(port, letter)| EndpointView {
         address: SocketAddr::from(([192, 0, 2, 1], u16::try_from(port).expect("few endpoints"))),
@@ -148,10 +178,22 @@ fn origin(index: usize, text: &str) -> OriginView {
         rank: rank.parse().expect("a rank"),
         weight: 1,
         accepts: if letters.ends_with('-') { Accepts::ReadOnly } else { Accepts::All },
-        standing,
+        duty: match more {
+            "!" => Duty::Forced,
+            "~" => Duty::Drained,
+            "x" => Duty::Disabled,
+            _ => Duty::Auto,
+        },
+        standing: match standing {
+            "I" => Standing::In,
+            "L" => Standing::Slow,
+            "R" => Standing::Returning,
+            _ => Standing::Out,
+        },
+        share: more.parse().unwrap_or(100),
         endpoints: endpoints.collect(),
     }
 }
 
-const POST: Demand = Demand { safe: false, tries: 3, trickle: false };
-const GET: Demand = Demand { safe: true, tries: 3, trickle: false };
+const POST: Demand = Demand { safe: false, ..GET };
+const GET: Demand = Demand { safe: true, tries: 3, trial: None, bucket: 0 };

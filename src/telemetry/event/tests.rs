@@ -141,7 +141,16 @@ fn next_example(event: &Event) -> Option<Event> {
             to: "returning",
             reason: "5 good probes in a row".to_owned(),
         },
-        Event::OriginChanged { .. } => {
+        Event::OriginChanged { .. } => Event::OriginOrdered {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            order: "drain",
+            by: "192.0.2.7, on the admin listener".to_owned(),
+        },
+        Event::OriginOrdered { .. } => {
+            Event::OriginRamped { site: site(), origin: "frankfurt".to_owned(), percent: 10 }
+        }
+        Event::OriginRamped { .. } => {
             Event::OutageModeChanged { site: site(), from: "degraded", to: "stale-only", reason: reason() }
         }
         Event::OutageModeChanged { .. } => Event::Purged {

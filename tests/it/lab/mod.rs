@@ -20,7 +20,7 @@ use holdover::config::{Surroundings, load};
 use holdover::listen::http::Conditions;
 use holdover::listen::protocol::Protocol;
 use holdover::node::assembly::{Assembly, World};
-use holdover::origin::steward::StatusRequests;
+use holdover::origin::steward::StewardHandle;
 use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};
 use http::Request;
@@ -41,7 +41,7 @@ pub(crate) struct Lab {
     worker: Arc<Worker>,
     conditions: Conditions,
     admin: Admin,
-    steward: StatusRequests,
+    steward: StewardHandle,
     compressor: Arc<Compressor>,
     metrics: Metrics,
     events: Receiver<Arc<Event>>,

@@ -1,0 +1,283 @@
+//! One origin of a roster: its addresses, what is known of each, and what it amounts to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Policies;
+use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
+use crate::origin::answers::{Answers, Lookup};
+use crate::origin::duty::{Duty, Order};
+use crate::origin::failback::{Failback, Footing, Standing, Step};
+use crate::origin::health::{Evidence, Health, HealthState, Transition};
+use crate::origin::latency::{Latency, Observation, Rival};
+use crate::origin::schedule::{Pace, ProbeSchedule};
+use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
+use crate::origin::view::{EndpointView, OriginView};
+use crate::telemetry::event::Event;
+
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) name: Arc<str>,
+    host: String,
+    port: u16,
+    pub(super) rank: u32,
+    weight: u32,
+    accepts: Accepts,
+    pub(super) answers: Answers,
+    pub(super) failback: Failback,
+    pub(super) duty: Duty,
+    pub(super) latency: Latency,
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: SocketAddr,
+    pub(super) health: Health,
+    pub(super) schedule: ProbeSchedule,
+}
+
+impl Origin {
+    pub(super) fn new(config: &OriginConfig, now: Instant) -> Self {
+        let answers = Answers::new(&config.host, now);
+        let endpoint = |address: &IpAddr| Endpoint::new(SocketAddr::new(*address, config.port), now);
+        let endpoints = answers.addresses().iter().map(endpoint).collect();
+        Self {
+            name: config.name.as_str().into(),
+            host: config.host.clone(),
+            port: config.port,
+            rank: config.rank,
+            weight: config.weight,
+            accepts: config.accepts,
+            answers,
+            failback: Failback::new(now),
+            duty: Duty::Auto,
+            latency: Latency::default(),
+            endpoints,
+        }
+    }
+
+    pub(super) fn on_evidence(
+        &mut self,
+        address: SocketAddr,
+        evidence: Evidence,
+        rival: Rival,
+        policies: &Policies,
+        now: Instant,
+    ) -> Option<(SocketAddr, Transition)> {
+        let endpoint = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)?;
+        let observation = match &evidence {
+            Evidence::ProbePassed | Evidence::ProbeFailed(_) => {
+                endpoint.schedule.end();
+                None
+            }
+            Evidence::RequestSucceeded { latency } => Some(Observation::Head(*latency)),
+            Evidence::RequestWaiting { waited, target } => {
+                Some(Observation::Waiting { waited: *waited, target: *target })
+            }
+            Evidence::RequestFailed(_) => None,
+        };
+        if let Some(observation) = observation {
+            self.latency.on(observation, rival, &policies.latency, now);
+        }
+        let transition = endpoint.health.on(evidence, &policies.health, now)?;
+        if transition.to == HealthState::Ejected {
+            // The name may have moved.
+            self.answers.hasten(now);
+        }
+        Some((address, transition))
+    }
+
+    pub(super) fn on_lookup(
+        &mut self,
+        lookup: Lookup,
+        policies: &Policies,
+        random: f64,
+        now: Instant,
+        site: &str,
+        out: &mut Vec<Event>,
+    ) {
+        let known_failure = self.answers.failure().map(str::to_owned);
+        let endpoints = &self.endpoints;
+        let alive = |address| endpoints.iter().any(|known| known.address.ip() == address && known.health.usable());
+        let change = self.answers.on(lookup, alive, &policies.guard, random, now);
+        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address.ip()));
+        self.endpoints
+            .extend(change.added.iter().map(|address| Endpoint::new(SocketAddr::new(*address, self.port), now)));
+        // The same failure again is no news.
+        if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
+            out.push(Event::ResolveFailed {
+                site: site.to_owned(),
+                origin: self.name.to_string(),
+                host: self.host.clone(),
+                reason,
+                kept: self.answers.addresses().len(),
+            });
+        }
+        if !change.added.is_empty() || !change.removed.is_empty() {
+            out.push(Event::AddressesChanged {
+                site: site.to_owned(),
+                origin: self.name.to_string(),
+                host: self.host.clone(),
+                added: change.added,
+                removed: change.removed,
+                ttl: change.interval,
+            });
+        }
+    }
+
+    /// Does as an operator says; whether that changes its duty.
+    pub(super) fn obey(&mut self, order: Order, now: Instant) -> bool {
+        let duty = match order {
+            Order::Disable => Duty::Disabled,
+            Order::Drain => Duty::Drained,
+            Order::Enable => Duty::Auto,
+            Order::Failback => self.duty,
+            Order::Force => Duty::Forced,
+        };
+        let before = std::mem::replace(&mut self.duty, duty);
+        if before == Duty::Disabled && duty != Duty::Disabled {
+            // It was not probed meanwhile, so nothing is known of it.
+            self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, now));
+        }
+        if matches!(order, Order::Enable | Order::Failback) {
+            self.failback.recall();
+        }
+        before != duty
+    }
+
+    /// Goes as far as its endpoints let it.
+    pub(super) fn stand(
+        &mut self,
+        policies: &Policies,
+        settled: Instant,
+        now: Instant,
+        site: &str,
+        out: &mut Vec<Event>,
+    ) {
+        let is_sound = self.sound();
+        if !is_sound && self.failback.standing() == Standing::Out {
+            return;
+        }
+        let ground = if is_sound { String::new() } else { self.why_unusable() };
+        let footing = if is_sound {
+            Footing::Usable { good_probes: self.good_probes(policies), slow: self.latency.slow() }
+        } else {
+            Footing::Unusable { reason: &ground }
+        };
+        while let Some(step) = self.failback.on(footing, &policies.failback, settled, now) {
+            let (site, origin) = (site.to_owned(), self.name.to_string());
+            out.push(match step {
+                Step::Standing { from, to, reason } => {
+                    let (from, to) = (from.as_str(), to.as_str());
+                    Event::OriginChanged { site, origin, rank: self.rank, from, to, reason }
+                }
+                Step::Share { percent } => Event::OriginRamped { site, origin, percent },
+            });
+        }
+    }
+
+    /// Whether requests may go to it.
+    pub(super) fn usable(&self) -> bool {
+        match self.duty {
+            Duty::Forced => self.answers.pending() || !self.endpoints.is_empty(),
+            Duty::Auto | Duty::Drained | Duty::Disabled => self.sound(),
+        }
+    }
+
+    /// Whether any endpoint may get traffic. An origin whose first lookup is under way gets the benefit of the doubt.
+    fn sound(&self) -> bool {
+        let is_known_to_work = || self.endpoints.iter().any(|endpoint| endpoint.health.usable());
+        self.duty != Duty::Disabled && (self.answers.pending() || is_known_to_work())
+    }
+
+    fn why_unusable(&self) -> String {
+        if self.duty == Duty::Disabled {
+            return "disabled by an operator".to_owned();
+        }
+        match self.endpoints.iter().max_by_key(|endpoint| endpoint.health.since()) {
+            Some(last) => format!("{} was ejected: {}", last.address, last.health.reason()),
+            None => format!("it has no address: {}", self.answers.failure().unwrap_or("not resolved")),
+        }
+    }
+
+    fn good_probes(&self, policies: &Policies) -> u32 {
+        let usable = self.endpoints.iter().filter(|endpoint| endpoint.health.usable());
+        let longest = usable.map(|endpoint| endpoint.health.tally().good_probes).max().unwrap_or(0);
+        if policies.probe.enabled { longest } else { u32::MAX }
+    }
+
+    /// Whether it is where its rank would have it.
+    pub(super) fn stands_in(&self) -> bool {
+        self.failback.standing() == Standing::In && matches!(self.duty, Duty::Auto | Duty::Forced)
+    }
+
+    /// Origins of better merit sort first.
+    pub(super) fn merit(&self) -> (Duty, Standing, u32) {
+        (self.duty, self.failback.standing(), self.rank)
+    }
+
+    pub(super) fn account(&self) -> String {
+        match self.duty {
+            Duty::Auto => {
+                format!("{} is {}: {}", self.name, self.failback.standing().as_str(), self.failback.reason())
+            }
+            duty => format!("{} is {} by an operator", self.name, duty.as_str()),
+        }
+    }
+
+    pub(super) fn view(&self, index: usize) -> OriginView {
+        let endpoint = |endpoint: &Endpoint| EndpointView { address: endpoint.address, state: endpoint.health.state() };
+        OriginView {
+            name: Arc::clone(&self.name),
+            index,
+            rank: self.rank,
+            weight: self.weight,
+            accepts: self.accepts,
+            duty: self.duty,
+            standing: self.failback.standing(),
+            share: self.failback.share(),
+            endpoints: self.endpoints.iter().map(endpoint).collect(),
+        }
+    }
+
+    pub(super) fn status(&self, now: Instant) -> OriginStatus {
+        let failback = &self.failback;
+        OriginStatus {
+            name: Arc::clone(&self.name),
+            host: self.host.clone(),
+            rank: self.rank,
+            weight: self.weight,
+            accepts: self.accepts,
+            duty: self.duty,
+            standing: Entered::since(failback.standing(), failback.since(), failback.reason(), now),
+            share: failback.share(),
+            hold_down_left: failback.hold_down_left(now),
+            answer_age: self.answers.answered_at().map(|at| now.saturating_duration_since(at)),
+            next_lookup: self.answers.due().map(|at| at.saturating_duration_since(now)),
+            lookup_failure: self.answers.failure().map(str::to_owned),
+            endpoints: self.endpoints.iter().map(|endpoint| endpoint.status(now)).collect(),
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(address: SocketAddr, now: Instant) -> Self {
+        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now) }
+    }
+
+    pub(super) fn probe_due(&self, dark: bool, policy: &ProbePolicy) -> Instant {
+        self.schedule.due(Pace::of(self.health.state(), dark), policy)
+    }
+
+    fn status(&self, now: Instant) -> EndpointStatus {
+        let health = &self.health;
+        EndpointStatus {
+            address: self.address,
+            health: Entered::since(health.state(), health.since(), health.reason(), now),
+            tally: health.tally().clone(),
+            last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),
+        }
+    }
+}
