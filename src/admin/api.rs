@@ -10,12 +10,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde_json::Value;
 
 use super::explain::explain;
+use super::origin::order;
 use super::purge::purge;
 use super::readiness::Readiness;
 use super::status::status;
 use crate::clock::Now;
 use crate::config::model::Secret;
-use crate::origin::steward::StatusRequests;
+use crate::origin::steward::StewardHandle;
 use crate::semantics::target::target;
 use crate::serve::worker::Shared;
 use crate::telemetry::Metrics;
@@ -29,7 +30,7 @@ pub struct Admin {
     /// All figures.
     pub metrics: Metrics,
     /// The stewards of all sites.
-    pub sites: Vec<StatusRequests>,
+    pub sites: Vec<StewardHandle>,
     /// Whether new clients are welcome.
     pub readiness: Readiness,
     /// The region the node runs in.
@@ -70,31 +71,40 @@ impl Admin {
                 with_type(CONTENT_TYPE, self.metrics.encode())
             }
             "/v1/explain" => document(explain(&self.shared, head.uri.query().unwrap_or_default())),
-            "/v1/purge" => self.purge(&head, client, body).await,
+            "/v1/origin" => match self.commanded(&head, body).await {
+                Ok(body) => document(order(self, client, &body).await),
+                Err(refused) => *refused,
+            },
+            "/v1/purge" => match self.commanded(&head, body).await {
+                Ok(body) => document(purge(&self.shared, client, &body)),
+                Err(refused) => *refused,
+            },
             _ => with_type(JSON, status(self).await),
         }
     }
 
-    async fn purge<B>(&self, head: &Parts, client: IpAddr, body: B) -> Response<Full<bytes::Bytes>>
+    /// The body of a request that changes something, once it is clear that whoever sends it may.
+    async fn commanded<B>(&self, head: &Parts, body: B) -> Result<bytes::Bytes, Box<Response<Full<bytes::Bytes>>>>
     where
         B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
+        let refused = |status, why: String| Err(Box::new(text(status, why)));
         if self.token.is_none() && may_be_a_page(head) {
-            return text(
-                StatusCode::FORBIDDEN,
-                "without admin.token, ask by IP address or as localhost, and not from a page\n",
-            );
+            let why = "without admin.token, ask by IP address or as localhost, and not from a page\n";
+            return refused(StatusCode::FORBIDDEN, why.to_owned());
         }
         // A page that a browser shows can send other types to any address without asking first.
         let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
         if !essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()) {
-            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json\n");
+            return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json\n".to_owned());
         }
-        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-            return text(StatusCode::PAYLOAD_TOO_LARGE, format!("expected a body of at most {BODY_BYTES_MAX} bytes\n"));
-        };
-        document(purge(&self.shared, client, &body.to_bytes()))
+        match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(_) => {
+                refused(StatusCode::PAYLOAD_TOO_LARGE, format!("expected a body of at most {BODY_BYTES_MAX} bytes\n"))
+            }
+        }
     }
 
     fn readyz(&self) -> Response<Full<bytes::Bytes>> {
@@ -150,13 +160,14 @@ fn with_type(content_type: &'static str, body: impl Into<bytes::Bytes>) -> Respo
 }
 
 /// Every path and its methods.
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 8] = [
     ("/healthz", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/status", "GET, HEAD"),
     ("/v1/explain", "GET, HEAD"),
+    ("/v1/origin", "POST"),
     ("/v1/purge", "POST"),
 ];
 

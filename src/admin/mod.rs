@@ -3,6 +3,7 @@
 pub mod api;
 mod explain;
 mod named;
+mod origin;
 mod purge;
 pub mod readiness;
 pub mod status;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::Admin;
-use crate::origin::status::{EndpointStatus, OriginStatus, RosterStatus};
+use crate::origin::status::{EndpointStatus, Happening, OriginStatus, RosterStatus};
 use crate::telemetry::timestamp::Timestamp;
 
 /// The document, as text.
@@ -42,23 +42,35 @@ fn site(status: &RosterStatus) -> Value {
         "mode_reason": status.mode.reason,
         "preferred_origin": status.preferred.as_deref(),
         "origins": status.origins.iter().map(origin).collect::<Vec<_>>(),
+        "history": status.history.iter().map(happening).collect::<Vec<_>>(),
     })
 }
 
-fn origin(status: &OriginStatus) -> Value {
+/// One origin of the document.
+pub(super) fn origin(status: &OriginStatus) -> Value {
     json!({
         "name": &*status.name,
         "host": status.host,
         "rank": status.rank,
         "weight": status.weight,
+        "duty": status.duty.as_str(),
         "standing": status.standing.state.as_str(),
         "standing_seconds": seconds(status.standing.age),
         "standing_reason": status.standing.reason,
+        "share_percent": status.share,
         "hold_down_left_seconds": status.hold_down_left.map(seconds),
         "answer_age_seconds": status.answer_age.map(seconds),
         "next_lookup_seconds": status.next_lookup.map(seconds),
         "lookup_failure": status.lookup_failure,
         "endpoints": status.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn happening(happening: &Happening) -> Value {
+    json!({
+        "seconds_ago": seconds(happening.age),
+        "event": happening.event.name(),
+        "message": happening.event.sentence(),
     })
 }
 

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+
+use crate::origin::duty::Order;
 
 /// An HTTPS edge cache that keeps sites up when their origins go down.
 #[derive(Debug, Parser)]
@@ -23,10 +26,14 @@ pub(super) enum Command {
     Explain(Explain),
     /// Ask a running node whether it is ready: exit code 0 or 1
     Healthcheck(Healthcheck),
+    /// Take an origin out of use, bring it back, or force its use, at a running node
+    Origin(OriginOrder),
     /// Take responses out of a running node's cache; prints the receipt
     Purge(Purge),
     /// Serve
     Run(ConfigFile),
+    /// Print the state of a running node: sites, origins, their health and what happened lately
+    Status(Status),
     /// Print the version
     Version,
 }
@@ -69,6 +76,28 @@ pub(super) struct RunningNode {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Healthcheck {
+    #[command(flatten)]
+    pub(super) node: RunningNode,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Status {
+    #[command(flatten)]
+    pub(super) node: RunningNode,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct OriginOrder {
+    /// What is to happen: "drain" asks it only when nothing else is usable, "disable" not at all, "force" before all others,
+    /// "enable" ends these, and "failback" ends its hold-down
+    #[arg(value_name = "ORDER", value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
+    pub(super) order: String,
+    /// The site, by its name in the configuration
+    #[arg(value_name = "SITE")]
+    pub(super) site: String,
+    /// The origin, by its name in the configuration
+    #[arg(value_name = "ORIGIN")]
+    pub(super) origin: String,
     #[command(flatten)]
     pub(super) node: RunningNode,
 }

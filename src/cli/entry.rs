@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::args::{Arguments, Command};
-use super::{check, demo, exit, explain, healthcheck, purge, run};
+use super::{check, demo, exit, explain, healthcheck, origin, purge, run, status};
 
 /// Runs the command that the process was started with.
 ///
@@ -18,8 +18,10 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo::demo(&demo),
         Command::Explain(question) => explain::explain(&question),
         Command::Healthcheck(target) => healthcheck::healthcheck(&target),
+        Command::Origin(order) => origin::origin(&order),
         Command::Purge(what) => purge::purge(&what),
         Command::Run(file) => run::run(&file),
+        Command::Status(target) => status::status(&target),
         Command::Version => {
             println!("holdover {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -11,8 +11,10 @@ mod exit;
 mod explain;
 mod healthcheck;
 mod named_files;
+mod origin;
 mod purge;
 mod run;
 mod signals;
+mod status;
 
 pub use entry::main;
