@@ -138,12 +138,17 @@ fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<
     random.shuffle(&mut endpoints);
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
-    endpoints.sort_by_key(|(state, _)| match state {
-        HealthState::Probation if trial => 3,
-        HealthState::Healthy => 2,
-        HealthState::Probation | HealthState::Suspect => 1,
-        HealthState::Ejected => 0,
-    });
+    let on_probation = endpoints.iter().find(|(state, _)| *state == HealthState::Probation);
+    let tried = on_probation.map(|(_, address)| *address).filter(|_| trial);
+    let place = |(state, address): &(HealthState, SocketAddr)| match state {
+        HealthState::Probation if Some(*address) == tried => 0,
+        HealthState::Healthy => 1,
+        HealthState::Probation | HealthState::Suspect => 2,
+        HealthState::Ejected => 3,
+    };
+    endpoints.sort_by_key(place);
+    endpoints.chunk_by_mut(|a, b| place(a) == place(b)).for_each(alternate_families);
+    endpoints.reverse();
     endpoints
 }
 
@@ -152,6 +157,17 @@ fn state(origin: &OriginView, endpoint: &EndpointView) -> HealthState {
     match endpoint.state {
         HealthState::Ejected if origin.duty == Duty::Forced => HealthState::Suspect,
         state => state,
+    }
+}
+
+/// RFC 8305 §4: a family that leads nowhere costs one dial, not one for each of its addresses.
+fn alternate_families(endpoints: &mut [(HealthState, SocketAddr)]) {
+    for place in 1..endpoints.len() {
+        let previous = endpoints[place - 1].1.is_ipv6();
+        let other = endpoints[place..].iter().position(|(_, address)| address.is_ipv6() != previous);
+        if let Some(other) = other {
+            endpoints[place..=place + other].rotate_right(1);
+        }
     }
 }
 

@@ -150,6 +150,20 @@ fn addresses_of_one_origin_share_its_load() {
     assert!((400..600).contains(&first), "{first}");
 }
 
+#[test]
+fn the_families_of_equal_addresses_alternate() {
+    let mut view = view(&["a:1 I HHHHHS"]);
+    for endpoint in &mut view.origins[0].endpoints[..3] {
+        endpoint.address.set_ip("2001:db8::1".parse().expect("an address"));
+    }
+    for seed in 0..32 {
+        let candidates = candidates(&view, GET, &mut fastrand::Rng::with_seed(seed));
+        let families: String =
+            candidates.iter().map(|candidate| if candidate.address.is_ipv6() { '6' } else { '4' }).collect();
+        assert!(["646464", "464664"].contains(&families.as_str()), "{families}");
+    }
+}
+
 fn view(origins: &[&str]) -> PoolView {
     PoolView {
         mode: OutageMode::Normal,
