@@ -62,19 +62,37 @@ pub async fn connect(
     wait: Duration,
     tasks: &TaskTracker,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
-    timeout(wait, handshake(dial, origin, address, tasks)).await.unwrap_or_else(|_| {
+    connect_telling(dial, origin, address, wait, tasks, || ()).await
+}
+
+/// The same, and calls `opened` when the stream is open and has yet to shake hands.
+///
+/// # Errors
+/// Those of [`connect`].
+pub async fn connect_telling(
+    dial: &dyn Dial,
+    origin: &Origin,
+    address: SocketAddr,
+    wait: Duration,
+    tasks: &TaskTracker,
+    opened: impl FnOnce(),
+) -> Result<SendRequest<RequestBody>, ConnectError> {
+    let connected = async {
+        let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
+        let stream = dial.dial(address).await.map_err(refused)?;
+        opened();
+        handshake(stream, origin, tasks).await
+    };
+    timeout(wait, connected).await.unwrap_or_else(|_| {
         Err(ConnectError { kind: FailureKind::ConnectTimeout, cause: format!("no connection within {wait:?}") })
     })
 }
 
 async fn handshake(
-    dial: &dyn Dial,
+    stream: Box<dyn Stream>,
     origin: &Origin,
-    address: SocketAddr,
     tasks: &TaskTracker,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
-    let stream = dial.dial(address).await.map_err(refused)?;
     let stream: Box<dyn Stream> = match &origin.tls {
         None => stream,
         Some(tls) => {
@@ -95,7 +113,8 @@ async fn handshake(
 }
 
 /// Why no connection came about.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", kind.as_str())]
 pub struct ConnectError {
     /// `Connect`, `ConnectTimeout` or `Tls`.
     pub kind: FailureKind,

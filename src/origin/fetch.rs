@@ -1,7 +1,6 @@
 //! One forward request over attempts. Which endpoint comes next and what a failure means is for `ranking.rs` and
-//! `retry.rs` to say; this asks them and does it.
+//! `retry.rs` to say; this asks them and does it, over connections that `links.rs` provides.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,33 +13,33 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
-use super::connect::{ConnectError, Dial, RequestBody, connect};
-use super::idle::{IdleConnections, Place};
+use super::connect::{Dial, RequestBody};
+use super::idle::Place;
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
+use super::links::{Link, Links};
 use super::pool::{Origin, Pool};
-use super::ranking::{Candidate, Demand, bucket, candidates};
-use super::retry::{Attempt, FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
+use super::ranking::Candidate;
+use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
+use super::run::{Failure, Run};
 use super::upload::{Progress, counted};
 use crate::clock::{Clock, Now};
 
 /// Asks origins on behalf of one worker.
 pub struct Fetcher {
-    dial: Arc<dyn Dial>,
-    connections: IdleConnections,
+    links: Arc<Links>,
     clock: Clock,
-    tasks: TaskTracker,
 }
 
 impl Fetcher {
     /// A fetcher without connections; those it makes run on `tasks`.
     pub fn new(dial: Arc<dyn Dial>, clock: Clock, tasks: TaskTracker) -> Self {
-        Self { dial, connections: IdleConnections::default(), clock, tasks }
+        Self { links: Arc::new(Links::new(dial, clock.clone(), tasks)), clock }
     }
 
     /// Closes connections that were idle for too long.
     pub fn sweep(&self) {
-        self.connections.sweep(self.clock.now().monotonic);
+        self.links.sweep();
     }
 
     /// Asks the site's origins, best first, until one gives a usable response or the request's means are spent.
@@ -56,13 +55,15 @@ impl Fetcher {
         }
         let mut run = Run::new(pool, forward);
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
-        let mut fresh = false;
-        let mut next = run.candidates.pop_front();
-        while let Some(candidate) = next {
-            run.tries += usize::from(!fresh);
-            let (failure, sent) = match self.attempt(&mut run, candidate, fresh).await {
+        let mut next = run.candidates.pop_front().map(|candidate| (candidate, false));
+        while let Some((candidate, fresh)) = next {
+            let (asked, result) = match self.links.reach(&mut run, candidate, fresh).await {
+                Ok(link) => (link.candidate, self.attempt(&mut run, link).await),
+                Err(failure) => (candidate, Err(failure)),
+            };
+            let (failure, sent) = match result {
                 Ok(attempted) => {
-                    let fetched = self.fetched(&run, candidate, started, attempted);
+                    let fetched = self.fetched(&run, asked, started, attempted);
                     if !fetched.failed {
                         return Ok(fetched);
                     }
@@ -79,23 +80,23 @@ impl Fetcher {
             };
             let attempt = run.attempt(sent);
             let now = self.clock.now().monotonic;
-            (next, fresh) = match next_step(failure, &attempt, run.forward.tries, run.forward.deadline, now) {
-                NextStep::RetryFresh => (Some(candidate), true),
-                NextStep::NextCandidate => (run.candidates.pop_front(), false),
-                NextStep::GiveUp => (None, false),
+            next = match next_step(failure, &attempt, run.forward.tries, run.forward.deadline, now) {
+                NextStep::RetryFresh => Some((asked, true)),
+                NextStep::NextCandidate => run.candidates.pop_front().map(|candidate| (candidate, false)),
+                NextStep::GiveUp => None,
             };
         }
         outcome
     }
 
-    /// One request to one endpoint, and its account: evidence, metrics.
-    async fn attempt(&self, run: &mut Run, candidate: Candidate, fresh: bool) -> Result<Attempted, Failure> {
-        let began = self.clock.now();
+    /// One request over one connection, and its account: evidence, metrics.
+    async fn attempt(&self, run: &mut Run, link: Link) -> Result<Attempted, Failure> {
+        let (candidate, began) = (link.candidate, link.began);
         let pool = Arc::clone(&run.pool);
         let Some(origin) = pool.origins.get(candidate.origin) else {
             return Err(Failure::unsent(FailureKind::Connect));
         };
-        let result = self.exchange(run, origin, candidate, fresh, began).await;
+        let result = self.exchange(run, origin, link).await;
         let took = self.clock.now().monotonic.saturating_duration_since(began.monotonic);
         let failure = match &result {
             Ok(attempted) => pool.config.failover.statuses.contains(attempted.response.status()).then(|| {
@@ -108,37 +109,20 @@ impl Fetcher {
         match failure {
             // The success itself counts when the body is whole.
             None => run.suspicions.drain(..).for_each(|(suspect, cause)| pool.blame(suspect, cause)),
-            Some((kind, cause)) if kind.is_unreachable() || !pool.config.probe.enabled => {
-                if kind.is_evidence() {
-                    pool.blame(candidate, cause);
-                }
-            }
-            Some((kind, cause)) if kind.is_evidence() => run.suspicions.push((candidate, cause)),
-            Some(_) => {}
+            Some((kind, _)) if !kind.is_evidence() => {}
+            Some((_, cause)) if !pool.config.probe.enabled => pool.blame(candidate, cause),
+            // It may be the fault of one URL, which a visitor could ask for until no endpoint were left; it counts once
+            // another endpoint has answered the same request.
+            Some((_, cause)) => run.suspicions.push((candidate, cause)),
         }
         result
     }
 
-    async fn exchange(
-        &self,
-        run: &mut Run,
-        origin: &Origin,
-        candidate: Candidate,
-        fresh: bool,
-        began: Now,
-    ) -> Result<Attempted, Failure> {
+    async fn exchange(&self, run: &mut Run, origin: &Origin, link: Link) -> Result<Attempted, Failure> {
         let timeouts = &run.pool.config.timeouts;
         let tries_left = run.tries_left();
-        let place = Place { site: Arc::clone(&run.pool.site), origin: candidate.origin, address: candidate.address };
-        // A request that must not be repeated does not go over a connection that the origin may just be closing.
-        let may_reuse = !fresh && run.forward.method.is_safe();
-        let idle = if may_reuse { self.connections.take(&place, began.monotonic) } else { None };
-        let reused = idle.is_some();
-        let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, began.monotonic);
-        let mut sender = match idle {
-            Some(sender) => sender,
-            None => connect(&*self.dial, origin, candidate.address, wait, &self.tasks).await?,
-        };
+        let Link { candidate, mut sender, reused, .. } = link;
+        let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, self.now());
         if !matches!(timeout(wait, sender.ready()).await, Ok(Ok(()))) {
             return Err(Failure::unsent(FailureKind::ClosedUnanswered { reused }));
         }
@@ -150,6 +134,7 @@ impl Fetcher {
         let received = self.clock.now();
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
+        let place = Place::of(&run.pool, candidate);
         Ok(Attempted { response, framing, sender, place, requested, received })
     }
 
@@ -227,7 +212,7 @@ impl Fetcher {
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>) {
-        self.connections.put(place, sender, self.clock.now().monotonic);
+        self.links.keep(place, sender);
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -237,7 +222,7 @@ impl Fetcher {
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Fetcher").field("connections", &self.connections).finish_non_exhaustive()
+        formatter.debug_struct("Fetcher").field("links", &self.links).finish_non_exhaustive()
     }
 }
 
@@ -339,53 +324,6 @@ pub struct FetchError {
     pub attempts: u32,
 }
 
-/// A forward request under way.
-struct Run {
-    pool: Arc<Pool>,
-    forward: Forward,
-    candidates: VecDeque<Candidate>,
-    tries: usize,
-    has_body: bool,
-    /// Failures that count against their endpoints only if another one answers this request.
-    suspicions: Vec<(Candidate, String)>,
-}
-
-impl Run {
-    fn new(pool: &Arc<Pool>, forward: Forward) -> Self {
-        let demand = Demand {
-            safe: forward.method.is_safe(),
-            tries: forward.tries,
-            trial: None,
-            bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
-        };
-        let mut candidates = VecDeque::from(candidates(&pool.view(), demand, &mut fastrand::Rng::new()));
-        if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
-            candidates.extend(forward.last_resort);
-            candidates.remove(place);
-        }
-        let has_body = forward.body.is_some();
-        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, suspicions: Vec::new() }
-    }
-
-    /// A body that was sent is gone, whatever the method: such a request is never repeated.
-    fn attempt(&self, sent: bool) -> Attempt {
-        Attempt {
-            tries: self.tries,
-            candidates_left: self.candidates.len(),
-            sent,
-            safe: self.forward.method.is_safe() && !self.has_body,
-        }
-    }
-
-    fn tries_left(&self) -> usize {
-        (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
-    }
-
-    fn attempts(&self) -> u32 {
-        u32::try_from(self.tries).unwrap_or(u32::MAX)
-    }
-}
-
 /// A response head and the connection it came over.
 struct Attempted {
     response: Response<Incoming>,
@@ -394,26 +332,4 @@ struct Attempted {
     place: Place,
     requested: Now,
     received: Now,
-}
-
-/// Why one attempt gave no response.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {cause}", kind.as_str())]
-struct Failure {
-    kind: FailureKind,
-    cause: String,
-    /// Whether any byte of the request may have reached the origin.
-    sent: bool,
-}
-
-impl Failure {
-    fn unsent(kind: FailureKind) -> Self {
-        Self { kind, cause: "nothing was sent".into(), sent: false }
-    }
-}
-
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Self {
-        Self { kind: error.kind, cause: error.cause, sent: false }
-    }
 }

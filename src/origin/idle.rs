@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http1::SendRequest;
 
 use super::connect::RequestBody;
+use super::pool::Pool;
+use super::ranking::Candidate;
 
 /// Idle connections by site, origin and address, so that none outlives the address it belongs to for long.
 #[derive(Debug, Default)]
@@ -24,6 +26,13 @@ pub struct Place {
     pub origin: usize,
     /// The address.
     pub address: SocketAddr,
+}
+
+impl Place {
+    /// Where connections to a candidate lead.
+    pub fn of(pool: &Pool, candidate: Candidate) -> Self {
+        Self { site: Arc::clone(&pool.site), origin: candidate.origin, address: candidate.address }
+    }
 }
 
 #[derive(Debug)]

@@ -67,12 +67,6 @@ impl FailureKind {
         )
     }
 
-    /// Whether it is the endpoint's fault whatever was asked for. Anything else may be the fault of one URL, which a
-    /// visitor could ask for until no endpoint were left; it counts once another endpoint has answered the same request.
-    pub fn is_unreachable(self) -> bool {
-        matches!(self, Self::Connect | Self::ConnectTimeout | Self::Tls)
-    }
-
     /// Whether a response had begun, so that what is left of it is to be continued and not asked for anew.
     pub fn is_mid_body(self) -> bool {
         matches!(self, Self::BodyBroken | Self::BodyStalled)

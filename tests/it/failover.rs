@@ -32,19 +32,6 @@ async fn the_same_request_goes_on_to_the_next_origin_when_the_first_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blackholed_origin_costs_the_first_request_its_connect_timeout_and_later_ones_nothing() {
-    let mut lab = lab_with_two_origins("").await;
-    lab.origin("a").is_blackholed();
-    let mut client = lab.client().await;
-    client.get("/x").await.says(200, "b").within(SECOND + SECOND / 10);
-    while lab.preferred().await.as_deref() != Some("b") {
-        lab.time_passes(SECOND / 10).await;
-    }
-    client.get("/x").await.says(200, "b").within(SECOND / 10);
-    assert!(lab.news().contains(&"failed-over"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_origin_that_accepts_and_never_answers_is_left_at_the_first_byte_timeout() {
     let lab = lab_with_two_origins("[site.timeouts]\nfirst_byte = \"1s\"").await;
     lab.origin("a").wedges();

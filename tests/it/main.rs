@@ -11,6 +11,7 @@ mod cli;
 mod collapse;
 mod compression;
 mod conditional;
+mod connecting;
 mod control;
 mod debug;
 mod explain;

@@ -25,6 +25,8 @@ struct State {
     /// Cancelled when the origin dies.
     life: CancellationToken,
     lookup: Option<Lookup>,
+    far: Duration,
+    accepted: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ impl ScriptedOrigin {
             requests: Vec::new(),
             life: CancellationToken::new(),
             lookup: None,
+            far: Duration::ZERO,
+            accepted: 0,
         };
         Self { name: name.to_owned(), state: Mutex::new(state) }
     }
@@ -63,6 +67,16 @@ impl ScriptedOrigin {
     /// Its packets vanish, in both directions.
     pub(crate) fn is_blackholed(&self) {
         self.state.lock().unwrap().condition = Condition::Blackholed;
+    }
+
+    /// From here on a connect to it takes this much longer.
+    pub(crate) fn is_far(&self, far: Duration) {
+        self.state.lock().unwrap().far = far;
+    }
+
+    /// Connections accepted, those of probes included.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.lock().unwrap().accepted
     }
 
     /// Accepts, and never answers.
@@ -103,6 +117,8 @@ impl ScriptedOrigin {
     }
 
     pub(super) async fn accept(self: Arc<Self>) -> io::Result<Box<dyn Stream>> {
+        let far = self.state.lock().unwrap().far;
+        tokio::time::sleep(far).await;
         let (condition, life) = {
             let state = self.state.lock().unwrap();
             (state.condition, state.life.clone())
@@ -112,6 +128,7 @@ impl ScriptedOrigin {
             Condition::Blackholed => std::future::pending().await,
             Condition::Dead => return Err(io::ErrorKind::ConnectionRefused.into()),
         }
+        self.state.lock().unwrap().accepted += 1;
         let (ours, theirs) = duplex(64 * 1024);
         tokio::spawn(async move { life.run_until_cancelled(self.serve(ours)).await });
         Ok(Box::new(theirs))

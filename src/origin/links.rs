@@ -1,0 +1,228 @@
+//! One worker's connections to origins: those that are idle, those on their way, and how a request comes by one.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep_until;
+use tokio_util::task::TaskTracker;
+
+use super::connect::{ConnectError, Dial, RequestBody, connect_telling};
+use super::idle::{IdleConnections, Place};
+use super::pool::Pool;
+use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
+use super::ranking::Candidate;
+use super::retry::{FailureKind, split_deadline};
+use super::run::{Failure, Run};
+use crate::clock::{Clock, Now};
+
+/// What one worker reaches origins with.
+pub(super) struct Links {
+    dial: Arc<dyn Dial>,
+    idle: IdleConnections,
+    clock: Clock,
+    tasks: TaskTracker,
+    /// Room for dials that nobody waits for any more.
+    lingering: Semaphore,
+}
+
+/// A connection for one request.
+pub(super) struct Link {
+    pub(super) candidate: Candidate,
+    pub(super) sender: SendRequest<RequestBody>,
+    /// Whether it was idle before, and so may just be closing.
+    pub(super) reused: bool,
+    /// When the endpoint was turned to.
+    pub(super) began: Now,
+}
+
+impl Links {
+    pub(super) fn new(dial: Arc<dyn Dial>, clock: Clock, tasks: TaskTracker) -> Self {
+        let (idle, lingering) = (IdleConnections::default(), Semaphore::new(LINGERING_MAX));
+        Self { dial, idle, clock, tasks, lingering }
+    }
+
+    /// A connection to `first` or, when that takes long or fails, to whoever of the next candidates connects first. Those
+    /// whose dials have come to nothing yet are candidates again, behind all others. `fresh` means that idle connections to
+    /// `first` will not do.
+    pub(super) async fn reach(self: &Arc<Self>, run: &mut Run, first: Candidate, fresh: bool) -> Result<Link, Failure> {
+        run.tries += usize::from(!fresh);
+        let mut contest = Contest::new(self, run, first, fresh);
+        let result = contest.link().await;
+        contest.end();
+        result
+    }
+
+    /// Dials in a task of its own, up to the connect timeout whoever waits. A failure is evidence in any case; a connection
+    /// that nobody waits for is kept for the next request.
+    fn dial(self: &Arc<Self>, pool: &Arc<Pool>, candidate: Candidate, began: Now, waiting: mpsc::Sender<Told>) {
+        let (links, pool) = (Arc::clone(self), Arc::clone(pool));
+        self.tasks.spawn(async move {
+            let Some(origin) = pool.origins.get(candidate.origin) else { return };
+            let (wait, address) = (pool.config.timeouts.connect, candidate.address);
+            let opened = || drop(waiting.try_send(Told { candidate, news: News::Opened }));
+            let mut connecting = pin!(connect_telling(&*links.dial, origin, address, wait, &links.tasks, opened));
+            let result = tokio::select! {
+                result = &mut connecting => result,
+                () = waiting.closed() => {
+                    let Ok(_room) = links.lingering.try_acquire() else { return };
+                    connecting.await
+                }
+            };
+            let news = match result {
+                Ok(sender) => News::Connected(sender),
+                Err(error) => {
+                    let took = links.now().saturating_duration_since(began.monotonic);
+                    pool.metrics.origin_attempt(&origin.name, error.kind.as_str(), took);
+                    pool.blame(candidate, error.to_string());
+                    News::Failed(error)
+                }
+            };
+            if let Err(mpsc::error::SendError(told)) = waiting.send(Told { candidate, news }).await {
+                links.keep_unused(&pool, told);
+            }
+        });
+    }
+
+    fn keep_unused(&self, pool: &Pool, told: Told) {
+        if let News::Connected(sender) = told.news {
+            self.keep(Place::of(pool, told.candidate), sender);
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>) {
+        self.idle.put(place, sender, self.now());
+    }
+
+    /// Closes connections that were idle for too long.
+    pub(super) fn sweep(&self) {
+        self.idle.sweep(self.now());
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now().monotonic
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Links").field("idle", &self.idle).finish_non_exhaustive()
+    }
+}
+
+/// The dials of one request, and what is heard of them.
+struct Contest<'a> {
+    links: &'a Arc<Links>,
+    run: &'a mut Run,
+    race: Race,
+    /// Whom to turn to before the next of the run's candidates.
+    first: Option<Candidate>,
+    fresh: bool,
+    dialed: Vec<(Candidate, Now)>,
+    teller: mpsc::Sender<Told>,
+    told: mpsc::Receiver<Told>,
+}
+
+impl<'a> Contest<'a> {
+    fn new(links: &'a Arc<Links>, run: &'a mut Run, first: Candidate, fresh: bool) -> Self {
+        let (now, deadline) = (links.now(), run.forward.deadline);
+        let delay = split_deadline(deadline, DIAL_DELAY, run.tries_left(), now);
+        let race = Race::new(delay, deadline, now);
+        let (teller, told) = mpsc::channel(NEWS_MAX);
+        Self { links, run, race, first: Some(first), fresh, dialed: Vec::new(), teller, told }
+    }
+
+    async fn link(&mut self) -> Result<Link, Failure> {
+        let mut failure = Failure::unsent(FailureKind::Deadline);
+        loop {
+            let left = usize::from(self.first.is_some()) + self.run.rivals_left();
+            match self.race.next(left, self.links.now()) {
+                Move::Dial => {
+                    if let Some(link) = self.turn_to_next() {
+                        return Ok(link);
+                    }
+                }
+                Move::WaitUntil(until) => tokio::select! {
+                    biased;
+                    Some(told) = self.told.recv() => match self.hear(told) {
+                        Some(Ok(link)) => return Ok(link),
+                        Some(Err(error)) => failure = error.into(),
+                        None => {}
+                    },
+                    () = sleep_until(until.into()) => {}
+                },
+                Move::TimeIsUp => return Err(Failure::unsent(FailureKind::Deadline)),
+                Move::Lost => return Err(failure),
+            }
+        }
+    }
+
+    /// Takes an idle connection to the next candidate, or dials it.
+    fn turn_to_next(&mut self) -> Option<Link> {
+        let stale = self.fresh && self.first.is_some();
+        let candidate = self.first.take().or_else(|| self.run.next_rival())?;
+        let began = self.links.clock.now();
+        // A request that must not be repeated does not go over a connection that the origin may just be closing.
+        if self.run.forward.method.is_safe() && !stale {
+            let place = Place::of(&self.run.pool, candidate);
+            if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
+                return Some(Link { candidate, sender, reused: true, began });
+            }
+        }
+        self.dialed.push((candidate, began));
+        self.links.dial(&self.run.pool, candidate, began, self.teller.clone());
+        None
+    }
+
+    /// Takes news of a dial; `None` when it goes on.
+    fn hear(&mut self, Told { candidate, news }: Told) -> Option<Result<Link, ConnectError>> {
+        let now = self.links.now();
+        if matches!(news, News::Opened) {
+            self.race.opened(now);
+            return None;
+        }
+        let place = self.dialed.iter().position(|(dialed, _)| *dialed == candidate)?;
+        let (candidate, began) = self.dialed.remove(place);
+        match news {
+            News::Opened => None,
+            News::Connected(sender) => Some(Ok(Link { candidate, sender, reused: false, began })),
+            News::Failed(error) => {
+                self.race.failed(now);
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Leaves the dials that are under way to themselves.
+    fn end(mut self) {
+        self.told.close();
+        while let Ok(told) = self.told.try_recv() {
+            self.links.keep_unused(&self.run.pool, told);
+        }
+        self.run.candidates.extend(self.dialed.into_iter().map(|(candidate, _)| candidate));
+    }
+}
+
+/// What a dial tells the request that waits for it.
+struct Told {
+    candidate: Candidate,
+    news: News,
+}
+
+enum News {
+    /// The stream is open.
+    Opened,
+    Connected(SendRequest<RequestBody>),
+    Failed(ConnectError),
+}
+
+/// A dial tells of its stream and of its end.
+const NEWS_MAX: usize = 2 * DIALS_MAX;
+
+/// Lost races whose dials go on, per worker, for the connect timeout at most. When an origin swallows packets every
+/// request leaves one behind; beyond this number they would say nothing new.
+const LINGERING_MAX: usize = 256;

@@ -1,0 +1,93 @@
+//! One forward request under way: whom it may still ask, and what it met so far.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::connect::ConnectError;
+use super::fetch::Forward;
+use super::pool::Pool;
+use super::ranking::{Candidate, Demand, bucket, candidates};
+use super::retry::{Attempt, FailureKind};
+
+/// The state of a request over its attempts.
+pub(super) struct Run {
+    pub(super) pool: Arc<Pool>,
+    pub(super) forward: Forward,
+    /// Those not tried yet, best first, and behind them those whose dials lost a race.
+    pub(super) candidates: VecDeque<Candidate>,
+    /// Endpoints tried; one that was only dialed counts.
+    pub(super) tries: usize,
+    has_body: bool,
+    /// Failures that count against their endpoints only if another one answers this request.
+    pub(super) suspicions: Vec<(Candidate, String)>,
+}
+
+impl Run {
+    pub(super) fn new(pool: &Arc<Pool>, forward: Forward) -> Self {
+        let demand = Demand {
+            safe: forward.method.is_safe(),
+            tries: forward.tries,
+            trial: None,
+            bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
+        };
+        let mut candidates = VecDeque::from(candidates(&pool.view(), demand, &mut fastrand::Rng::new()));
+        if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
+            candidates.extend(forward.last_resort);
+            candidates.remove(place);
+        }
+        let has_body = forward.body.is_some();
+        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, suspicions: Vec::new() }
+    }
+
+    /// A body that was sent is gone, whatever the method: such a request is never repeated.
+    pub(super) fn attempt(&self, sent: bool) -> Attempt {
+        Attempt {
+            tries: self.tries,
+            candidates_left: self.candidates.len(),
+            sent,
+            safe: self.forward.method.is_safe() && !self.has_body,
+        }
+    }
+
+    /// The tries that the time left is shared by: this one, and those that may follow.
+    pub(super) fn tries_left(&self) -> usize {
+        (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
+    }
+
+    /// Candidates that may be dialed beside those of this attempt.
+    pub(super) fn rivals_left(&self) -> usize {
+        self.candidates.len().min(self.forward.tries.saturating_sub(self.tries))
+    }
+
+    pub(super) fn next_rival(&mut self) -> Option<Candidate> {
+        let rival = self.candidates.pop_front()?;
+        self.tries += 1;
+        Some(rival)
+    }
+
+    pub(super) fn attempts(&self) -> u32 {
+        u32::try_from(self.tries).unwrap_or(u32::MAX)
+    }
+}
+
+/// Why one attempt gave no response.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", kind.as_str())]
+pub(super) struct Failure {
+    pub(super) kind: FailureKind,
+    pub(super) cause: String,
+    /// Whether any byte of the request may have reached the origin.
+    pub(super) sent: bool,
+}
+
+impl Failure {
+    pub(super) fn unsent(kind: FailureKind) -> Self {
+        Self { kind, cause: "nothing was sent".into(), sent: false }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self { kind: error.kind, cause: error.cause, sent: false }
+    }
+}

@@ -1,0 +1,105 @@
+//! How a request comes by a connection.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use holdover::origin::answers::Lookup;
+
+use crate::lab::{Answer, Lab};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// RFC 8305 §5, and the round trips around it.
+const DIAL_DELAY: Duration = Duration::from_millis(260);
+
+/// Probes that come too seldom to be evidence here.
+const SELDOM_PROBED: &str = "[site.probe]\ninterval = \"60s\"\ninterval_in_transition = \"60s\"";
+
+async fn lab(origins: &[&str], settings: &str) -> Lab {
+    let lab = Lab::start(origins, settings).await;
+    for name in origins {
+        lab.origin(name).answers("/x", Answer::ok(*name).with("cache-control", "no-store"));
+    }
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blackholed_origin_costs_a_quarter_of_a_second_until_it_is_ejected_though_nobody_waited() {
+    let mut lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.origin("a").is_blackholed();
+    let mut client = lab.client().await;
+    for _ in 0..3 {
+        client.get("/x").await.says(200, "b").within(DIAL_DELAY);
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+    lab.time_passes(SECOND).await;
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"));
+    client.get("/x").await.says(200, "b").within(5 * MILLISECOND);
+    assert!(lab.news().contains(&"failed-over"));
+    assert!(lab.metrics().contains("origin=\"a\",outcome=\"connect-timeout\"} 3"), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ipv6_address_that_leads_nowhere_costs_a_quarter_of_a_second() {
+    let lab = lab(&["a"], "[site.probe]\nenabled = false").await;
+    let addresses = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap()).to_vec();
+    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 60 * SECOND }));
+    lab.time_passes(60 * SECOND).await;
+    for _ in 0..16 {
+        lab.client().await.get("/x").await.says(200, "a").within(DIAL_DELAY);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_came_too_late_is_there_for_the_next_request() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.origin("a").is_far(SECOND / 2);
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "b").within(DIAL_DELAY);
+    lab.time_passes(SECOND / 2).await;
+    client.get("/x").await.says(200, "a").within(5 * MILLISECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_must_not_be_repeated_races_its_connects_and_is_sent_once() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.origin("a").is_far(SECOND / 2);
+    let fields = [("content-length", "4")];
+    lab.client().await.send("POST", "/x", &fields, "once").await.says(200, "b").within(DIAL_DELAY);
+    lab.time_passes(SECOND).await;
+    assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_lost_the_race_is_asked_when_the_winner_fails() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.origin("a").is_far(SECOND / 2);
+    lab.origin("b").answers("/x", Answer::new(503, "overloaded"));
+    lab.client().await.get("/x").await.says(200, "a").within(SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_first_origin_connects_an_idle_connection_of_the_next_one_is_used() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
+    client.get("/x").await.says(200, "b");
+    lab.origin("a").dies();
+    lab.origin("a").is_blackholed();
+    let accepted = lab.origin("b").accepted();
+    client.get("/x").await.says(200, "b").within(DIAL_DELAY);
+    assert_eq!(lab.origin("b").accepted(), accepted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_no_candidate_left_waits_for_the_connection_and_not_for_ever() {
+    let lab = lab(&["a"], SELDOM_PROBED).await;
+    lab.origin("a").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, "a");
+    lab.origin("a").dies();
+    lab.origin("a").is_blackholed();
+    let reply = lab.client().await.get("/x").await;
+    assert_eq!(reply.status.as_u16(), 504);
+    reply.within(SECOND + 5 * MILLISECOND);
+}
