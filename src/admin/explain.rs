@@ -81,7 +81,7 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
         "remembered_as_uncacheable": shared.uncacheable.remembers(&key, now),
         "last_purge": shared.store.last_purge(),
         "outage_mode": site.pool.mode().as_str(),
-        "origins": origins(&site.pool, &target.path_and_query),
+        "origins": origins(&site.pool, &target.path_and_query, now),
     }))
 }
 
@@ -184,10 +184,10 @@ fn variant(stored: &StoredResponse) -> Value {
 }
 
 /// Whom a request that goes forward would ask, in this order unless equals draw another one.
-fn origins(pool: &Pool, target: &str) -> Vec<Value> {
+fn origins(pool: &Pool, target: &str, now: Instant) -> Vec<Value> {
     let view = pool.view();
     let demand = Demand { safe: true, tries: pool.config.failover.tries, trial: None, bucket: bucket(target) };
-    let asked = candidates(&view, demand, &mut fastrand::Rng::new());
+    let asked = candidates(&view, demand, now, &mut fastrand::Rng::new());
     let told = asked.iter().filter_map(|candidate| {
         let origin = view.origins.get(candidate.origin)?;
         let endpoint = origin.endpoints.iter().find(|endpoint| endpoint.address == candidate.address)?;

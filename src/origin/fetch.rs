@@ -53,7 +53,7 @@ impl Fetcher {
         if forward.deadline.saturating_duration_since(started.monotonic) < WORTHWHILE {
             return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
         }
-        let mut run = Run::new(pool, forward);
+        let mut run = Run::new(pool, forward, started.monotonic);
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
         let mut next = run.candidates.pop_front().map(|candidate| (candidate, false));
         while let Some((candidate, fresh)) = next {

@@ -13,6 +13,7 @@ pub mod incoming;
 pub mod interim;
 pub mod latency;
 mod links;
+pub mod load;
 pub mod outage;
 pub mod pool;
 pub mod probe;

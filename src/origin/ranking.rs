@@ -5,9 +5,14 @@
 //! spread over origins first, because what breaks one address of a data center tends to break the next one too. Only
 //! tries that every usable origin can spare are spent at home: with three tries and two origins the order is first, first
 //! again (at another healthy address), second.
+//!
+//! Among equals, origins or addresses, chance draws two, and the first of them is taken unless the other costs notably less
+//! (power of two choices). An even crowd thus spreads by weight, a slow or busy one is spared, and nobody is flooded for
+//! having been the fastest a moment ago.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::config::model::Accepts;
 
@@ -53,13 +58,14 @@ pub fn hash(target: &str) -> u64 {
 
 /// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, but for those of an
 /// origin that an operator forces.
-pub fn candidates(view: &PoolView, demand: Demand, random: &mut fastrand::Rng) -> Vec<Candidate> {
+pub fn candidates(view: &PoolView, demand: Demand, now: Instant, random: &mut fastrand::Rng) -> Vec<Candidate> {
     let queue = |origin: &OriginView, random: &mut fastrand::Rng| Queue {
         origin: origin.index,
         duty: origin.duty,
-        endpoints: in_order(origin, demand.safe, random),
+        endpoints: in_order(origin, demand.safe, now, random),
     };
-    let mut queues: Vec<Queue> = order(view, demand, random).into_iter().map(|origin| queue(origin, random)).collect();
+    let ordered = order(view, demand, now, random);
+    let mut queues: Vec<Queue> = ordered.into_iter().map(|origin| queue(origin, random)).collect();
     let mut candidates = Vec::new();
     // What is drained waits until nothing else is left.
     for queues in queues.chunk_by_mut(|one, other| one.duty == other.duty) {
@@ -84,7 +90,7 @@ fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidat
 
 /// By what an operator wants, then those that lead, then the others by standing and rank; equals in a random order in which
 /// a place is won in proportion to weight.
-fn order<'a>(view: &'a PoolView, demand: Demand, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
+fn order<'a>(view: &'a PoolView, demand: Demand, now: Instant, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {
     let may_be_asked =
         |origin: &&OriginView| origin.duty != Duty::Disabled && (demand.safe || origin.accepts == Accepts::All);
     let mut origins: Vec<&OriginView> = view.origins.iter().filter(may_be_asked).collect();
@@ -95,7 +101,7 @@ fn order<'a>(view: &'a PoolView, demand: Demand, random: &mut fastrand::Rng) -> 
     origins.sort_by_key(|origin| place(origin));
     for equals in origins.chunk_by_mut(|a, b| place(a) == place(b)) {
         for place in 0..equals.len() {
-            let winner = place + draw(&equals[place..], random);
+            let winner = place + draw(&equals[place..], now, random);
             equals.swap(place, winner);
         }
     }
@@ -118,11 +124,24 @@ fn standing(origin: &OriginView, demand: Demand) -> Standing {
     }
 }
 
-fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
-    let total: u64 = origins.iter().map(|origin| u64::from(origin.weight.max(1))).sum();
-    let mut ticket = if origins.len() > 1 { random.u64(0..total) } else { 0 };
-    for (index, origin) in origins.iter().enumerate() {
-        let weight = u64::from(origin.weight.max(1));
+fn draw(origins: &[&OriginView], now: Instant, random: &mut fastrand::Rng) -> usize {
+    if origins.len() < 2 {
+        return 0;
+    }
+    let first = draw_by_weight(origins, None, random);
+    let second = draw_by_weight(origins, Some(first), random);
+    let costs_less = notably_less(origin_cost(origins[second], now), origin_cost(origins[first], now));
+    if costs_less { second } else { first }
+}
+
+/// An origin other than `taken`, in proportion to weight.
+fn draw_by_weight(origins: &[&OriginView], taken: Option<usize>, random: &mut fastrand::Rng) -> usize {
+    let weights = || {
+        let others = origins.iter().enumerate().filter(move |(index, _)| Some(*index) != taken);
+        others.map(|(index, origin)| (index, u64::from(origin.weight.max(1))))
+    };
+    let mut ticket = random.u64(0..weights().map(|(_, weight)| weight).sum::<u64>().max(1));
+    for (index, weight) in weights() {
         if ticket < weight {
             return index;
         }
@@ -131,25 +150,57 @@ fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
     0
 }
 
+/// The latency of its fastest endpoint, times the requests that each unit of its weight bears, one more included.
+fn origin_cost(origin: &OriginView, now: Instant) -> f64 {
+    let usable = || origin.endpoints.iter().filter(|endpoint| state(origin, endpoint).usable());
+    let fastest = usable().map(|endpoint| endpoint.load.latency(now)).min().unwrap_or_default();
+    let in_flight: u32 = usable().map(|endpoint| endpoint.load.in_flight()).sum();
+    cost(fastest, in_flight, origin.weight)
+}
+
+fn cost(latency: Duration, in_flight: u32, weight: u32) -> f64 {
+    latency.as_secs_f64() * (1.0 + f64::from(in_flight) / f64::from(weight.max(1)))
+}
+
+fn notably_less(cost: f64, than: f64) -> bool {
+    cost * NOTABLY < than
+}
+
 /// The best endpoint last, so that taking one is a `pop`.
-fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<(HealthState, SocketAddr)> {
-    let mut endpoints: Vec<_> =
-        origin.endpoints.iter().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect();
+fn in_order(
+    origin: &OriginView,
+    safe: bool,
+    now: Instant,
+    random: &mut fastrand::Rng,
+) -> Vec<(HealthState, SocketAddr)> {
+    let mut endpoints: Vec<&EndpointView> = origin.endpoints.iter().collect();
     random.shuffle(&mut endpoints);
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
-    let on_probation = endpoints.iter().find(|(state, _)| *state == HealthState::Probation);
-    let tried = on_probation.map(|(_, address)| *address).filter(|_| trial);
-    let place = |(state, address): &(HealthState, SocketAddr)| match state {
-        HealthState::Probation if Some(*address) == tried => 0,
+    let on_probation = endpoints.iter().find(|endpoint| endpoint.state == HealthState::Probation);
+    let tried = on_probation.map(|endpoint| endpoint.address).filter(|_| trial);
+    let place = |endpoint: &&EndpointView| match state(origin, endpoint) {
+        HealthState::Probation if Some(endpoint.address) == tried => 0,
         HealthState::Healthy => 1,
         HealthState::Probation | HealthState::Suspect => 2,
         HealthState::Ejected => 3,
     };
     endpoints.sort_by_key(place);
-    endpoints.chunk_by_mut(|a, b| place(a) == place(b)).for_each(alternate_families);
-    endpoints.reverse();
-    endpoints
+    for equals in endpoints.chunk_by_mut(|a, b| place(a) == place(b)) {
+        spare_the_busy(equals, now);
+        alternate_families(equals);
+    }
+    endpoints.iter().rev().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect()
+}
+
+/// Of each two neighbors in a random order, the one that costs notably less comes first.
+fn spare_the_busy(endpoints: &mut [&EndpointView], now: Instant) {
+    let cost = |endpoint: &EndpointView| cost(endpoint.load.latency(now), endpoint.load.in_flight(), 1);
+    for place in 1..endpoints.len() {
+        if notably_less(cost(endpoints[place]), cost(endpoints[place - 1])) {
+            endpoints.swap(place - 1, place);
+        }
+    }
 }
 
 /// Whoever forces an origin knows better than its probes.
@@ -161,10 +212,10 @@ fn state(origin: &OriginView, endpoint: &EndpointView) -> HealthState {
 }
 
 /// RFC 8305 §4: a family that leads nowhere costs one dial, not one for each of its addresses.
-fn alternate_families(endpoints: &mut [(HealthState, SocketAddr)]) {
+fn alternate_families(endpoints: &mut [&EndpointView]) {
     for place in 1..endpoints.len() {
-        let previous = endpoints[place - 1].1.is_ipv6();
-        let other = endpoints[place..].iter().position(|(_, address)| address.is_ipv6() != previous);
+        let previous = endpoints[place - 1].address.is_ipv6();
+        let other = endpoints[place..].iter().position(|endpoint| endpoint.address.is_ipv6() != previous);
         if let Some(other) = other {
             endpoints[place..=place + other].rotate_right(1);
         }
@@ -201,6 +252,10 @@ fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidate
 
 /// One safe request in this many tries an endpoint on probation before the healthy ones of its origin.
 const TRIAL_ODDS: u32 = 16;
+
+/// How much more the dearer of two has to cost to be passed over. Less is noise: latencies of equals always differ a
+/// little, and weights would count for nothing.
+const NOTABLY: f64 = 1.5;
 
 #[cfg(test)]
 mod tests;

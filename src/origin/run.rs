@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::connect::ConnectError;
 use super::fetch::Forward;
@@ -23,14 +24,14 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(pool: &Arc<Pool>, forward: Forward) -> Self {
+    pub(super) fn new(pool: &Arc<Pool>, forward: Forward, now: Instant) -> Self {
         let demand = Demand {
             safe: forward.method.is_safe(),
             tries: forward.tries,
             trial: None,
             bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
         };
-        let mut candidates = VecDeque::from(candidates(&pool.view(), demand, &mut fastrand::Rng::new()));
+        let mut candidates = VecDeque::from(candidates(&pool.view(), demand, now, &mut fastrand::Rng::new()));
         if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
             candidates.extend(forward.last_resort);
             candidates.remove(place);

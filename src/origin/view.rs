@@ -8,6 +8,7 @@ use crate::config::model::Accepts;
 use super::duty::Duty;
 use super::failback::Standing;
 use super::health::HealthState;
+use super::load::Load;
 use super::outage::OutageMode;
 
 /// The origins of one site at one moment.
@@ -45,11 +46,27 @@ pub struct OriginView {
     pub endpoints: Vec<EndpointView>,
 }
 
+impl PoolView {
+    /// An address of the origin with this index.
+    pub fn endpoint(&self, origin: usize, address: SocketAddr) -> Option<&EndpointView> {
+        self.origins.get(origin)?.endpoints.iter().find(|endpoint| endpoint.address == address)
+    }
+}
+
 /// One address of an origin at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct EndpointView {
     /// Where to connect.
     pub address: SocketAddr,
     /// How healthy it is.
     pub state: HealthState,
+    /// What it has to do; the only part that changes with every request.
+    pub load: Arc<Load>,
+}
+
+/// Two views are the same if they say the same of its health.
+impl PartialEq for EndpointView {
+    fn eq(&self, other: &Self) -> bool {
+        (self.address, self.state) == (other.address, other.state)
+    }
 }

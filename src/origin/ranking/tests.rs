@@ -1,6 +1,10 @@
 //! Views and the candidates they give.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::clock::Clock;
+use crate::origin::load::{InFlight, Load};
 use crate::origin::outage::OutageMode;
 
 /// An origin is `name:rank standing endpoints`: standing `I`, `L` (slow), `R` or `O`, with a share in percent after it, or
@@ -10,7 +14,7 @@ use crate::origin::outage::OutageMode;
 fn check(origins: &[&str], demand: Demand, expected: &str) {
     let view = view(origins);
     for seed in 0..32 {
-        let candidates = candidates(&view, demand, &mut fastrand::Rng::with_seed(seed));
+        let candidates = candidates(&view, demand, now(), &mut fastrand::Rng::with_seed(seed));
         let names: Vec<String> = candidates
             .iter()
             .map(|candidate| format!("{}{}", view.origins[candidate.origin].name, candidate.address.port()))
@@ -24,7 +28,7 @@ fn check(origins: &[&str], demand: Demand, expected: &str) {
 fn check_origins(origins: &[&str], demand: Demand, expected: &str) {
     let view = view(origins);
     for seed in 0..32 {
-        let candidates = candidates(&view, demand, &mut fastrand::Rng::with_seed(seed));
+        let candidates = candidates(&view, demand, now(), &mut fastrand::Rng::with_seed(seed));
         let names: String = candidates.iter().map(|candidate| &*view.origins[candidate.origin].name).collect();
         assert_eq!(names, expected, "{origins:?} {demand:?} seed {seed}");
     }
@@ -126,18 +130,59 @@ fn equals_are_chosen_in_proportion_to_weight() {
     let mut view = view(&["a:1 I H", "b:1 I H", "c:2 I H"]);
     view.origins[0].weight = 3;
     let mut random = fastrand::Rng::with_seed(7);
-    let firsts = (0..4_000).map(|_| candidates(&view, GET, &mut random)[0].origin);
+    let firsts = (0..4_000).map(|_| candidates(&view, GET, now(), &mut random)[0].origin);
     let mut counts = [0; 3];
     firsts.for_each(|origin| counts[origin] += 1);
     assert!((2_850..3_150).contains(&counts[0]), "{counts:?}");
     assert_eq!(counts[2], 0);
 }
 
+/// Shares of requests in percent that come to the origins, or to the addresses of the only one, when each takes so many
+/// milliseconds and a request comes every millisecond.
+#[track_caller]
+fn check_shares(view: &PoolView, latencies: &[u64], expected: &[std::ops::Range<usize>]) {
+    let (mut now, mut random) = (now(), fastrand::Rng::with_seed(7));
+    let alone = view.origins.len() == 1;
+    let mut counts = vec![0; latencies.len()];
+    let mut under_way: Vec<(Instant, InFlight)> = Vec::new();
+    for _ in 0..20_000 {
+        now += Duration::from_millis(1);
+        let first = candidates(view, GET, now, &mut random)[0];
+        let place = if alone { usize::from(first.address.port()) } else { first.origin };
+        let latency = Duration::from_millis(latencies[place]);
+        let load = &view.endpoint(first.origin, first.address).expect("a known endpoint").load;
+        counts[place] += 1;
+        under_way.push((now + latency, InFlight::new(Arc::clone(load))));
+        load.measured(latency, now);
+        under_way.retain(|(end, _)| *end > now);
+    }
+    for (count, expected) in counts.iter().zip(expected) {
+        assert!(*count > 0 && expected.contains(&(count / 200)), "{latencies:?} {counts:?}");
+    }
+}
+
+#[test]
+fn weights_hold_among_origins_that_are_equally_fast() {
+    let mut view = view(&["a:1 I H", "b:1 I H"]);
+    view.origins[0].weight = 3;
+    for latency in [1, 10, 100] {
+        check_shares(&view, &[latency, latency], &[70..80, 20..30]);
+    }
+    check_shares(&view, &[10, 12], &[70..80, 20..30]);
+}
+
+#[test]
+fn an_equal_that_is_ten_times_slower_gets_a_small_share() {
+    check_shares(&view(&["a:1 I H", "b:1 I H"]), &[10, 100], &[90..100, 0..10]);
+    check_shares(&view(&["a:1 I HH"]), &[10, 100], &[90..100, 0..10]);
+    check_shares(&view(&["a:1 I HHH"]), &[10, 10, 100], &[40..60, 40..60, 0..10]);
+}
+
 #[test]
 fn an_endpoint_on_probation_gets_a_few_safe_requests_to_prove_itself() {
     let view = view(&["a:1 I HP"]);
     let mut random = fastrand::Rng::with_seed(7);
-    let trials = (0..1_600).filter(|_| candidates(&view, GET, &mut random)[0].address.port() == 1).count();
+    let trials = (0..1_600).filter(|_| candidates(&view, GET, now(), &mut random)[0].address.port() == 1).count();
     assert!((70..130).contains(&trials), "{trials}");
     check(&["a:1 I HP"], POST, "a0 a1");
 }
@@ -146,7 +191,7 @@ fn an_endpoint_on_probation_gets_a_few_safe_requests_to_prove_itself() {
 fn addresses_of_one_origin_share_its_load() {
     let view = view(&["a:1 I HH"]);
     let mut random = fastrand::Rng::with_seed(7);
-    let first = (0..1_000).filter(|_| candidates(&view, GET, &mut random)[0].address.port() == 0).count();
+    let first = (0..1_000).filter(|_| candidates(&view, GET, now(), &mut random)[0].address.port() == 0).count();
     assert!((400..600).contains(&first), "{first}");
 }
 
@@ -157,7 +202,7 @@ fn the_families_of_equal_addresses_alternate() {
         endpoint.address.set_ip("2001:db8::1".parse().expect("an address"));
     }
     for seed in 0..32 {
-        let candidates = candidates(&view, GET, &mut fastrand::Rng::with_seed(seed));
+        let candidates = candidates(&view, GET, now(), &mut fastrand::Rng::with_seed(seed));
         let families: String =
             candidates.iter().map(|candidate| if candidate.address.is_ipv6() { '6' } else { '4' }).collect();
         assert!(["646464", "464664"].contains(&families.as_str()), "{families}");
@@ -185,6 +230,7 @@ fn origin(index: usize, text: &str) -> OriginView {
             b'P' => HealthState::Probation,
             _ => HealthState::Ejected,
         },
+        load: Arc::new(Load::new(now())),
     });
     OriginView {
         name: name.into(),
@@ -207,6 +253,10 @@ fn origin(index: usize, text: &str) -> OriginView {
         share: more.parse().unwrap_or(100),
         endpoints: endpoints.collect(),
     }
+}
+
+fn now() -> Instant {
+    Clock::new().now().monotonic
 }
 
 const POST: Demand = Demand { safe: false, ..GET };

@@ -256,7 +256,7 @@ impl Lab {
 
     pub(super) fn candidates(&mut self, trial: Option<usize>) -> Vec<Candidate> {
         let demand = Demand { safe: true, tries: 3, trial, bucket: self.random.u8(0..100) };
-        candidates(&self.view, demand, &mut self.random)
+        candidates(&self.view, demand, self.now, &mut self.random)
     }
 
     /// Whether an origin is at the addresses of the beginning, and uses all of its own.

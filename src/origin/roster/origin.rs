@@ -11,6 +11,7 @@ use crate::origin::duty::{Duty, Order};
 use crate::origin::failback::{Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, Transition};
 use crate::origin::latency::{Latency, Observation, Rival};
+use crate::origin::load::Load;
 use crate::origin::schedule::{Pace, ProbeSchedule};
 use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
 use crate::origin::view::{EndpointView, OriginView};
@@ -36,6 +37,7 @@ pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
     pub(super) health: Health,
     pub(super) schedule: ProbeSchedule,
+    load: Arc<Load>,
 }
 
 impl Origin {
@@ -228,7 +230,11 @@ impl Origin {
     }
 
     pub(super) fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| EndpointView { address: endpoint.address, state: endpoint.health.state() };
+        let endpoint = |endpoint: &Endpoint| EndpointView {
+            address: endpoint.address,
+            state: endpoint.health.state(),
+            load: Arc::clone(&endpoint.load),
+        };
         OriginView {
             name: Arc::clone(&self.name),
             index,
@@ -264,7 +270,7 @@ impl Origin {
 
 impl Endpoint {
     pub(super) fn new(address: SocketAddr, now: Instant) -> Self {
-        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now) }
+        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now), load: Arc::new(Load::new(now)) }
     }
 
     pub(super) fn probe_due(&self, dark: bool, policy: &ProbePolicy) -> Instant {
