@@ -257,6 +257,8 @@ pub(super) struct Origin {
     pub(super) ranks: BTreeMap<Spanned<String>, Value<u32>>,
     pub(super) weight: Value<u32>,
     pub(super) accepts: Value<Accepts>,
+    pub(super) requests_max: Value<usize>,
+    pub(super) queue_max: Value<usize>,
     pub(super) host: Value<HostField>,
     pub(super) ca_file: Option<Value<PathBuf>>,
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::timeout;
 
+use super::claim::Claim;
 use super::connect::RequestBody;
 use super::fetch::{Fetcher, Forward};
 use super::health::Evidence;
@@ -45,6 +46,8 @@ pub struct OriginBody {
 pub(super) struct Source {
     pub(super) place: Place,
     pub(super) sender: SendRequest<RequestBody>,
+    /// What is held of the endpoint while the body lasts.
+    pub(super) claim: Option<Claim>,
     pub(super) incoming: Incoming,
     /// Bytes that were delivered before and come once more.
     pub(super) skip: u64,
@@ -116,11 +119,20 @@ impl OriginBody {
                 Err(_) => FailureKind::BodyStalled,
             };
             let place = source.place.clone();
+            // Those who continue it need places of their own.
+            source.claim = None;
             self.suspect(&place, failure);
             self.source = self.continuation(&place).await;
             if self.source.is_none() {
                 return Some(Err(BrokenOff(failure)));
             }
+        }
+    }
+
+    /// Gives back what is held of the endpoint, though the body goes on.
+    pub(super) fn give_up_claim(&mut self) {
+        if let Some(source) = &mut self.source {
+            source.claim = None;
         }
     }
 

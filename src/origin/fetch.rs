@@ -63,10 +63,12 @@ impl Fetcher {
             };
             let (failure, sent) = match result {
                 Ok(attempted) => {
-                    let fetched = self.fetched(&run, asked, started, attempted);
+                    let mut fetched = self.fetched(&run, started, attempted);
                     if !fetched.failed {
                         return Ok(fetched);
                     }
+                    // It is kept in case of nothing better, and must not keep this very request waiting for its place.
+                    fetched.body.give_up_claim();
                     let status = fetched.status.as_u16();
                     outcome = Ok(fetched);
                     (FailureKind::Status(status), true)
@@ -90,17 +92,18 @@ impl Fetcher {
     }
 
     /// One request over one connection, and its account: evidence, metrics.
-    async fn attempt(&self, run: &mut Run, link: Link) -> Result<Attempted, Failure> {
+    async fn attempt(&self, run: &mut Run, mut link: Link) -> Result<Attempted, Failure> {
         let (candidate, began) = (link.candidate, link.began);
         let pool = Arc::clone(&run.pool);
         let Some(origin) = pool.origins.get(candidate.origin) else {
             return Err(Failure::unsent(FailureKind::Connect));
         };
-        let result = self.exchange(run, origin, link).await;
-        let took = self.clock.now().monotonic.saturating_duration_since(began.monotonic);
+        let result = self.exchange(run, origin, &mut link).await;
+        let now = self.now();
+        let took = now.saturating_duration_since(began.monotonic);
         let failure = match &result {
-            Ok(attempted) => pool.config.failover.statuses.contains(attempted.response.status()).then(|| {
-                let status = attempted.response.status().as_u16();
+            Ok(answered) => pool.config.failover.statuses.contains(answered.response.status()).then(|| {
+                let status = answered.response.status().as_u16();
                 (FailureKind::Status(status), format!("status {status}"))
             }),
             Err(failure) => Some((failure.kind, failure.to_string())),
@@ -115,27 +118,35 @@ impl Fetcher {
             // another endpoint has answered the same request.
             Some((_, cause)) => run.suspicions.push((candidate, cause)),
         }
-        result
+        match result {
+            Ok(answered) => Ok(Attempted { link, answered }),
+            Err(failure) => {
+                if failure.kind == FailureKind::FirstByteTimeout {
+                    link.claim.measured(took, now);
+                }
+                run.claim = Some(link.claim);
+                Err(failure)
+            }
+        }
     }
 
-    async fn exchange(&self, run: &mut Run, origin: &Origin, link: Link) -> Result<Attempted, Failure> {
+    async fn exchange(&self, run: &mut Run, origin: &Origin, link: &mut Link) -> Result<Answered, Failure> {
         let timeouts = &run.pool.config.timeouts;
         let tries_left = run.tries_left();
-        let Link { candidate, mut sender, reused, .. } = link;
+        let reused = link.reused;
         let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, self.now());
-        if !matches!(timeout(wait, sender.ready()).await, Ok(Ok(()))) {
+        if !matches!(timeout(wait, link.sender.ready()).await, Ok(Ok(()))) {
             return Err(Failure::unsent(FailureKind::ClosedUnanswered { reused }));
         }
         let requested = self.clock.now();
         let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
         let progress = Progress::default();
         let request = run.forward.request(origin, progress.clone());
-        let response = self.send(&mut sender, request, reused, wait, progress, &mut run.forward.body).await?;
+        let response = self.send(&mut link.sender, request, reused, wait, progress, &mut run.forward.body).await?;
         let received = self.clock.now();
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
-        let place = Place::of(&run.pool, candidate);
-        Ok(Attempted { response, framing, sender, place, requested, received })
+        Ok(Answered { response, framing, requested, received })
     }
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
@@ -185,14 +196,20 @@ impl Fetcher {
         }
     }
 
-    fn fetched(self: &Arc<Self>, run: &Run, candidate: Candidate, started: Now, attempted: Attempted) -> Fetched {
-        let Attempted { response, framing, sender, place, requested, received } = attempted;
+    fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Fetched {
+        let Attempted { link, answered: Answered { response, framing, requested, received } } = attempted;
+        let Link { candidate, sender, claim, .. } = link;
         let latency = received.monotonic.saturating_duration_since(requested.monotonic);
         let (head, incoming) = response.into_parts();
         let failed = run.pool.config.failover.statuses.contains(head.status);
+        if !failed {
+            // Errors come fast, and must not attract the others.
+            claim.measured(latency, received.monotonic);
+        }
         let origin = run.pool.origins.get(candidate.origin).map_or_else(|| Arc::from(""), |o| Arc::clone(&o.name));
         let template = run.forward.template();
-        let source = Source { place, sender, incoming, skip: 0, latency: (!failed).then_some(latency) };
+        let (place, latency) = (Place::of(&run.pool, candidate), (!failed).then_some(latency));
+        let source = Source { place, sender, claim: Some(claim), incoming, skip: 0, latency };
         let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
             version: head.version,
@@ -326,10 +343,14 @@ pub struct FetchError {
 
 /// A response head and the connection it came over.
 struct Attempted {
+    link: Link,
+    answered: Answered,
+}
+
+/// A response head and its circumstances.
+struct Answered {
     response: Response<Incoming>,
     framing: Framing,
-    sender: SendRequest<RequestBody>,
-    place: Place,
     requested: Now,
     received: Now,
 }

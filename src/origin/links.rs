@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
+use super::claim::Claim;
 use super::connect::{ConnectError, Dial, RequestBody, connect_telling};
 use super::idle::{IdleConnections, Place};
 use super::pool::Pool;
@@ -37,6 +38,8 @@ pub(super) struct Link {
     pub(super) reused: bool,
     /// When the endpoint was turned to.
     pub(super) began: Now,
+    /// What the request holds of the endpoint.
+    pub(super) claim: Claim,
 }
 
 impl Links {
@@ -49,11 +52,31 @@ impl Links {
     /// whose dials have come to nothing yet are candidates again, behind all others. `fresh` means that idle connections to
     /// `first` will not do.
     pub(super) async fn reach(self: &Arc<Self>, run: &mut Run, first: Candidate, fresh: bool) -> Result<Link, Failure> {
+        let held = run.claim.take().filter(|_| fresh);
+        let claim = match held {
+            Some(claim) => claim,
+            None => self.claim(run, first).await?,
+        };
         run.tries += usize::from(!fresh);
-        let mut contest = Contest::new(self, run, first, fresh);
+        let mut contest = Contest::new(self, run, (first, claim), fresh);
         let result = contest.link().await;
         contest.end();
         result
+    }
+
+    /// Waits for a place at the origin. One that is busy is not tried; that says nothing about its health.
+    async fn claim(&self, run: &mut Run, candidate: Candidate) -> Result<Claim, Failure> {
+        let began = self.now();
+        let (deadline, longest) = (run.forward.deadline, run.pool.config.timeouts.connect);
+        let wait = split_deadline(deadline, longest, run.tries_left(), began);
+        if let Some(claim) = Claim::new(&run.pool, candidate, wait).await {
+            return Ok(claim);
+        }
+        if let Some(origin) = run.pool.origins.get(candidate.origin) {
+            let took = self.now().saturating_duration_since(began);
+            run.pool.metrics.origin_attempt(&origin.name, FailureKind::Busy.as_str(), took);
+        }
+        Err(Failure::unsent(FailureKind::Busy))
     }
 
     /// Dials in a task of its own, up to the connect timeout whoever waits. A failure is evidence in any case; a connection
@@ -120,15 +143,15 @@ struct Contest<'a> {
     run: &'a mut Run,
     race: Race,
     /// Whom to turn to before the next of the run's candidates.
-    first: Option<Candidate>,
+    first: Option<(Candidate, Claim)>,
     fresh: bool,
-    dialed: Vec<(Candidate, Now)>,
+    dialed: Vec<Dialed>,
     teller: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
 }
 
 impl<'a> Contest<'a> {
-    fn new(links: &'a Arc<Links>, run: &'a mut Run, first: Candidate, fresh: bool) -> Self {
+    fn new(links: &'a Arc<Links>, run: &'a mut Run, first: (Candidate, Claim), fresh: bool) -> Self {
         let (now, deadline) = (links.now(), run.forward.deadline);
         let delay = split_deadline(deadline, DIAL_DELAY, run.tries_left(), now);
         let race = Race::new(delay, deadline, now);
@@ -164,16 +187,20 @@ impl<'a> Contest<'a> {
     /// Takes an idle connection to the next candidate, or dials it.
     fn turn_to_next(&mut self) -> Option<Link> {
         let stale = self.fresh && self.first.is_some();
-        let candidate = self.first.take().or_else(|| self.run.next_rival())?;
+        let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival()) else {
+            // Another worker was faster.
+            self.race.failed(self.links.now());
+            return None;
+        };
         let began = self.links.clock.now();
         // A request that must not be repeated does not go over a connection that the origin may just be closing.
         if self.run.forward.method.is_safe() && !stale {
             let place = Place::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
-                return Some(Link { candidate, sender, reused: true, began });
+                return Some(Link { candidate, sender, reused: true, began, claim });
             }
         }
-        self.dialed.push((candidate, began));
+        self.dialed.push(Dialed { candidate, began, claim });
         self.links.dial(&self.run.pool, candidate, began, self.teller.clone());
         None
     }
@@ -185,11 +212,11 @@ impl<'a> Contest<'a> {
             self.race.opened(now);
             return None;
         }
-        let place = self.dialed.iter().position(|(dialed, _)| *dialed == candidate)?;
-        let (candidate, began) = self.dialed.remove(place);
+        let place = self.dialed.iter().position(|dialed| dialed.candidate == candidate)?;
+        let Dialed { began, claim, .. } = self.dialed.remove(place);
         match news {
             News::Opened => None,
-            News::Connected(sender) => Some(Ok(Link { candidate, sender, reused: false, began })),
+            News::Connected(sender) => Some(Ok(Link { candidate, sender, reused: false, began, claim })),
             News::Failed(error) => {
                 self.race.failed(now);
                 Some(Err(error))
@@ -203,8 +230,15 @@ impl<'a> Contest<'a> {
         while let Ok(told) = self.told.try_recv() {
             self.links.keep_unused(&self.run.pool, told);
         }
-        self.run.candidates.extend(self.dialed.into_iter().map(|(candidate, _)| candidate));
+        self.run.candidates.extend(self.dialed.into_iter().map(|dialed| dialed.candidate));
     }
+}
+
+/// A dial under way.
+struct Dialed {
+    candidate: Candidate,
+    began: Now,
+    claim: Claim,
 }
 
 /// What a dial tells the request that waits for it.

@@ -2,6 +2,8 @@
 
 pub mod answers;
 pub mod body;
+pub mod capacity;
+pub mod claim;
 pub mod connect;
 pub mod discovery;
 pub mod duty;

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
 
+use super::capacity::Capacity;
 use super::health::Evidence;
 use super::outage::OutageMode;
 use super::ranking::Candidate;
@@ -40,7 +41,7 @@ impl Pool {
         metrics: Arc<SiteMetrics>,
     ) -> (Arc<Self>, mpsc::Receiver<Report>) {
         let (reports, received) = mpsc::channel(REPORTS_MAX);
-        let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls)).collect();
+        let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls, &metrics)).collect();
         let site = Arc::from(config.name.as_str());
         (Arc::new(Self { site, config, origins, metrics, view: ArcSwap::from_pointee(view), reports }), received)
     }
@@ -80,18 +81,21 @@ pub struct Origin {
     pub config: OriginConfig,
     /// Present for https.
     pub tls: Option<OriginTls>,
+    /// Its places for requests.
+    pub capacity: Capacity,
     authority: HeaderValue,
 }
 
 impl Origin {
-    fn new(config: &OriginConfig, tls: Option<OriginTls>) -> Self {
+    fn new(config: &OriginConfig, tls: Option<OriginTls>, metrics: &SiteMetrics) -> Self {
         let authority = match &config.host_field {
             HostField::Named(name) => name.clone(),
             HostField::Client | HostField::Origin => config.authority(),
         };
         // The configuration admits only names that are valid field values.
         let authority = HeaderValue::try_from(authority).unwrap_or_else(|_| HeaderValue::from_static(""));
-        Self { name: Arc::from(config.name.as_str()), config: config.clone(), tls, authority }
+        let capacity = Capacity::new(config.requests_max, config.queue_max, metrics.origin_gauges(&config.name));
+        Self { name: Arc::from(config.name.as_str()), config: config.clone(), tls, capacity, authority }
     }
 
     /// The `Host` field this origin gets on behalf of a client that asked for `client_authority`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// So many requests to the site's origins are under way that no other was begun.
+    /// So many requests to the site, or to the origin, are under way that no other was begun.
     Busy,
     /// No connection: refused, reset or unreachable.
     Connect,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::claim::Claim;
 use super::connect::ConnectError;
 use super::fetch::Forward;
 use super::pool::Pool;
@@ -19,6 +20,8 @@ pub(super) struct Run {
     /// Endpoints tried; one that was only dialed counts.
     pub(super) tries: usize,
     has_body: bool,
+    /// What the last attempt held, for another one at the same endpoint.
+    pub(super) claim: Option<Claim>,
     /// Failures that count against their endpoints only if another one answers this request.
     pub(super) suspicions: Vec<(Candidate, String)>,
 }
@@ -37,7 +40,7 @@ impl Run {
             candidates.remove(place);
         }
         let has_body = forward.body.is_some();
-        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, suspicions: Vec::new() }
+        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, claim: None, suspicions: Vec::new() }
     }
 
     /// A body that was sent is gone, whatever the method: such a request is never repeated.
@@ -55,15 +58,21 @@ impl Run {
         (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
     }
 
-    /// Candidates that may be dialed beside those of this attempt.
+    /// Candidates that may be dialed beside those of this attempt: without waiting for a place.
     pub(super) fn rivals_left(&self) -> usize {
-        self.candidates.len().min(self.forward.tries.saturating_sub(self.tries))
+        let has_room =
+            |rival: &&Candidate| self.pool.origins.get(rival.origin).is_some_and(|origin| origin.capacity.has_room());
+        self.candidates.iter().filter(has_room).count().min(self.forward.tries.saturating_sub(self.tries))
     }
 
-    pub(super) fn next_rival(&mut self) -> Option<Candidate> {
-        let rival = self.candidates.pop_front()?;
+    /// The best of these.
+    pub(super) fn next_rival(&mut self) -> Option<(Candidate, Claim)> {
+        let claims = self.candidates.iter().enumerate();
+        let mut claims = claims.filter_map(|(place, rival)| Some((place, Claim::try_new(&self.pool, *rival)?)));
+        let (place, claim) = claims.next()?;
+        let rival = self.candidates.remove(place)?;
         self.tries += 1;
-        Some(rival)
+        Some((rival, claim))
     }
 
     pub(super) fn attempts(&self) -> u32 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::histogram::DurationHistogram;
 use super::metrics::{Catalog, Labeled};
@@ -113,12 +114,27 @@ impl SiteMetrics {
         self.families.bodies_continued.at([&self.site, from, to]).inc();
     }
 
+    /// The gauges of one origin, the same ones for the same name.
+    pub fn origin_gauges(&self, origin: &str) -> OriginGauges {
+        let at = |family: &Labeled<Gauge, 2>| family.at([&self.site, origin]);
+        OriginGauges { requests: at(&self.families.origin_requests), queued: at(&self.families.origin_queued) }
+    }
+
     /// Counts one attempt at an origin; `duration` lasts to the response head or the failure. For the road of a miss:
     /// it takes a lock for a moment.
     pub fn origin_attempt(&self, origin: &str, outcome: &'static str, duration: Duration) {
         self.families.origin_attempts.at([&self.site, origin, outcome]).inc();
         self.families.origin_duration.at([&self.site, origin]).observe(duration);
     }
+}
+
+/// What shows the requests of one origin.
+#[derive(Clone, Debug)]
+pub struct OriginGauges {
+    /// Requests under way.
+    pub requests: Gauge,
+    /// Requests that wait for a place.
+    pub queued: Gauge,
 }
 
 /// The metrics that have a site among their labels.
@@ -136,6 +152,8 @@ pub(super) struct SiteFamilies {
     not_stored: Labeled<Counter, 2>,
     origin_attempts: Labeled<Counter, 3>,
     origin_duration: Labeled<DurationHistogram, 2>,
+    origin_queued: Labeled<Gauge, 2>,
+    origin_requests: Labeled<Gauge, 2>,
     requests: Labeled<Counter, 5>,
     response_bytes: Labeled<Counter, 2>,
     stale_forbidden: Labeled<Counter, 2>,
@@ -204,6 +222,16 @@ impl SiteFamilies {
                 "holdover_origin_request_duration_seconds",
                 &["site", "origin"],
                 "From one attempt's beginning to its response head or failure",
+            ),
+            origin_queued: catalog.labeled(
+                "holdover_origin_queued_requests",
+                &["site", "origin"],
+                "Requests that wait for a place at the origin",
+            ),
+            origin_requests: catalog.labeled(
+                "holdover_origin_requests",
+                &["site", "origin"],
+                "Requests under way at the origin, until their responses have ended",
             ),
             requests: catalog.labeled(
                 "holdover_http_requests_total",

@@ -13,6 +13,7 @@ mod compression;
 mod conditional;
 mod connecting;
 mod control;
+mod crowd;
 mod debug;
 mod explain;
 mod failover;

@@ -227,6 +227,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 "`\"read-only\"` for replicas that must only get safe methods (GET, HEAD, OPTIONS).",
             ),
             key(
+                "requests_max",
+                Form::Whole { least: 1, most: REQUESTS_MAX },
+                Absence::Default("256"),
+                "Most requests under way at this origin from this node, until their bodies have ended.",
+            ),
+            key(
+                "queue_max",
+                Form::Whole { least: 0, most: REQUESTS_MAX },
+                Absence::Default("256"),
+                "Further ones that may wait for their turn, as long as for a connect; beyond that the next origin is \
+                 asked.",
+            ),
+            key(
                 "host",
                 Form::Text { accepts: reads::<HostField>, expected: HOST_FIELD },
                 Absence::Default("\"origin\""),
@@ -253,3 +266,5 @@ const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query
 const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
 
 const RANK_MAX: u64 = 100;
+
+const REQUESTS_MAX: u64 = 100_000;

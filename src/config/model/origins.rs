@@ -114,6 +114,10 @@ pub struct OriginConfig {
     pub weight: u32,
     /// Which methods it may get.
     pub accepts: Accepts,
+    /// Most requests under way at it from this node.
+    pub requests_max: usize,
+    /// Most requests that wait for one of these to end.
+    pub queue_max: usize,
     /// The `Host` field it gets.
     pub host_field: HostField,
     /// PEM file of private trust anchors; replaces the public ones.

@@ -39,6 +39,8 @@ pub(super) fn origin(
         rank,
         weight: origin.weight.value,
         accepts: origin.accepts.value,
+        requests_max: origin.requests_max.value,
+        queue_max: origin.queue_max.value,
         host_field: origin.host.value,
         ca_file: origin.ca_file.map(|path| path.value),
     })

@@ -371,6 +371,8 @@ fn site(origins: &[&str]) -> SiteConfig {
             rank: words.next().and_then(|rank| rank.parse().ok()).expect("a rank"),
             weight: 1,
             accepts: Accepts::All,
+            requests_max: 256,
+            queue_max: 256,
             host_field: HostField::Client,
             ca_file: None,
         }

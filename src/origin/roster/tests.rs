@@ -6,7 +6,6 @@ use super::lab::{Fault, Lab, NameServer, address, seconds, tell};
 use super::*;
 use crate::origin::health::HealthState;
 use crate::origin::outage::OutageMode;
-use crate::origin::view::EndpointView;
 
 #[test]
 fn a_dead_first_origin_is_left_with_reasons_in_order() {

@@ -145,6 +145,7 @@ fn used() -> Metrics {
     site.coded_response("br");
     site.coding_tried("br", "made");
     site.coding_made("br", 1000, 300, Duration::from_millis(1));
+    site.origin_gauges("a").requests.inc();
     site.origin_attempt("a", "ok", Duration::from_millis(5));
     site.record(&RequestSample {
         protocol: "h2",

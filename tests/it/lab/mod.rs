@@ -51,13 +51,19 @@ impl Lab {
     /// A node whose site has these origins, ranked in this order, all alive. `settings` are further TOML tables of the
     /// site, such as `[site.stale]`.
     pub(crate) async fn start(origins: &[&str], settings: &str) -> Self {
+        let origins: Vec<_> = origins.iter().map(|name| (*name, "")).collect();
+        Self::start_with(&origins, settings).await
+    }
+
+    /// The same, with further keys for each origin.
+    pub(crate) async fn start_with(origins: &[(&str, &str)], settings: &str) -> Self {
         let mut text = String::from(NODE);
         text.push_str(settings);
         let network = Arc::new(Network::default());
-        for (index, name) in origins.iter().enumerate() {
+        for (index, (name, keys)) in origins.iter().enumerate() {
             network.add(name, index);
             text.push_str(&format!(
-                "\n[[site.origin]]\nname = \"{name}\"\nurl = \"http://{name}.test\"\nrank = {}\n",
+                "\n[[site.origin]]\nname = \"{name}\"\nurl = \"http://{name}.test\"\nrank = {}\n{keys}\n",
                 index + 1
             ));
         }
