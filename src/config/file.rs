@@ -204,6 +204,7 @@ pub(super) struct Timeouts {
     pub(super) connect: Value<Duration>,
     pub(super) first_byte: Value<Duration>,
     pub(super) body_idle: Value<Duration>,
+    pub(super) idle: Value<Duration>,
     pub(super) request: Value<Duration>,
 }
 

@@ -274,6 +274,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             connect: site.timeouts.connect.value,
             first_byte: site.timeouts.first_byte.value,
             body_idle: site.timeouts.body_idle.value,
+            idle: site.timeouts.idle.value,
             request: site.timeouts.request.value,
         },
         failover: FailoverPolicy {

@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow};
 use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +26,6 @@ use crate::listen::http::Conditions;
 use crate::listen::socket;
 use crate::origin::connect::TcpDial;
 use crate::origin::discovery::DnsResolve;
-use crate::origin::idle::SWEEP_INTERVAL;
 use crate::serve::client::ClientConnection;
 use crate::serve::handle::handle;
 use crate::serve::worker::Worker;
@@ -213,7 +211,7 @@ impl Post {
     async fn serve(self) {
         let Self { worker, conditions, connections, listeners, https } = self;
         let (tasks, drain) = (conditions.tasks.clone(), conditions.drain.clone());
-        let fetcher = Arc::clone(&worker.fetcher);
+        let tended = Arc::clone(&worker);
         let respond = move |request, client| handle(Arc::clone(&worker), request, client);
         let reception = Arc::new(Reception::new(conditions, connections, respond));
         for (plain, listener) in listeners {
@@ -227,11 +225,7 @@ impl Post {
                 tasks.spawn(Arc::clone(&reception).accept(listener, entrance));
             }
         }
-        let mut sweep = interval(SWEEP_INTERVAL);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while drain.run_until_cancelled(sweep.tick()).await.is_some() {
-            fetcher.sweep();
-        }
+        let _ends_with_the_drain = drain.run_until_cancelled(tended.tend()).await;
         tasks.close();
         tasks.wait().await;
     }

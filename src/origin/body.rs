@@ -49,6 +49,8 @@ pub(super) struct Source {
     /// What is held of the endpoint while the body lasts.
     pub(super) claim: Option<Claim>,
     pub(super) incoming: Incoming,
+    /// How long the connection may be idle after it.
+    pub(super) idle_time: Duration,
     /// Bytes that were delivered before and come once more.
     pub(super) skip: u64,
     /// How long the head took, of a response that counts as a success once it is whole.
@@ -149,7 +151,7 @@ impl OriginBody {
 
     /// The response was read to its end.
     fn end(&mut self) {
-        let Some(Source { place, sender, latency, .. }) = self.source.take() else { return };
+        let Some(Source { place, sender, latency, idle_time, .. }) = self.source.take() else { return };
         for (suspect, failure) in self.suspicions.drain(..) {
             if (suspect.origin, suspect.address) != (place.origin, place.address) {
                 self.pool.blame(suspect, failure.as_str().into());
@@ -159,7 +161,7 @@ impl OriginBody {
             self.pool.report(place.origin, place.address, Evidence::RequestSucceeded { latency });
         }
         if self.reusable {
-            self.fetcher.keep(place, sender);
+            self.fetcher.keep(place, sender, idle_time);
         }
     }
 

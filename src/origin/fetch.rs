@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
 use super::connect::{Dial, RequestBody};
-use super::idle::Place;
+use super::idle::{Place, idle_time};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
 use super::links::{Link, Links};
@@ -37,9 +37,10 @@ impl Fetcher {
         Self { links: Arc::new(Links::new(dial, clock.clone(), tasks)), clock }
     }
 
-    /// Closes connections that were idle for too long.
-    pub fn sweep(&self) {
-        self.links.sweep();
+    /// Closes idle connections that have no use any more, and opens those that the next failover of these pools will
+    /// need; for a loop that calls it every [`TEND_INTERVAL`](super::idle::TEND_INTERVAL).
+    pub fn tend<'a>(&self, pools: impl Iterator<Item = &'a Arc<Pool>>) {
+        self.links.tend(&pools.map(|pool| (pool, pool.view())).collect::<Vec<_>>());
     }
 
     /// Asks the site's origins, best first, until one gives a usable response or the request's means are spent.
@@ -209,7 +210,8 @@ impl Fetcher {
         let origin = run.pool.origins.get(candidate.origin).map_or_else(|| Arc::from(""), |o| Arc::clone(&o.name));
         let template = run.forward.template();
         let (place, latency) = (Place::of(&run.pool, candidate), (!failed).then_some(latency));
-        let source = Source { place, sender, claim: Some(claim), incoming, skip: 0, latency };
+        let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
+        let source = Source { place, sender, claim: Some(claim), incoming, idle_time, skip: 0, latency };
         let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
             version: head.version,
@@ -228,8 +230,8 @@ impl Fetcher {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>) {
-        self.links.keep(place, sender);
+    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>, idle_time: Duration) {
+        self.links.keep(place, sender, idle_time);
     }
 
     pub(super) fn now(&self) -> Instant {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, HeaderName};
 use hyper::client::conn::http1::SendRequest;
 
 use super::connect::RequestBody;
@@ -38,7 +39,7 @@ impl Place {
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<RequestBody>,
-    since: Instant,
+    until: Instant,
 }
 
 impl IdleConnections {
@@ -55,20 +56,26 @@ impl IdleConnections {
         None
     }
 
-    /// Keeps a connection whose last response was read to its end.
-    pub fn put(&self, place: Place, sender: SendRequest<RequestBody>, now: Instant) {
+    /// Keeps a connection that may carry another request until then.
+    pub fn put(&self, place: Place, sender: SendRequest<RequestBody>, until: Instant) {
         let mut idle = self.lock();
         let connections = idle.entry(place).or_default();
         if connections.len() < IDLE_MAX {
-            connections.push(Idle { sender, since: now });
+            connections.push(Idle { sender, until });
         }
     }
 
-    /// Closes what was idle for too long; for a loop that calls it every few seconds.
-    pub fn sweep(&self, now: Instant) {
-        self.lock().retain(|_, connections| {
+    /// How many connections to `place` there will be at a time to come, if none is used or closed.
+    pub fn count(&self, place: &Place, then: Instant) -> usize {
+        self.lock().get(place).map_or(0, |connections| connections.iter().filter(|idle| idle.usable(then)).count())
+    }
+
+    /// Closes what was idle for too long, or leads where nobody is to go any more; for a loop that calls it every few
+    /// seconds.
+    pub fn sweep(&self, now: Instant, in_use: impl Fn(&Place) -> bool) {
+        self.lock().retain(|place, connections| {
             connections.retain(|connection| connection.usable(now));
-            !connections.is_empty()
+            !connections.is_empty() && in_use(place)
         });
     }
 
@@ -80,15 +87,63 @@ impl IdleConnections {
 
 impl Idle {
     fn usable(&self, now: Instant) -> bool {
-        !self.sender.is_closed() && now.saturating_duration_since(self.since) < IDLE_TIMEOUT
+        !self.sender.is_closed() && now < self.until
     }
 }
+
+/// How long a connection may be idle after a response: `ours`, or the time that the origin tells in `Keep-Alive`
+/// where that is shorter, less a second, so that it does not end under a request.
+pub fn idle_time(headers: &HeaderMap, ours: Duration) -> Duration {
+    let values = headers.get_all(KEEP_ALIVE).into_iter().filter_map(|value| value.to_str().ok());
+    let parameters = values.flat_map(|value| value.split(',')).filter_map(|parameter| parameter.split_once('='));
+    let timeouts = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"));
+    let seconds = timeouts.filter_map(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok());
+    seconds.map(|seconds: u32| Duration::from_secs(seconds.saturating_sub(1).into())).fold(ours, Duration::min)
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How often connections are tended: those to an address that is gone stay no longer than this.
+pub const TEND_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Idle connections kept per worker and address.
 const IDLE_MAX: usize = 32;
 
-/// Shorter than the keep-alive of common origins, so that theirs rarely ends under a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
 
-/// How often [`IdleConnections::sweep`] is worth calling.
-pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+    use super::*;
+
+    #[track_caller]
+    fn check(values: &[&'static str], expected: u64) {
+        let fields = values.iter().map(|value| (KEEP_ALIVE, HeaderValue::from_static(value)));
+        let time = idle_time(&fields.collect(), Duration::from_secs(15));
+        assert_eq!(time, Duration::from_secs(expected), "{values:?}");
+    }
+
+    #[test]
+    fn an_origin_can_shorten_the_time_and_not_prolong_it() {
+        check(&[], 15);
+        check(&["timeout=5"], 4);
+        check(&["timeout=5, max=100"], 4);
+        check(&["max=100, Timeout = 5"], 4);
+        check(&["timeout=\"5\""], 4);
+        check(&["timeout=300"], 15);
+    }
+
+    #[test]
+    fn a_connection_that_is_about_to_end_is_not_kept() {
+        check(&["timeout=1"], 0);
+        check(&["timeout=0"], 0);
+    }
+
+    #[test]
+    fn the_shortest_of_several_counts_and_what_is_none_is_ignored() {
+        check(&["timeout=9, timeout=5"], 4);
+        check(&["timeout=9", "timeout=5"], 4);
+        check(&["timeout=soon"], 15);
+        check(&["timeout=-1"], 15);
+        check(&["timeout"], 15);
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +18,7 @@ use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, split_deadline};
 use super::run::{Failure, Run};
+use super::view::{EndpointView, PoolView};
 use crate::clock::{Clock, Now};
 
 /// What one worker reaches origins with.
@@ -112,18 +113,22 @@ impl Links {
 
     fn keep_unused(&self, pool: &Pool, told: Told) {
         if let News::Connected(sender) = told.news {
-            self.keep(Place::of(pool, told.candidate), sender);
+            self.keep(Place::of(pool, told.candidate), sender, pool.config.timeouts.idle);
         }
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>) {
-        self.idle.put(place, sender, self.now());
+    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>, idle_time: Duration) {
+        self.idle.put(place, sender, self.now() + idle_time);
     }
 
-    /// Closes connections that were idle for too long.
-    pub(super) fn sweep(&self) {
-        self.idle.sweep(self.now());
+    /// Closes idle connections that are too old, or lead to addresses that are gone or ejected.
+    pub(super) fn tend(self: &Arc<Self>, pools: &[(&Arc<Pool>, Arc<PoolView>)]) {
+        self.idle.sweep(self.now(), |place| {
+            let mut views = pools.iter().filter(|(pool, _)| pool.site == place.site).map(|(_, view)| view);
+            let in_use = |view: &Arc<PoolView>| view.endpoint(place.origin, place.address).is_some_and(usable);
+            views.any(in_use)
+        });
     }
 
     fn now(&self) -> Instant {
@@ -239,6 +244,10 @@ struct Dialed {
     candidate: Candidate,
     began: Now,
     claim: Claim,
+}
+
+fn usable(endpoint: &EndpointView) -> bool {
+    endpoint.state.usable()
 }
 
 /// What a dial tells the request that waits for it.

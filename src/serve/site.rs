@@ -34,6 +34,7 @@ pub const FILLS_MAX: usize = 4096;
 /// All sites by host name; immutable, published as a whole.
 #[derive(Debug, Default)]
 pub struct SiteTable {
+    sites: Vec<Arc<Site>>,
     exact: HashMap<Box<str>, Arc<Site>>,
     /// By the part after `*.`.
     wildcard: HashMap<Box<str>, Arc<Site>>,
@@ -50,8 +51,14 @@ impl SiteTable {
                     None => table.exact.insert(host.as_str().into(), Arc::clone(&site)),
                 };
             }
+            table.sites.push(site);
         }
         table
+    }
+
+    /// Every site once.
+    pub fn sites(&self) -> &[Arc<Site>] {
+        &self.sites
     }
 
     /// The site of a lower-case host name: by the exact name, else by the longest wildcard above it.

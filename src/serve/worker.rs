@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
 use super::site::SiteTable;
@@ -12,6 +13,7 @@ use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::model::Secret;
 use crate::origin::fetch::{FetchError, Fetcher};
+use crate::origin::idle::TEND_INTERVAL;
 use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
 /// One worker's means; connections to origins are its own, the rest is shared with the other workers.
@@ -23,6 +25,18 @@ pub struct Worker {
     pub fetcher: Arc<Fetcher>,
     /// Fills and body pumps, which outlive the requests that started them; a drain waits for them.
     pub tasks: TaskTracker,
+}
+
+impl Worker {
+    /// Tends the connections to origins, for as long as it is polled.
+    pub async fn tend(&self) {
+        let mut rounds = interval(TEND_INTERVAL);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            self.fetcher.tend(self.shared.sites.load().sites().iter().map(|site| &site.pool));
+        }
+    }
 }
 
 /// What all workers share.

@@ -103,3 +103,47 @@ async fn a_request_with_no_candidate_left_waits_for_the_connection_and_not_for_e
     assert_eq!(reply.status.as_u16(), 504);
     reply.within(SECOND + 5 * MILLISECOND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_says_how_long_its_connections_may_be_idle() {
+    let lab = lab(&["a"], SELDOM_PROBED).await;
+    let answer = Answer::ok("a").with("cache-control", "no-store");
+    lab.origin("a").answers("/x", answer.with("keep-alive", "timeout=4"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "a");
+    let accepted = lab.origin("a").accepted();
+    lab.time_passes(SECOND * 29 / 10).await;
+    client.get("/x").await.says(200, "a");
+    assert_eq!(lab.origin("a").accepted(), accepted);
+    lab.time_passes(SECOND * 31 / 10).await;
+    client.get("/x").await.says(200, "a");
+    assert_eq!(lab.origin("a").accepted(), accepted + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_ejected_loses_its_connections() {
+    let lab = lab(&["a", "b"], "[site.timeouts]\nidle = \"10m\"").await;
+    lab.client().await.get("/x").await.says(200, "a");
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!(lab.origin("a").open(), 1);
+    lab.origin("a").is_blackholed();
+    lab.time_passes(20 * SECOND).await;
+    assert_eq!(lab.origin("a").open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_pool_of_stale_connections_costs_one_retry_on_a_new_one() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for path in ["/1", "/2", "/3", "/4"] {
+        lab.origin("a").answers(path, Answer::ok("a").after(SECOND / 10));
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get(path).await });
+    }
+    crowd.join_all().await;
+    let accepted = lab.origin("a").accepted();
+    lab.origin("a").forgets_its_connections();
+    lab.client().await.get("/x").await.says(200, "a");
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
+    assert_eq!(lab.origin("a").accepted(), accepted + 1);
+}

@@ -34,6 +34,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Between two pieces of a body.",
             ),
             key(
+                "idle",
+                duration(seconds(1), minutes(10)),
+                Absence::Default("\"15s\""),
+                "Longest time that an unused connection to an origin is kept; `Keep-Alive` of its responses may shorten it.",
+            ),
+            key(
                 "request",
                 duration(milliseconds(10), minutes(10)),
                 Absence::Default("\"10s\""),

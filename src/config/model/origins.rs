@@ -12,6 +12,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of a body.
     pub body_idle: Duration,
+    /// Longest time that a connection is kept without a request.
+    pub idle: Duration,
     /// All attempts together, until the response head.
     pub request: Duration,
 }

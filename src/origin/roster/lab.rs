@@ -391,7 +391,13 @@ fn site(origins: &[&str]) -> SiteConfig {
         purge: PurgePolicy::default(),
         response: ResponsePolicy { consumed: Vec::new(), x_cache: false },
         compression: CodingPolicy::default(),
-        timeouts: Timeouts { connect: seconds(1), first_byte: seconds(3), body_idle: seconds(5), request: seconds(10) },
+        timeouts: Timeouts {
+            connect: seconds(1),
+            first_byte: seconds(3),
+            body_idle: seconds(5),
+            idle: seconds(15),
+            request: seconds(10),
+        },
         failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 },
         failback: FailbackPolicy {
             mode: FailbackMode::Auto,

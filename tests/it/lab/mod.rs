@@ -94,6 +94,8 @@ impl Lab {
         let (admin, compressor) = (assembly.admin.clone(), Arc::clone(&assembly.compressor));
         let steward = admin.sites[0].clone();
         let worker = assembly.worker(tasks);
+        let tended = Arc::clone(&worker);
+        tokio::spawn(async move { tended.tend().await });
         let lab = Self { network, worker, conditions, admin, steward, compressor, metrics, events: received };
         // The first lookups and probes.
         lab.time_passes(Duration::from_secs(1)).await;

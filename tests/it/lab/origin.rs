@@ -27,6 +27,9 @@ struct State {
     lookup: Option<Lookup>,
     far: Duration,
     accepted: usize,
+    open: usize,
+    /// The number of the last connection that it does not know any more.
+    forgotten: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ impl ScriptedOrigin {
             lookup: None,
             far: Duration::ZERO,
             accepted: 0,
+            open: 0,
+            forgotten: 0,
         };
         Self { name: name.to_owned(), state: Mutex::new(state) }
     }
@@ -77,6 +82,17 @@ impl ScriptedOrigin {
     /// Connections accepted, those of probes included.
     pub(crate) fn accepted(&self) -> usize {
         self.state.lock().unwrap().accepted
+    }
+
+    /// Connections open, those of probes included.
+    pub(crate) fn open(&self) -> usize {
+        self.state.lock().unwrap().open
+    }
+
+    /// From here on it ends connections that it has with the next request on them.
+    pub(crate) fn forgets_its_connections(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.forgotten = state.accepted;
     }
 
     /// Accepts, and never answers.
@@ -128,9 +144,17 @@ impl ScriptedOrigin {
             Condition::Blackholed => std::future::pending().await,
             Condition::Dead => return Err(io::ErrorKind::ConnectionRefused.into()),
         }
-        self.state.lock().unwrap().accepted += 1;
+        let number = {
+            let mut state = self.state.lock().unwrap();
+            state.accepted += 1;
+            state.open += 1;
+            state.accepted
+        };
         let (ours, theirs) = duplex(64 * 1024);
-        tokio::spawn(async move { life.run_until_cancelled(self.serve(ours)).await });
+        tokio::spawn(async move {
+            life.run_until_cancelled(self.serve(number, ours)).await;
+            self.state.lock().unwrap().open -= 1;
+        });
         Ok(Box::new(theirs))
     }
 
@@ -141,13 +165,16 @@ impl ScriptedOrigin {
         state.life = CancellationToken::new();
     }
 
-    async fn serve(&self, mut stream: DuplexStream) {
+    async fn serve(&self, number: usize, mut stream: DuplexStream) {
         while let Some(head) = read_request(&mut stream).await {
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let method = head.split(' ').next().unwrap_or_default().to_owned();
             let (answer, condition) = {
                 let mut state = self.state.lock().unwrap();
                 state.requests.push(head.clone());
+                if number <= state.forgotten {
+                    return;
+                }
                 let answer = state.answers.get(&path).cloned().unwrap_or_else(|| Answer::new(404, "not here"));
                 (answer, state.condition)
             };
