@@ -214,6 +214,7 @@ pub(super) struct Failover {
     pub(super) tries: Value<usize>,
     pub(super) statuses: Vec<Value<Statuses>>,
     pub(super) consecutive_failures: Value<u32>,
+    pub(super) warm: Value<usize>,
 }
 
 #[derive(Deserialize)]

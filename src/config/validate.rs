@@ -281,6 +281,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             tries: site.failover.tries.value,
             statuses: status_set(&site.failover.statuses),
             consecutive_failures: site.failover.consecutive_failures.value,
+            warm: site.failover.warm.value,
         },
         failback: failback(&site.failback),
         latency: latency(&site.latency),

@@ -12,10 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::Claim;
 use super::connect::{ConnectError, Dial, RequestBody, connect_telling};
-use super::idle::{IdleConnections, Place};
+use super::idle::{IdleConnections, Place, TEND_INTERVAL};
 use super::pool::Pool;
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
-use super::ranking::Candidate;
+use super::ranking::{Candidate, standby};
 use super::retry::{FailureKind, split_deadline};
 use super::run::{Failure, Run};
 use super::view::{EndpointView, PoolView};
@@ -82,16 +82,19 @@ impl Links {
 
     /// Dials in a task of its own, up to the connect timeout whoever waits. A failure is evidence in any case; a connection
     /// that nobody waits for is kept for the next request.
-    fn dial(self: &Arc<Self>, pool: &Arc<Pool>, candidate: Candidate, began: Now, waiting: mpsc::Sender<Told>) {
+    fn dial(self: &Arc<Self>, pool: &Arc<Pool>, candidate: Candidate, began: Now, waiting: Option<mpsc::Sender<Told>>) {
         let (links, pool) = (Arc::clone(self), Arc::clone(pool));
         self.tasks.spawn(async move {
             let Some(origin) = pool.origins.get(candidate.origin) else { return };
             let (wait, address) = (pool.config.timeouts.connect, candidate.address);
-            let opened = || drop(waiting.try_send(Told { candidate, news: News::Opened }));
+            let opened = || {
+                let told = Told { candidate, news: News::Opened };
+                let _full_or_deserted = waiting.as_ref().map(|waiting| waiting.try_send(told));
+            };
             let mut connecting = pin!(connect_telling(&*links.dial, origin, address, wait, &links.tasks, opened));
             let result = tokio::select! {
                 result = &mut connecting => result,
-                () = waiting.closed() => {
+                () = deserted(waiting.as_ref()) => {
                     let Ok(_room) = links.lingering.try_acquire() else { return };
                     connecting.await
                 }
@@ -99,13 +102,20 @@ impl Links {
             let news = match result {
                 Ok(sender) => News::Connected(sender),
                 Err(error) => {
-                    let took = links.now().saturating_duration_since(began.monotonic);
-                    pool.metrics.origin_attempt(&origin.name, error.kind.as_str(), took);
+                    if waiting.is_some() {
+                        let took = links.now().saturating_duration_since(began.monotonic);
+                        pool.metrics.origin_attempt(&origin.name, error.kind.as_str(), took);
+                    }
                     pool.blame(candidate, error.to_string());
                     News::Failed(error)
                 }
             };
-            if let Err(mpsc::error::SendError(told)) = waiting.send(Told { candidate, news }).await {
+            let told = Told { candidate, news };
+            let unused = match &waiting {
+                Some(waiting) => waiting.send(told).await.err().map(|mpsc::error::SendError(told)| told),
+                None => Some(told),
+            };
+            if let Some(told) = unused {
                 links.keep_unused(&pool, told);
             }
         });
@@ -122,13 +132,27 @@ impl Links {
         self.idle.put(place, sender, self.now() + idle_time);
     }
 
-    /// Closes idle connections that are too old, or lead to addresses that are gone or ejected.
+    /// Closes idle connections that are too old, or lead to addresses that are gone or ejected, and renews those that keep
+    /// each pool's standby warm.
     pub(super) fn tend(self: &Arc<Self>, pools: &[(&Arc<Pool>, Arc<PoolView>)]) {
         self.idle.sweep(self.now(), |place| {
             let mut views = pools.iter().filter(|(pool, _)| pool.site == place.site).map(|(_, view)| view);
             let in_use = |view: &Arc<PoolView>| view.endpoint(place.origin, place.address).is_some_and(usable);
             views.any(in_use)
         });
+        for (pool, view) in pools {
+            self.warm(pool, view);
+        }
+    }
+
+    /// Sees to it that there will be connections to the standby until the next round is over.
+    fn warm(self: &Arc<Self>, pool: &Arc<Pool>, view: &PoolView) {
+        let now = self.clock.now();
+        let Some(standby) = standby(view, now.monotonic, &mut fastrand::Rng::new()) else { return };
+        let warm = self.idle.count(&Place::of(pool, standby), now.monotonic + 2 * TEND_INTERVAL);
+        for _ in warm..pool.config.failover.warm {
+            self.dial(pool, standby, now, None);
+        }
     }
 
     fn now(&self) -> Instant {
@@ -206,7 +230,7 @@ impl<'a> Contest<'a> {
             }
         }
         self.dialed.push(Dialed { candidate, began, claim });
-        self.links.dial(&self.run.pool, candidate, began, self.teller.clone());
+        self.links.dial(&self.run.pool, candidate, began, Some(self.teller.clone()));
         None
     }
 
@@ -246,6 +270,13 @@ struct Dialed {
     claim: Claim,
 }
 
+/// Ends when no request waits for the dial, or none ever did.
+async fn deserted(waiting: Option<&mpsc::Sender<Told>>) {
+    if let Some(waiting) = waiting {
+        waiting.closed().await;
+    }
+}
+
 fn usable(endpoint: &EndpointView) -> bool {
     endpoint.state.usable()
 }
@@ -266,6 +297,6 @@ enum News {
 /// A dial tells of its stream and of its end.
 const NEWS_MAX: usize = 2 * DIALS_MAX;
 
-/// Lost races whose dials go on, per worker, for the connect timeout at most. When an origin swallows packets every
+/// Dials that go on though no request waits for them, per worker, for the connect timeout at most. When an origin swallows packets every
 /// request leaves one behind; beyond this number they would say nothing new.
 const LINGERING_MAX: usize = 256;

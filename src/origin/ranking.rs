@@ -88,6 +88,13 @@ fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidat
     take_in_turn(queues, HealthState::usable, candidates);
 }
 
+/// The endpoint that would be asked next if the first origin failed, where one is usable.
+pub fn standby(view: &PoolView, now: Instant, random: &mut fastrand::Rng) -> Option<Candidate> {
+    let candidates = candidates(view, Demand { safe: true, tries: 1, trial: None, bucket: 0 }, now, random);
+    let next = *candidates.iter().find(|next| next.origin != candidates[0].origin)?;
+    view.endpoint(next.origin, next.address)?.state.usable().then_some(next)
+}
+
 /// By what an operator wants, then those that lead, then the others by standing and rank; equals in a random order in which
 /// a place is won in proportion to weight.
 fn order<'a>(view: &'a PoolView, demand: Demand, now: Instant, random: &mut fastrand::Rng) -> Vec<&'a OriginView> {

@@ -1,11 +1,16 @@
 //! How a request comes by a connection.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdover::origin::answers::Lookup;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::lab::{Answer, Lab};
+use crate::wires::{Client, Node, own_address, poll};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -146,4 +151,68 @@ async fn a_whole_pool_of_stale_connections_costs_one_retry_on_a_new_one() {
     lab.client().await.get("/x").await.says(200, "a");
     assert_eq!(lab.origin("a").requests("/x").len(), 2);
     assert_eq!(lab.origin("a").accepted(), accepted + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_waits_for_no_handshake() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.time_passes(60 * SECOND).await;
+    assert!((1..=2).contains(&lab.origin("b").open()), "{} connections", lab.origin("b").open());
+    lab.origin("a").dies();
+    lab.origin("b").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, "b").within(5 * MILLISECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_warm_at_an_ejected_origin_or_where_it_is_not_wanted() {
+    let lab = lab(&["a", "b"], "[site.failover]\nwarm = 0").await;
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!(lab.origin("b").open(), 0);
+    let lab = self::lab(&["a", "b"], "").await;
+    lab.origin("b").is_blackholed();
+    lab.time_passes(60 * SECOND).await;
+    let accepted = lab.origin("b").accepted();
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!((lab.origin("b").accepted(), lab.origin("b").open()), (accepted, 0));
+}
+
+#[tokio::test]
+async fn over_real_sockets_a_failover_finds_a_connection_that_was_there_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (refusing, standby) = (own_address(), listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_with(counted.fetch_add(1, Ordering::Relaxed), stream));
+        }
+    });
+    let node = Node::start(&format!(
+        "[node]\nworkers = 1\n[listen]\nhttp = [\"127.0.0.1:0\"]\n[[site]]\nhosts = [\"www.test\"]\nplain_http = \"serve\"\n\
+         [site.probe]\nenabled = false\n\
+         [[site.origin]]\nurl = \"http://{refusing}\"\n[[site.origin]]\nurl = \"http://{standby}\"\nrank = 2\n"
+    ))
+    .await;
+    let known = poll("a warm connection", async || {
+        let known = accepted.load(Ordering::Relaxed);
+        (known > 0).then_some(known)
+    })
+    .await;
+    let reply = Client::plain(node.address("http").unwrap(), "www.test").get("/").await.unwrap();
+    let number: usize = String::from_utf8_lossy(&reply.body).parse().unwrap();
+    assert!(number < known, "connection {number} is newer than the {known} that were kept warm");
+    node.stops_whole().await;
+}
+
+/// Answers every request with the number of the connection.
+async fn answer_with(number: usize, mut stream: TcpStream) -> Option<()> {
+    let body = number.to_string();
+    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.ok()?);
+        }
+        stream.write_all(response.as_bytes()).await.ok()?;
+    }
 }

@@ -70,6 +70,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Absence::Default("3"),
                 "Failed requests in a row that take an address out of use.",
             ),
+            key(
+                "warm",
+                Form::Whole { least: 0, most: 16 },
+                Absence::Default("1"),
+                "Connections that each worker keeps open to the origin that would be asked next, so that a failover \
+                 waits for no handshake.",
+            ),
         ],
     },
     Section {

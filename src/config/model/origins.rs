@@ -27,6 +27,8 @@ pub struct FailoverPolicy {
     pub statuses: StatusSet,
     /// Consecutive failed requests that eject an endpoint.
     pub consecutive_failures: u32,
+    /// Idle connections that a worker keeps to the origin that would be asked next.
+    pub warm: usize,
 }
 
 /// When a better origin is used again.

@@ -209,6 +209,19 @@ fn the_families_of_equal_addresses_alternate() {
     }
 }
 
+#[test]
+fn the_best_endpoint_of_the_next_origin_stands_by() {
+    let check = |origins: &[&str], expected: Option<(usize, u16)>| {
+        let standby = standby(&view(origins), now(), &mut fastrand::Rng::with_seed(7));
+        assert_eq!(standby.map(|next| (next.origin, next.address.port())), expected, "{origins:?}");
+    };
+    check(&["a:1 I HH", "b:2 I SH", "c:3 I H"], Some((1, 1)));
+    check(&["a:1 O E", "b:2 I H", "c:3 I P"], Some((2, 0)));
+    check(&["a:1 I HH", "b:2 O E"], None);
+    check(&["a:1 I HH"], None);
+    check(&["a:1 O E"], None);
+}
+
 fn view(origins: &[&str]) -> PoolView {
     PoolView {
         mode: OutageMode::Normal,

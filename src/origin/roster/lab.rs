@@ -398,7 +398,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             idle: seconds(15),
             request: seconds(10),
         },
-        failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3 },
+        failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3, warm: 1 },
         failback: FailbackPolicy {
             mode: FailbackMode::Auto,
             probes: 5,
