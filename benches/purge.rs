@@ -44,6 +44,12 @@ fn purges(criterion: &mut Criterion, shelf: &Shelf) {
             });
         });
     }
+    group.bench_function(format!("a term of every response, among {}", shelf.count), |bencher| {
+        bencher.iter(|| {
+            let receipt = shelf.store.take_back(TERM, shelf.now);
+            assert_eq!(receipt.responses, shelf.count as u64);
+        });
+    });
     group.finish();
 }
 
@@ -97,7 +103,7 @@ impl Shelf {
             received: self.now,
             nominated: Nominated::of(&[], &HeaderMap::new()),
             origin: Arc::from("primary"),
-            stamps: store.fence(HOST, &path(number)).stamps_with(&["all".into()]),
+            stamps: store.fence(HOST, &path(number)).stamps_with(&["all".into()], &[TERM]),
             codable: false,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
@@ -112,5 +118,8 @@ fn path(number: usize) -> String {
 fn key(number: usize) -> CacheKey {
     cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: path(number).into() })
 }
+
+/// As if all of it had come between two probes.
+const TERM: u64 = 1;
 
 const HOST: &str = "www.test";

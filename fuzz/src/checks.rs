@@ -259,6 +259,7 @@ pub fn storing(input: &[u8]) {
                 }
                 Reuse::StaleWhileRevalidate { .. } => 1,
                 Reuse::StaleIfError { .. } => 2,
+                Reuse::LastRemedy { .. } => panic!("nothing has made it suspect"),
                 Reuse::Unusable { .. } => 3,
             };
             assert!(before <= now);

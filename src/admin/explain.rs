@@ -112,7 +112,7 @@ fn told(admission: &Result<Admission, Refusal>, considered: &Considered, asked: 
         Way::Forward { fallback } => json!({
             "way": "forward",
             "fwd": reason.as_str(),
-            "stale_if_error": matches!(fallback, Fallback::Stale { .. }),
+            "stale_if_error": matches!(fallback, Fallback::LastRemedy { .. } | Fallback::Stale { .. }),
         }),
         Way::Unavailable => json!({ "way": "unavailable", "fwd": reason.as_str(), "detail": "origin-down" }),
     }
@@ -126,12 +126,14 @@ fn response(stored: &StoredResponse, site: &SiteConfig, now: Instant) -> Value {
         Reuse::Fresh { .. } => ("fresh", None),
         Reuse::StaleWhileRevalidate { past } => ("stale-while-revalidate", Some(past)),
         Reuse::StaleIfError { past } => ("stale-if-error", Some(past)),
+        Reuse::LastRemedy { past } => ("last-remedy", Some(past)),
         Reuse::Unusable { past } => ("validate-first", Some(past)),
     };
     let purged = match head.stamps.purged(now) {
         Purged::Gone => json!({ "mode": "hard" }),
         Purged::No => Value::Null,
         Purged::Stale { past } => json!({ "mode": "soft", "seconds_ago": past.as_secs() }),
+        Purged::Suspect { past } => json!({ "mode": "suspect", "seconds_ago": past.as_secs() }),
     };
     let forbids = lifetime.prohibition.filter(|prohibition| !policy.stale_despite.contains(prohibition));
     json!({

@@ -17,12 +17,34 @@ pub(super) enum Mark<'a> {
     Everything,
     Host(&'a str),
     Tag(&'a str),
+    Term(u64),
     Url(&'a str, &'a str),
 }
 
 impl Mark<'_> {
-    fn is_tag(&self) -> bool {
-        matches!(self, Self::Tag(_))
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Directory(..) | Self::Everything | Self::Host(_) | Self::Url(..) => Kind::Place,
+            Self::Tag(_) => Kind::Tag,
+            Self::Term(_) => Kind::Term,
+        }
+    }
+}
+
+/// When fills learn that they fall under a cell, and what its purges mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Fills hold it from their beginning.
+    Place,
+    /// Fills learn of it on their way.
+    Tag,
+    /// Fills learn of it on their way, and what is purged under it is suspect.
+    Term,
+}
+
+impl Kind {
+    fn is_learned_late(self) -> bool {
+        self != Self::Place
     }
 }
 
@@ -30,8 +52,7 @@ impl Mark<'_> {
 #[derive(Debug)]
 pub(super) struct Cell {
     id: u64,
-    /// Whether fills learn only on their way that they fall under it. They hold all others from their beginning.
-    is_tag: bool,
+    kind: Kind,
     /// The last hard purge, 0 for none.
     hard: AtomicU64,
     /// The last soft purge, 0 for none.
@@ -41,6 +62,11 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    /// Whether it stands for a term.
+    pub(super) fn is_term(&self) -> bool {
+        self.kind == Kind::Term
+    }
+
     /// The number of the last hard purge, 0 for none.
     pub(super) fn purged_hard(&self) -> u64 {
         self.hard.load(Ordering::Acquire)
@@ -72,12 +98,12 @@ impl Cell {
 pub(super) struct Register {
     /// The last purge that is in force.
     latest: AtomicU64,
-    /// Purges of tags between the beginning of an older fill and this one may have been forgotten.
+    /// Purges of tags and terms between the beginning of an older fill and this one may have been forgotten.
     floor: AtomicU64,
     shards: [Mutex<HashMap<u64, Arc<Cell>>>; SHARDS],
     /// Running fills, counted by the last purge before each.
     fences: Mutex<BTreeMap<u64, u64>>,
-    /// Tags purged since some running fill began. Also what purges wait for one another with.
+    /// Tags and terms purged since some running fill began. Also what purges wait for one another with.
     recent: Mutex<Recent>,
     hasher: RandomState,
     epoch: Instant,
@@ -107,12 +133,12 @@ impl Register {
         let at = u64::try_from(self.since_epoch(now).as_millis()).unwrap_or(u64::MAX - 1);
         let mut responses = 0;
         for mark in marks {
-            let cell = if mark.is_tag() { Some(self.intern(&mark).0) } else { self.find(&mark) };
+            let cell = if mark.kind().is_learned_late() { Some(self.intern(&mark).0) } else { self.find(&mark) };
             // What nothing stored and no fill holds covers nothing.
             let Some(cell) = cell else { continue };
             // The register's own reference and this one are no responses.
             responses += Arc::strong_count(&cell).saturating_sub(2) as u64;
-            if cell.is_tag && self.is_settled(&cell) {
+            if cell.kind.is_learned_late() && self.is_settled(&cell) {
                 recent.cells.push(cell.id);
             }
             cell.purge(sequence, mode, at);
@@ -127,6 +153,12 @@ impl Register {
             self.forget_settled(&mut recent);
         }
         (sequence, responses)
+    }
+
+    /// Whether no fill is under way and nothing stored falls under `mark`, so that a purge of it would change nothing.
+    pub(super) fn is_idle(&self, mark: &Mark<'_>) -> bool {
+        let id = self.hasher.hash_one(mark);
+        lock(&self.fences).is_empty() && !self.shard(id).contains_key(&id)
     }
 
     /// A fill begins; the last purge before it.
@@ -159,7 +191,7 @@ impl Register {
         match self.shard(id).entry(id) {
             Entry::Occupied(known) => (Arc::clone(known.get()), false),
             Entry::Vacant(place) => {
-                let cell = Cell { id, is_tag: mark.is_tag(), hard: 0.into(), soft: 0.into(), soft_at: 0.into() };
+                let cell = Cell { id, kind: mark.kind(), hard: 0.into(), soft: 0.into(), soft_at: 0.into() };
                 (Arc::clone(place.insert(Arc::new(cell))), true)
             }
         }
@@ -177,7 +209,8 @@ impl Register {
         let mut shard = self.shard(id);
         // Given up under the lock, so that of two last ones one sees that it is.
         drop(cell);
-        if shard.get(&id).is_some_and(|cell| Arc::strong_count(cell) == 1 && (!cell.is_tag || self.is_settled(cell))) {
+        let is_settled = |cell: &Cell| !cell.kind.is_learned_late() || self.is_settled(cell);
+        if shard.get(&id).is_some_and(|cell| Arc::strong_count(cell) == 1 && is_settled(cell)) {
             shard.remove(&id);
         }
     }
@@ -221,7 +254,7 @@ impl Register {
     }
 }
 
-/// Tags that were purged since some running fill began, and others not yet found to be settled.
+/// Tags and terms that were purged since some running fill began, and others not yet found to be settled.
 #[derive(Debug, Default)]
 struct Recent {
     cells: Vec<u64>,
@@ -235,8 +268,9 @@ pub(super) const CELL_BYTES: usize = 96;
 /// Locks that cells are spread over, so that workers that store at the same time rarely meet.
 const SHARDS: usize = 64;
 
-/// Purged tags remembered before the list is gone through for the first time.
+/// Purged tags and terms remembered before the list is gone through for the first time.
 const RECENT_MIN: usize = 1024;
 
-/// Most purged tags remembered for running fills: 6 MiB. Beyond, what these fills bring is not stored if it has tags.
+/// Most purged tags and terms remembered for running fills: 6 MiB. Beyond, what these fills bring is not stored if it has
+/// any.
 const RECENT_MAX: usize = 65_536;

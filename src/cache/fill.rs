@@ -207,6 +207,13 @@ impl<E> Leader<E> {
         state.wake_readers();
     }
 
+    /// Puts other stamps on the head, for what joins and what is stored from here on.
+    pub fn restamp(&mut self, stamps: Arc<Stamps>) {
+        if let Some(Stage::Head(head)) = &mut lock(&self.fill.state).stage {
+            *head = Arc::new(StoredHead { stamps, ..(**head).clone() });
+        }
+    }
+
     /// Appends to the body. Bytes beyond the reservation are reserved in `store` first. When there is no room for them, or
     /// the body grows past `object_bytes_max`, the fill is windowed from then on: nobody else joins it, its reservation is
     /// the window, and this waits until the fastest reader has made way.

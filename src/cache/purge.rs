@@ -4,6 +4,9 @@
 //! its last purge (`cells.rs`). A response holds the cells it falls under and the number of the last purge before its
 //! origin was asked (`stamps.rs`); it is purged when one of its cells has a later one. So a purge also covers what is
 //! still on its way: a fence keeps that number from when a fill began.
+//!
+//! What came in one *term*, whatever that means to whoever counts terms, can be taken back in the same way: it becomes
+//! suspect, which is less than stale.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -80,10 +83,10 @@ impl PurgeMode {
     }
 }
 
-/// What a purge did.
+/// What a purge, or taking back, did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its number; the purges and invalidations of a node are counted together from 1.
+    /// Its number; what a node purges, invalidates or takes back is counted together from 1.
     pub sequence: u64,
     /// At most so many responses were covered, stored or arriving: one that two selectors cover counts twice, and so does
     /// one that is arriving; one that an earlier purge covered counts until its memory is freed.
@@ -116,6 +119,16 @@ impl Purges {
             self.register.purge(std::iter::once(url), PurgeMode::Hard, now);
             self.register.release(cell);
         }
+    }
+
+    /// Takes back what came in `term`, in one step: it is suspect from here on.
+    pub fn take_back(&self, term: u64, now: Instant) -> Receipt {
+        let term = Mark::Term(term);
+        if self.register.is_idle(&term) {
+            return Receipt { sequence: self.latest(), responses: 0 };
+        }
+        let (sequence, responses) = self.register.purge(std::iter::once(term), PurgeMode::Soft, now);
+        Receipt { sequence, responses }
     }
 
     /// The number of the last purge; 0 before the first.

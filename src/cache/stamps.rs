@@ -1,7 +1,7 @@
 //! What a response is purged by, and whether it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cells::{CELL_BYTES, Cell, Mark, Register};
@@ -23,21 +23,36 @@ impl Fence {
         Self { born, stamps: Arc::new(Stamps::of(register, born, Vec::new(), marks)) }
     }
 
-    /// The stamps of what the fill will bring, its tags not yet known.
+    /// The stamps of what the fill will bring, its tags and terms not yet known.
     pub fn stamps(&self) -> &Arc<Stamps> {
         &self.stamps
     }
 
-    /// The stamps of a response of this fill that carries `tags`.
-    pub fn stamps_with(&self, tags: &[Box<str>]) -> Arc<Stamps> {
-        if tags.is_empty() {
+    /// The stamps of a response of this fill that carries `tags` and came in `terms`.
+    pub fn stamps_with(&self, tags: &[Box<str>], terms: &[u64]) -> Arc<Stamps> {
+        self.stamps_of(tags, &[], terms)
+    }
+
+    /// The stamps of a stored response, `validated` being those it has, after an answer that came in `terms`. The terms
+    /// that it came in itself stay with it: that its validator is current says nothing about its bytes.
+    pub fn stamps_again(&self, validated: &Stamps, tags: &[Box<str>], terms: &[u64]) -> Arc<Stamps> {
+        let known: Vec<_> = validated.cells.iter().filter(|cell| cell.is_term()).cloned().collect();
+        // The oldest are over, unless they were taken back already.
+        self.stamps_of(tags, &known[known.len().saturating_sub(TERMS_MAX)..], terms)
+    }
+
+    fn stamps_of(&self, tags: &[Box<str>], known_terms: &[Arc<Cell>], terms: &[u64]) -> Arc<Stamps> {
+        if tags.is_empty() && known_terms.is_empty() && terms.is_empty() {
             return Arc::clone(&self.stamps);
         }
         let register = &self.stamps.register;
-        let mut stamps =
-            Stamps::of(register, self.born, self.stamps.cells.to_vec(), tags.iter().map(|tag| Mark::Tag(tag)));
+        let cells = self.stamps.cells.iter().chain(known_terms).cloned().collect();
+        let marks = tags.iter().map(|tag| Mark::Tag(tag)).chain(terms.iter().map(|term| Mark::Term(*term)));
+        let mut stamps = Stamps::of(register, self.born, cells, marks);
         stamps.made += self.stamps.made;
-        stamps.gone.fetch_or(register.has_lost_track_of(self.born), Ordering::Relaxed);
+        if register.has_lost_track_of(self.born) {
+            stamps.verdict.fetch_or(GONE, Ordering::Relaxed);
+        }
         Arc::new(stamps)
     }
 }
@@ -58,8 +73,9 @@ pub struct Stamps {
     made: usize,
     /// The last purge that the two below know of.
     checked: AtomicU64,
-    gone: AtomicBool,
-    /// When it was purged softly, in milliseconds after the epoch.
+    /// [`GONE`] and [`SUSPECT`].
+    verdict: AtomicU8,
+    /// When it was purged softly or taken back, in milliseconds after the epoch.
     expired: AtomicU64,
 }
 
@@ -73,6 +89,11 @@ pub enum Purged {
     /// Purged softly: stale since then.
     Stale {
         /// Time since the purge.
+        past: Duration,
+    },
+    /// Taken back: it came in a term that ended badly, and may be garbage.
+    Suspect {
+        /// Time since it was taken back or purged softly.
         past: Duration,
     },
 }
@@ -89,7 +110,9 @@ impl Stamps {
         for mark in marks {
             let (cell, is_new) = register.intern(&mark);
             made += usize::from(is_new);
-            cells.push(cell);
+            if !cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+                cells.push(cell);
+            }
         }
         Self {
             register: Arc::clone(register),
@@ -97,7 +120,7 @@ impl Stamps {
             cells: cells.into(),
             made,
             checked: AtomicU64::new(born),
-            gone: AtomicBool::new(false),
+            verdict: AtomicU8::new(0),
             expired: AtomicU64::new(NEVER),
         }
     }
@@ -105,25 +128,31 @@ impl Stamps {
     /// What purges have made of it. While nothing is purged this reads two numbers.
     pub fn purged(&self, now: Instant) -> Purged {
         self.catch_up();
-        if self.gone.load(Ordering::Relaxed) {
+        let verdict = self.verdict.load(Ordering::Relaxed);
+        if verdict & GONE != 0 {
             return Purged::Gone;
         }
-        match self.expired.load(Ordering::Relaxed) {
-            NEVER => Purged::No,
-            expired => {
-                let past = self.register.since_epoch(now).saturating_sub(Duration::from_millis(expired));
-                Purged::Stale { past }
-            }
+        let expired = self.expired.load(Ordering::Relaxed);
+        if expired == NEVER {
+            return Purged::No;
         }
+        let past = self.register.since_epoch(now).saturating_sub(Duration::from_millis(expired));
+        if verdict & SUSPECT == 0 { Purged::Stale { past } } else { Purged::Suspect { past } }
     }
 
     /// Whether it was purged hard.
     pub fn is_gone(&self) -> bool {
         self.catch_up();
-        self.gone.load(Ordering::Relaxed)
+        self.verdict.load(Ordering::Relaxed) & GONE != 0
     }
 
-    /// Whether it was purged at all since it was asked for.
+    /// Whether it was taken back.
+    pub fn is_suspect(&self) -> bool {
+        self.catch_up();
+        self.verdict.load(Ordering::Relaxed) & SUSPECT != 0
+    }
+
+    /// Whether it was purged, or taken back, since it was asked for.
     pub fn is_outdated(&self) -> bool {
         self.is_gone() || self.expired.load(Ordering::Relaxed) != NEVER
     }
@@ -140,10 +169,13 @@ impl Stamps {
         }
         for cell in &self.cells {
             if cell.purged_hard() > self.born {
-                self.gone.store(true, Ordering::Relaxed);
+                self.verdict.fetch_or(GONE, Ordering::Relaxed);
             }
             let (soft, at) = cell.purged_softly();
             if soft > self.born {
+                if cell.is_term() {
+                    self.verdict.fetch_or(SUSPECT, Ordering::Relaxed);
+                }
                 self.expired.fetch_min(at, Ordering::Relaxed);
             }
         }
@@ -159,5 +191,18 @@ impl Drop for Stamps {
     }
 }
 
+/// Purged hard.
+const GONE: u8 = 1;
+
+/// Taken back.
+const SUSPECT: u8 = 2;
+
 /// No soft purge yet.
 const NEVER: u64 = u64::MAX;
+
+/// Terms that a response keeps over a validation, at most. Each belongs to another probe, so that the one before these
+/// ended long ago.
+const TERMS_MAX: usize = 7;
+
+/// What one more term adds to [`Stamps::size`], in bytes, at most.
+pub const TERM_BYTES: usize = size_of::<Arc<Cell>>() + CELL_BYTES;

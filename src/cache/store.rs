@@ -92,17 +92,25 @@ impl Store {
         stored.find(|response| response.head.nominated.matches(request)).map_or(Lookup::NoVariant, Lookup::Found)
     }
 
-    /// The number of the last purge or invalidation; 0 before the first.
+    /// The number of what was purged, invalidated or taken back last; 0 before the first.
     pub fn last_purge(&self) -> u64 {
         self.purges.latest()
     }
 
-    /// Stores `response`, in place of the one with the same nominated fields, unless it was purged on its way.
+    /// Stores `response`, in place of the one with the same nominated fields, unless it was purged on its way. What became
+    /// suspect on its way does not replace what is not.
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace.
     pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.engine.entry_by_ref(key).and_compute_with(|found| {
             if response.head.stamps.is_gone() {
+                return Op::Nop;
+            }
+            let is_better = |other: &Arc<StoredResponse>| {
+                other.head.nominated == response.head.nominated && is_kept(other) && !other.head.stamps.is_suspect()
+            };
+            let stored = found.as_ref().map(|entry| entry.value());
+            if response.head.stamps.is_suspect() && stored.is_some_and(|stored| stored.responses().any(is_better)) {
                 return Op::Nop;
             }
             let others = found.and_then(|entry| entry.value().kept(is_kept));
@@ -144,6 +152,11 @@ impl Store {
         let is_worth_it = mode == PurgeMode::Soft || selectors.iter().any(|one| !matches!(one, Selector::Url { .. }));
         self.unswept.fetch_or(is_worth_it && receipt.responses > 0, Ordering::Release);
         receipt
+    }
+
+    /// Takes back what came in `term`, what is on its way included: it is suspect from the next lookup on.
+    pub fn take_back(&self, term: u64, now: Instant) -> Receipt {
+        self.purges.take_back(term, now)
     }
 
     /// Purges one URL hard because a request has changed what is behind it (RFC 9111 §4.4).

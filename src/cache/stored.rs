@@ -51,12 +51,13 @@ impl StoredHead {
 
     /// How it may be used, purges included.
     pub fn reuse(&self, now: Instant, policy: &FreshnessPolicy) -> Reuse {
-        let made_stale = match self.stamps.purged(now) {
-            Purged::Gone => return Reuse::Unusable { past: Duration::ZERO },
-            Purged::No => None,
-            Purged::Stale { past } => Some(past),
-        };
-        assess(&self.lifetime, self.resident(now), made_stale, policy)
+        let assess = |made_stale| assess(&self.lifetime, self.resident(now), made_stale, policy);
+        match self.stamps.purged(now) {
+            Purged::Gone => Reuse::Unusable { past: Duration::ZERO },
+            Purged::No => assess(None),
+            Purged::Stale { past } => assess(Some(past)),
+            Purged::Suspect { past } => assess(Some(past)).of_a_suspect(),
+        }
     }
 
     /// What this head occupies beyond its body, in bytes, index and bookkeeping included.

@@ -23,7 +23,7 @@ use crate::origin::discovery::Resolve;
 use crate::origin::fetch::Fetcher;
 use crate::origin::pool::{OriginTls, Pool};
 use crate::origin::roster::Roster;
-use crate::origin::steward::{Means, Steward, StewardHandle};
+use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
@@ -58,19 +58,20 @@ impl Assembly {
     /// A log that cannot be opened, or a trust anchor file that cannot be used.
     pub fn new(config: &Config, world: World, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Self> {
         let access_log = AccessLog::open(&config.log.access, &metrics).context("failed to open the access log")?;
-        let means = Means {
-            dial: Arc::clone(&world.dial),
-            resolve: world.resolve,
-            clock: clock.clone(),
-            events: events.clone(),
-            metrics: metrics.clone(),
-        };
         let counters = StoreCounters {
             evictions: metrics.cache_evictions.clone(),
             displaced: metrics.cache_variants_displaced.clone(),
         };
         let store = Store::new(config.cache.memory, counters, clock.now().monotonic);
         let compressor = Arc::new(Compressor::new(store.clone(), clock.clone()));
+        let means = Means {
+            dial: Arc::clone(&world.dial),
+            resolve: world.resolve,
+            clock: clock.clone(),
+            events: events.clone(),
+            metrics: metrics.clone(),
+            take_back: take_back(store.clone(), clock.clone()),
+        };
         let guard = GuardPolicy::from(&config.dns);
         let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
         for site in &config.sites {
@@ -129,6 +130,11 @@ fn assemble_site(
     let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
     let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, compressor, fills };
     Ok((Arc::new(site), steward, asking))
+}
+
+/// Introduces those who find an origin failing to what is stored of it.
+fn take_back(store: Store, clock: Clock) -> TakeBack {
+    Arc::new(move |term| store.take_back(term, clock.now().monotonic).responses)
 }
 
 fn origin_tls(site: &SiteConfig, origin: &OriginConfig) -> anyhow::Result<Option<OriginTls>> {

@@ -39,6 +39,10 @@ pub struct OriginBody {
     received: u64,
     total: Option<u64>,
     continuations_left: u32,
+    /// The term in which the head of what comes from `source` came.
+    term: Option<u64>,
+    /// All terms so far; at most three for each head.
+    terms: Vec<u64>,
     suspicions: Vec<(Candidate, FailureKind)>,
 }
 
@@ -80,6 +84,7 @@ impl OriginBody {
         let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
         // Those of the request that is continued; a continuation has its own.
         forwarding::remove_conditions_and_range(&mut template.headers);
+        let term = pool.terms.current(source.place.origin, source.place.address);
         let mut body = Self {
             fetcher: Arc::clone(fetcher),
             pool: Arc::clone(pool),
@@ -90,12 +95,19 @@ impl OriginBody {
             received: 0,
             total,
             continuations_left: CONTINUATIONS_MAX,
+            term,
+            terms: term.into_iter().collect(),
             suspicions: Vec::new(),
         };
         if framing == Framing::Bodiless {
             body.end();
         }
         body
+    }
+
+    /// The terms (see [`Terms`](super::terms::Terms)) that head and body have come in, as far as was read.
+    pub fn terms(&self) -> &[u64] {
+        &self.terms
     }
 
     /// The next bytes; `None` at the proven end.
@@ -121,6 +133,7 @@ impl OriginBody {
                 Err(_) => FailureKind::BodyStalled,
             };
             let place = source.place.clone();
+            self.note_terms(&place);
             // Those who continue it need places of their own.
             source.claim = None;
             self.suspect(&place, failure);
@@ -149,9 +162,17 @@ impl OriginBody {
         }
     }
 
+    /// Nothing more will come from `place`.
+    fn note_terms(&mut self, place: &Place) {
+        if let Some(first) = self.term {
+            self.terms.extend(self.pool.terms.since(place.origin, place.address, first));
+        }
+    }
+
     /// The response was read to its end.
     fn end(&mut self) {
         let Some(Source { place, sender, latency, idle_time, .. }) = self.source.take() else { return };
+        self.note_terms(&place);
         for (suspect, failure) in self.suspicions.drain(..) {
             if (suspect.origin, suspect.address) != (place.origin, place.address) {
                 self.pool.blame(suspect, failure.as_str().into());
@@ -176,6 +197,7 @@ impl OriginBody {
             forward.last_resort = Some(Candidate { origin: broken.origin, address: broken.address });
             let fetched = self.fetcher.fetch(&self.pool, forward).await.ok()?;
             let Ok(splice) = accept(&incomplete, fetched.status, &fetched.headers) else { continue };
+            (self.term, self.terms) = (fetched.body.term, [&*self.terms, &*fetched.body.terms].concat());
             let mut source = fetched.body.source?;
             match splice {
                 Splice::Part { length } => self.total = Some(self.received + length),

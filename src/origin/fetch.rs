@@ -264,6 +264,8 @@ pub struct Forward {
     pub deadline: Instant,
     /// An endpoint to try only after all others.
     pub last_resort: Option<Candidate>,
+    /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
+    pub wary: bool,
 }
 
 impl Forward {
@@ -288,6 +290,7 @@ impl Forward {
             tries: self.tries,
             deadline: self.deadline,
             last_resort: self.last_resort,
+            wary: self.wary,
         }
     }
 }

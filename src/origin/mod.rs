@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod splice;
 pub mod status;
 pub mod steward;
+pub mod terms;
 pub mod trickle;
 pub mod upload;
 pub mod view;

@@ -12,6 +12,7 @@ use super::capacity::Capacity;
 use super::health::Evidence;
 use super::outage::OutageMode;
 use super::ranking::Candidate;
+use super::terms::Terms;
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
 use crate::telemetry::SiteMetrics;
@@ -27,6 +28,8 @@ pub struct Pool {
     pub origins: Vec<Origin>,
     /// Counters of the site.
     pub metrics: Arc<SiteMetrics>,
+    /// Since when what each address sends is trusted.
+    pub terms: Terms,
     view: ArcSwap<PoolView>,
     reports: mpsc::Sender<Report>,
 }
@@ -43,7 +46,8 @@ impl Pool {
         let (reports, received) = mpsc::channel(REPORTS_MAX);
         let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls, &metrics)).collect();
         let site = Arc::from(config.name.as_str());
-        (Arc::new(Self { site, config, origins, metrics, view: ArcSwap::from_pointee(view), reports }), received)
+        let (terms, view) = (Terms::default(), ArcSwap::from_pointee(view));
+        (Arc::new(Self { site, config, origins, metrics, terms, view, reports }), received)
     }
 
     /// The latest view.

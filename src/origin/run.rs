@@ -35,6 +35,10 @@ impl Run {
             bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
         };
         let mut candidates = VecDeque::from(candidates(&pool.view(), demand, now, &mut fastrand::Rng::new()));
+        if forward.wary {
+            let is_failing = |candidate: &Candidate| pool.terms.is_failing(candidate.origin, candidate.address);
+            candidates.make_contiguous().sort_by_key(is_failing);
+        }
         if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
             candidates.extend(forward.last_resort);
             candidates.remove(place);

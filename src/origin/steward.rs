@@ -1,9 +1,9 @@
-//! The control loop of one site's origins: probes and resolves when the roster says so, tells it what came of it, and
-//! publishes what it concludes.
+//! The control loop of one site's origins: probes and resolves when the roster says so, tells it what came of it,
+//! publishes what it concludes, and takes back what an address sent before a probe found it failing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -18,6 +18,8 @@ use super::pool::{Pool, Report};
 use super::probe::probe;
 use super::roster::Roster;
 use super::status::RosterStatus;
+use super::terms::Failed;
+use super::view::PoolView;
 use crate::clock::Clock;
 use crate::telemetry::{Event, Events, Metrics};
 
@@ -32,6 +34,7 @@ pub struct Steward {
     clock: Clock,
     events: Events,
     metrics: Metrics,
+    take_back: TakeBack,
     random: fastrand::Rng,
 }
 
@@ -48,7 +51,12 @@ pub struct Means {
     pub events: Events,
     /// Counts lookups.
     pub metrics: Metrics,
+    /// Where what is stored can be taken back.
+    pub take_back: TakeBack,
 }
+
+/// Takes back the responses that came in a term; how many there are, stored or arriving.
+pub type TakeBack = Arc<dyn Fn(u64) -> u64 + Send + Sync>;
 
 impl Steward {
     /// The steward of `pool`, which reads its `reports`; and how to ask it for its state.
@@ -59,10 +67,12 @@ impl Steward {
         means: Means,
     ) -> (Self, StewardHandle) {
         let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
-        let Means { dial, resolve, clock, events, metrics } = means;
+        let Means { dial, resolve, clock, events, metrics, take_back } = means;
         let random = fastrand::Rng::new();
         let asking = StewardHandle { site: Arc::clone(&pool.site), ask };
-        (Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, random }, asking)
+        let steward =
+            Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, take_back, random };
+        (steward, asking)
     }
 
     /// The loop itself; cancel it by dropping it.
@@ -94,8 +104,9 @@ impl Steward {
         }
     }
 
-    fn show_from_the_start(&self) {
+    fn show_from_the_start(&mut self) {
         let view = self.roster.view();
+        self.follow_terms(&view);
         self.metrics.set_outage_mode(&self.pool.site, view.mode.as_str());
         for origin in &view.origins {
             let preferred = view.preferred == Some(origin.index);
@@ -165,17 +176,48 @@ impl Steward {
                     Ok(()) => Evidence::ProbePassed,
                     Err(reason) => Evidence::ProbeFailed(reason),
                 };
-                self.roster.on_evidence(origin, address, evidence, now, events);
+                self.roster.on_evidence(origin, address, evidence.clone(), now, events);
+                match evidence {
+                    Evidence::ProbePassed => self.pool.terms.begin(origin, address, now),
+                    Evidence::ProbeFailed(reason) => self.take_back(origin, address, reason, now, events),
+                    _ => {}
+                }
             }
         }
     }
 
+    /// What the address has sent since its last good probe is as doubtful as the address. What was stored since an
+    /// earlier failure of the same term is found by the next one.
+    fn take_back(&self, origin: usize, address: SocketAddr, reason: String, now: Instant, events: &mut Vec<Event>) {
+        let Some(Failed { term, age }) = self.pool.terms.fail(origin, address, now) else { return };
+        let responses = (self.take_back)(term);
+        if self.pool.terms.found(origin, address, responses) {
+            events.push(Event::ResponsesTakenBack {
+                site: self.pool.site.to_string(),
+                origin: self.pool.origins.get(origin).map(|origin| origin.name.to_string()).unwrap_or_default(),
+                address,
+                responses,
+                since: age,
+                reason,
+            });
+        }
+    }
+
+    /// Without probes nothing is ever found failing in this way.
+    fn follow_terms(&mut self, view: &PoolView) {
+        if self.pool.config.probe.enabled {
+            self.pool.terms.follow(view, &mut self.random, self.clock.now().monotonic);
+        }
+    }
+
     /// Every change of the view comes with an event, so without one there is nothing to publish.
-    fn conclude(&self, events: Vec<Event>) {
+    fn conclude(&mut self, events: Vec<Event>) {
         if events.is_empty() {
             return;
         }
-        self.pool.publish(self.roster.view());
+        let view = self.roster.view();
+        self.follow_terms(&view);
+        self.pool.publish(view);
         events.into_iter().for_each(|event| self.events.emit(event));
     }
 }

@@ -145,11 +145,30 @@ pub enum Reuse {
         /// Since it became stale.
         past: Duration,
     },
+    /// When no origin answers, or none without error, and asked without a validator: it may be garbage.
+    LastRemedy {
+        /// Since it became stale.
+        past: Duration,
+    },
     /// After successful validation only, whatever happens.
     Unusable {
         /// Since it became stale.
         past: Duration,
     },
+}
+
+impl Reuse {
+    /// The same of a stored response that may be garbage: it is stale, and answers only where nothing else does.
+    #[must_use]
+    pub fn of_a_suspect(self) -> Self {
+        match self {
+            Self::StaleWhileRevalidate { past } | Self::StaleIfError { past } | Self::LastRemedy { past } => {
+                Self::LastRemedy { past }
+            }
+            Self::Fresh { .. } => Self::LastRemedy { past: Duration::ZERO },
+            Self::Unusable { past } => Self::Unusable { past },
+        }
+    }
 }
 
 /// How a response of this lifetime may be used, `resident` (monotonic) after it was received or last validated, and this

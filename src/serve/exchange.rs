@@ -106,10 +106,11 @@ impl Exchange {
         }
         headers.extend(conditions);
         let tries = match self.site.config.stale.first {
-            FirstRemedy::Stale if fallback != Fallback::Nothing => 1,
+            FirstRemedy::Stale if matches!(fallback, Fallback::Fresh { .. } | Fallback::Stale { .. }) => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
-        Forward { tries, ..self.forward(self.method_for(audience), headers, None) }
+        let wary = matches!(fallback, Fallback::LastRemedy { .. });
+        Forward { tries, wary, ..self.forward(self.method_for(audience), headers, None) }
     }
 
     /// The method of a request for `audience`: HEAD brings nothing that could be stored.
@@ -174,6 +175,7 @@ impl Exchange {
             tries: self.site.config.failover.tries,
             deadline: self.deadline(),
             last_resort: None,
+            wary: false,
         }
     }
 

@@ -69,6 +69,12 @@ pub enum Fallback {
         /// Freshness left.
         ttl: Duration,
     },
+    /// The stale response that may be garbage, for its freshness ended this long ago and its origin allows it. It is
+    /// better than an error, and worse than waiting.
+    LastRemedy {
+        /// Time since its freshness ended.
+        past: Duration,
+    },
     /// Nothing that may be served.
     Nothing,
     /// The stale response, for its freshness ended this long ago and its origin allows it.
@@ -91,6 +97,11 @@ pub enum StaleReason {
     Revived,
     /// The origin was asked and took too long; it may still answer for the next request.
     SlowOrigin,
+    /// It came shortly before its origin was found failing and may be garbage, but nothing else is to be had.
+    Suspect {
+        /// Whether an origin was asked for this answer, and failed.
+        asked: bool,
+    },
     /// The origin is asked meanwhile (RFC 5861 §3).
     WhileRevalidate,
 }
@@ -104,6 +115,7 @@ impl StaleReason {
             Self::OriginDown => "origin-down",
             Self::Revived => "revived",
             Self::SlowOrigin => "slow-origin",
+            Self::Suspect { .. } => "suspect",
             Self::WhileRevalidate => "stale-while-revalidate",
         }
     }
@@ -138,6 +150,9 @@ pub fn judge(found: Option<Found>, asked: &RequestDirectives, down: bool) -> Way
         Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } => {
             Way::Forward { fallback: Fallback::Stale { past } }
         }
+        // Even if every origin failed a moment ago: better asked in vain than garbage.
+        Reuse::LastRemedy { past } if down => Way::Stale { past, reason: StaleReason::Suspect { asked: false } },
+        Reuse::LastRemedy { past } => Way::Forward { fallback: Fallback::LastRemedy { past } },
         Reuse::Unusable { .. } if down => Way::Unavailable,
         Reuse::Unusable { .. } => Way::Forward { fallback: Fallback::Nothing },
     }
@@ -153,6 +168,7 @@ mod tests {
     const FRESH: Reuse = Reuse::Fresh { ttl: PAST };
     const WHILE_REVALIDATE: Reuse = Reuse::StaleWhileRevalidate { past: PAST };
     const IF_ERROR: Reuse = Reuse::StaleIfError { past: PAST };
+    const LAST_REMEDY: Reuse = Reuse::LastRemedy { past: PAST };
     const UNUSABLE: Reuse = Reuse::Unusable { past: PAST };
 
     fn nothing_asked() -> RequestDirectives {
@@ -212,6 +228,15 @@ mod tests {
     fn what_must_not_be_served_stale_is_not_even_in_an_outage_or_on_request() {
         check(UNUSABLE, true, true, &max_stale(60), Way::Unavailable);
         check(UNUSABLE, false, false, &max_stale(60), forward(Fallback::Nothing));
+    }
+
+    #[test]
+    fn a_suspect_answers_only_when_nobody_can_be_asked() {
+        for asked in [nothing_asked(), no_cache(), max_stale(60)] {
+            check(LAST_REMEDY, false, false, &asked, forward(Fallback::LastRemedy { past: PAST }));
+            check(LAST_REMEDY, false, true, &asked, stale(StaleReason::Suspect { asked: false }));
+            check(LAST_REMEDY, true, false, &asked, forward(Fallback::LastRemedy { past: PAST }));
+        }
     }
 
     #[test]

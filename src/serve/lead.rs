@@ -12,7 +12,8 @@ use super::judge::Fallback;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
 use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
-use crate::cache::stamps::{Fence, Stamps};
+use crate::cache::ledger::Reservation;
+use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
 use crate::origin::fetch::{FetchError, Fetched};
@@ -93,6 +94,8 @@ impl Lead {
 
     async fn fetch(&self, fence: &Fence) -> Result<Fetch, FetchError> {
         let conditions = match (&self.stored, self.audience) {
+            // A validator that came with garbage may be as good as any.
+            (Some(stored), _) if stored.head.stamps.is_suspect() => Vec::new(),
             (Some(stored), _) => validator::conditional_fields(&stored.head.headers),
             (None, Audience::OneClient) => self.exchange.own_conditions(),
             (None, Audience::Everybody) => Vec::new(),
@@ -132,13 +135,16 @@ impl Lead {
     }
 
     /// The stored response after a 304. `None` when the 304 is of another response, or withdraws the permission to store
-    /// this one.
+    /// this one, or when this one has become suspect.
     fn freshen(
         &self,
         stored: &Arc<StoredResponse>,
         fetched: &Fetched,
         fence: &Fence,
     ) -> Option<(Arc<StoredResponse>, Share)> {
+        if stored.head.stamps.is_suspect() {
+            return None;
+        }
         let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
         let directives = self.directives(&headers);
         let is_for_one = self.exchange.is_authorized() && !directives.allow_sharing();
@@ -146,7 +152,7 @@ impl Lead {
             return None;
         }
         let nominated = self.nominated(&headers)?;
-        let stamps = fence.stamps_with(&tags(&headers).ok()?);
+        let stamps = fence.stamps_again(&stored.head.stamps, &tags(&headers).ok()?, fetched.body.terms());
         let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps);
         // The body is what it was: its length was judged, and whoever asks now has no part in it.
         let codable = stored.head.codable && self.codable(&head, None, false);
@@ -187,7 +193,7 @@ impl Lead {
         };
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
-        let stamps = leader.fence().stamps_with(&tags);
+        let stamps = leader.fence().stamps_with(&tags, fetched.body.terms());
         let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
         let cookies_are_keyed = !site.config.key.cookies.is_empty();
         let is_personal = transformation::is_personal(&self.exchange.headers, &head.headers, cookies_are_keyed);
@@ -203,10 +209,29 @@ impl Lead {
             shared.uncacheable.forget(&self.key);
         }
         leader.head(head, expected, body);
-        if self.pour(&mut fetched, &mut leader).await
-            && let Some(stored) = leader.complete(&shared.store, &self.key, paid)
-        {
-            self.retire_what_was_selected();
+        let first_terms = fetched.body.terms().len();
+        if self.pour(&mut fetched, &mut leader).await {
+            let later_terms = fetched.body.terms().len() - first_terms;
+            let paid = if later_terms > 0 {
+                leader.restamp(leader.fence().stamps_with(&tags, fetched.body.terms()));
+                paid.and_then(|paid| self.pay_for_terms(paid, later_terms))
+            } else {
+                paid
+            };
+            self.complete(leader, paid);
+        }
+    }
+
+    /// A body that arrives for longer than a term belongs to all it came in.
+    fn pay_for_terms(&self, mut paid: Reservation, terms: usize) -> Option<Reservation> {
+        self.worker.shared.store.grow(&mut paid, (terms * TERM_BYTES) as u64).then_some(paid)
+    }
+
+    fn complete(&self, leader: Leader<FetchError>, paid: Option<Reservation>) {
+        if let Some(stored) = leader.complete(&self.worker.shared.store, &self.key, paid) {
+            if !stored.head.stamps.is_suspect() {
+                self.retire_what_was_selected();
+            }
             // For the next client like this one.
             coding::order(&self.exchange, &stored);
         }

@@ -173,7 +173,9 @@ impl Miss<'_> {
     /// Until when to wait for the head: not long when something can be served instead.
     fn patience(&self) -> Instant {
         match self.fallback {
-            Fallback::Fresh { .. } | Fallback::Nothing => self.exchange.deadline() + MARGIN,
+            Fallback::Fresh { .. } | Fallback::LastRemedy { .. } | Fallback::Nothing => {
+                self.exchange.deadline() + MARGIN
+            }
             Fallback::Stale { .. } => self.exchange.arrival.monotonic + self.exchange.site.config.stale.wait,
         }
     }
@@ -200,6 +202,9 @@ impl Miss<'_> {
             }
             Some((stored, Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past })) => {
                 Ok(stale(self.exchange, stored, past, reason, status))
+            }
+            Some((stored, Reuse::LastRemedy { past })) => {
+                Ok(stale(self.exchange, stored, past, StaleReason::Suspect { asked: true }, status))
             }
             Some((_, Reuse::Unusable { .. })) | None => Err(Refusal::Fetch(self.reason, kind)),
         }

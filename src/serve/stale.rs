@@ -22,10 +22,14 @@ pub fn stale(
     forward_status: Option<StatusCode>,
 ) -> Answer {
     let status = match reason {
-        StaleReason::IfError | StaleReason::SlowOrigin => CacheStatus::Forward(ForwardReason::Stale),
-        StaleReason::MaxStale | StaleReason::OriginDown | StaleReason::Revived | StaleReason::WhileRevalidate => {
-            CacheStatus::Hit
+        StaleReason::IfError | StaleReason::SlowOrigin | StaleReason::Suspect { asked: true } => {
+            CacheStatus::Forward(ForwardReason::Stale)
         }
+        StaleReason::MaxStale
+        | StaleReason::OriginDown
+        | StaleReason::Revived
+        | StaleReason::Suspect { asked: false }
+        | StaleReason::WhileRevalidate => CacheStatus::Hit,
     };
     let member = CacheStatusMember {
         ttl: Some(-whole_seconds(past)),

@@ -183,6 +183,22 @@ pub enum Event {
         /// Last good addresses that stay in use.
         kept: usize,
     },
+    /// A probe failed, and what the address had sent since its last good probe is suspect: an origin is asked for it anew.
+    ResponsesTakenBack {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address.
+        address: SocketAddr,
+        /// Responses that became suspect, stored or arriving.
+        responses: u64,
+        /// How long ago the last good probe was.
+        #[serde(rename = "since_seconds", serialize_with = "seconds")]
+        since: Duration,
+        /// Why the probe failed.
+        reason: String,
+    },
 }
 
 /// Who should look at an event, and when.
@@ -230,6 +246,7 @@ impl Event {
             Self::Purged { .. } => "purged",
             Self::RequestPanicked { .. } => "request-panicked",
             Self::ResolveFailed { .. } => "resolve-failed",
+            Self::ResponsesTakenBack { .. } => "responses-taken-back",
         }
     }
 
@@ -242,7 +259,8 @@ impl Event {
             | Self::NodeStarted { .. }
             | Self::NodeStopped
             | Self::OriginRamped { .. }
-            | Self::Purged { .. } => Severity::Info,
+            | Self::Purged { .. }
+            | Self::ResponsesTakenBack { .. } => Severity::Info,
             Self::AccessLogDropped { .. }
             | Self::DrainStarted { .. }
             | Self::OriginChanged { .. }
@@ -329,6 +347,12 @@ impl Event {
             Self::ResolveFailed { site, origin, host, reason, kept } => {
                 let kept = counted(*kept as u64, "last good address");
                 format!("{site}: origin {origin}: {host} does not resolve: {reason}; {kept} in use")
+            }
+            Self::ResponsesTakenBack { site, origin, address, responses, since, reason } => {
+                let (responses, since) = (counted(*responses, "response"), since.as_secs());
+                format!(
+                    "{site}: {responses} of the last {since} s from origin {origin} at {address} taken back: {reason}"
+                )
             }
         }
     }

@@ -232,7 +232,8 @@ impl Metrics {
             | Event::OriginChanged { .. }
             | Event::OriginOrdered { .. }
             | Event::OriginRamped { .. }
-            | Event::ResolveFailed { .. } => {}
+            | Event::ResolveFailed { .. }
+            | Event::ResponsesTakenBack { .. } => {}
         }
     }
 

@@ -36,4 +36,5 @@ mod signals;
 mod stale;
 mod tidy;
 mod tls;
+mod trust;
 mod vary;

@@ -90,7 +90,7 @@ fn what_requests_ask_for_agrees_with_the_other_reading() {
         let ours = match assess(&lifetime, resident, None, &policy()) {
             Reuse::Fresh { ttl } => asked.accept_fresh(age, ttl),
             Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } => asked.accept_stale(age, past),
-            Reuse::Unusable { .. } => false,
+            Reuse::LastRemedy { .. } | Reuse::Unusable { .. } => false,
         };
         let answer = oracle.before_request(&with_headers(&Method::GET, &request), received() + resident);
         let theirs = answer.satisfies_without_revalidation();

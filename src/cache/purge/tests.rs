@@ -15,7 +15,7 @@ fn epoch() -> Instant {
 
 fn stamped(purges: &Purges, tags: &[&str]) -> Arc<Stamps> {
     let tags: Vec<Box<str>> = tags.iter().map(|tag| (*tag).into()).collect();
-    purges.fence("www.test", URL).stamps_with(&tags)
+    purges.fence("www.test", URL).stamps_with(&tags, &[])
 }
 
 fn host() -> Selector {
@@ -79,9 +79,9 @@ fn a_purge_covers_what_was_asked_for_before_it_and_nothing_after() {
     let before = purges.fence("www.test", URL);
     purges.purge(&[tag("red")], PurgeMode::Hard, now);
     let after = purges.fence("www.test", URL);
-    assert!(before.stamps_with(&["red".into()]).is_gone());
-    assert!(!before.stamps_with(&["blue".into()]).is_gone());
-    assert!(!after.stamps_with(&["red".into()]).is_gone());
+    assert!(before.stamps_with(&["red".into()], &[]).is_gone());
+    assert!(!before.stamps_with(&["blue".into()], &[]).is_gone());
+    assert!(!after.stamps_with(&["red".into()], &[]).is_gone());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn cells_go_with_the_last_response_that_falls_under_them() {
     let one = stamped(&purges, &["red"]);
     // Everything, the host, the URL, two directories, the tag.
     assert_eq!(purges.cells(), 6);
-    let two = purges.fence("www.test", "/a/other").stamps_with(&["red".into()]);
+    let two = purges.fence("www.test", "/a/other").stamps_with(&["red".into()], &[]);
     assert_eq!(purges.cells(), 7);
     drop(one);
     assert_eq!(purges.cells(), 5);
@@ -153,9 +153,86 @@ fn a_long_fill_makes_no_purge_forgotten_and_memory_stays_bounded() {
         purges.purge(&[tag(&number.to_string())], PurgeMode::Hard, now);
     }
     assert!(purges.cells() < 70_000, "{}", purges.cells());
-    assert!(fence.stamps_with(&["red".into()]).is_gone());
+    assert!(fence.stamps_with(&["red".into()], &[]).is_gone());
     assert!(!fence.stamps().is_gone(), "what has no tags is told by its place");
     assert!(!stamped(&purges, &["red"]).is_gone());
+}
+
+#[test]
+fn what_came_in_a_term_is_suspect_once_that_is_taken_back() {
+    let now = epoch();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    let purges = Purges::new(now);
+    let in_terms = |terms: &[u64]| purges.fence("www.test", URL).stamps_with(&["red".into()], terms);
+    let (one, both, other, none) = (in_terms(&[1]), in_terms(&[1, 2]), in_terms(&[2]), in_terms(&[]));
+    assert_eq!(purges.take_back(1, later(10)), Receipt { sequence: 1, responses: 2 });
+    for stamps in [&one, &both] {
+        assert_eq!(stamps.purged(later(15)), Purged::Suspect { past: Duration::from_secs(5) });
+        assert!(stamps.is_suspect() && stamps.is_outdated() && !stamps.is_gone());
+    }
+    for stamps in [&other, &none] {
+        assert_eq!(stamps.purged(later(15)), Purged::No);
+    }
+    purges.purge(&[tag("red")], PurgeMode::Soft, later(20));
+    assert_eq!(one.purged(later(25)), Purged::Suspect { past: Duration::from_secs(15) }, "less than stale");
+    assert_eq!(other.purged(later(25)), Purged::Stale { past: Duration::from_secs(5) });
+    purges.purge(&[host()], PurgeMode::Hard, later(30));
+    assert_eq!(one.purged(later(30)), Purged::Gone);
+}
+
+#[test]
+fn taking_back_covers_what_was_asked_for_before_it_and_nothing_after() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let before = purges.fence("www.test", URL);
+    assert_eq!(purges.take_back(1, now).responses, 0, "what is under way has no term yet");
+    let after = purges.fence("www.test", URL);
+    assert!(before.stamps_with(&[], &[1]).is_suspect());
+    assert!(!before.stamps_with(&[], &[2]).is_suspect());
+    assert!(!after.stamps_with(&[], &[1]).is_suspect());
+    purges.take_back(1, now);
+    assert!(after.stamps_with(&[], &[1]).is_suspect(), "and again with every further failure");
+}
+
+#[test]
+fn a_validation_vouches_for_no_byte() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let first = purges.fence("www.test", URL).stamps_with(&[], &[1]);
+    let again = purges.fence("www.test", URL).stamps_again(&first, &["red".into()], &[2]);
+    drop(first);
+    assert!(!again.is_suspect());
+    purges.take_back(1, now);
+    assert!(again.is_suspect());
+}
+
+#[test]
+fn of_many_validations_the_last_terms_are_kept() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let mut stamps = purges.fence("www.test", URL).stamps_with(&[], &[0]);
+    let size = stamps.size();
+    for term in 1..100 {
+        stamps = purges.fence("www.test", URL).stamps_again(&stamps, &[], &[term, term]);
+    }
+    assert!(stamps.size() < 3 * size, "{} {size}", stamps.size());
+    purges.take_back(91, now);
+    assert!(!stamps.is_suspect());
+    purges.take_back(92, now);
+    assert!(stamps.is_suspect());
+}
+
+#[test]
+fn a_hundred_thousand_responses_are_taken_back_in_one_step() {
+    let now = epoch();
+    let purges = Purges::new(now);
+    let stored: Vec<_> = (0..100_000)
+        .map(|number| purges.fence("www.test", &format!("/{number}")).stamps_with(&[], &[number % 2]))
+        .collect();
+    assert_eq!(purges.take_back(1, now), Receipt { sequence: 1, responses: 50_000 });
+    assert_eq!(purges.latest(), 1);
+    let suspect = stored.iter().filter(|stamps| stamps.is_suspect()).count();
+    assert_eq!(suspect, 50_000);
 }
 
 #[test]
@@ -183,7 +260,7 @@ fn threads_that_store_and_purge_at_once_lose_no_purge_and_no_cell() {
                 for _ in 0..3000 {
                     let fence = purges.fence("www.test", URL);
                     purges.purge(&[tag("red"), url(URL)], PurgeMode::Hard, now);
-                    assert!(fence.stamps_with(&["red".into()]).is_gone());
+                    assert!(fence.stamps_with(&["red".into()], &[]).is_gone());
                     assert!(fence.stamps().is_gone());
                 }
             });
@@ -202,14 +279,14 @@ fn one_url_invalidated_over_and_over_costs_no_tagged_fill_its_place() {
     for _ in 0..70_000 {
         purges.purge(&[url("/form")], PurgeMode::Hard, now);
     }
-    assert!(!fence.stamps_with(&["red".into()]).is_gone());
+    assert!(!fence.stamps_with(&["red".into()], &[]).is_gone());
 }
 
 #[test]
 fn what_has_cells_of_its_own_pays_for_them() {
     let purges = Purges::new(epoch());
     let tags: Vec<Box<str>> = (0..200).map(|number| format!("t{number}").into()).collect();
-    let stamps = purges.fence("www.test", "/r1/r2/r3/r4/r5/r6/r7/r8/x").stamps_with(&tags);
+    let stamps = purges.fence("www.test", "/r1/r2/r3/r4/r5/r6/r7/r8/x").stamps_with(&tags, &[]);
     assert!(
         stamps.size() > purges.cells() * crate::cache::cells::CELL_BYTES / 2,
         "{} {}",

@@ -168,7 +168,15 @@ fn next_example(event: &Event) -> Option<Event> {
             reason: "SERVFAIL".to_owned(),
             kept: 1,
         },
-        Event::ResolveFailed { .. } => return None,
+        Event::ResolveFailed { .. } => Event::ResponsesTakenBack {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            address: SocketAddr::from(([203, 0, 113, 7], 443)),
+            responses: 1204,
+            since: Duration::from_secs(2),
+            reason: "status 500".to_owned(),
+        },
+        Event::ResponsesTakenBack { .. } => return None,
     })
 }
 

@@ -243,6 +243,7 @@ pub(crate) struct Answer {
     delay: Duration,
     breaks_at: Option<usize>,
     stalls_at: Option<usize>,
+    pause: Option<(usize, Duration)>,
     ranges: bool,
     chunked: bool,
     repeats: Option<Duration>,
@@ -261,6 +262,7 @@ impl Answer {
             delay: Duration::ZERO,
             breaks_at: None,
             stalls_at: None,
+            pause: None,
             ranges: false,
             chunked: false,
             repeats: None,
@@ -304,6 +306,12 @@ impl Answer {
     /// Nothing comes after so many bytes of the body.
     pub(crate) fn stalling_at(mut self, bytes: usize) -> Self {
         self.stalls_at = Some(bytes);
+        self
+    }
+
+    /// Waits for so long after so many bytes of the body.
+    pub(crate) fn pausing_at(mut self, bytes: usize, pause: Duration) -> Self {
+        self.pause = Some((bytes, pause));
         self
     }
 
@@ -399,6 +407,12 @@ impl Answer {
         }
         head.push_str("\r\n");
         let mut message = head.into_bytes();
+        if let Some((bytes, pause)) = self.pause.filter(|_| start.is_none() && status != 304) {
+            message.extend(&body[..bytes]);
+            let _client_left = stream.write_all(&message).await;
+            tokio::time::sleep(pause).await;
+            return stream.write_all(&body[bytes..]).await.is_ok();
+        }
         let early_end = self.breaks_at.or(self.stalls_at).filter(|_| start.is_none());
         let sent = &body[..early_end.unwrap_or(body.len()).min(body.len())];
         if self.chunked && status != 304 {
