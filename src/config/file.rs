@@ -13,7 +13,9 @@ use toml::Spanned;
 
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, HostField, LogTarget, PlainHttp};
-use super::names::{HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token};
+use super::names::{
+    Extension, HostPattern, Name, NameServer, Network, OriginUrl, PathPrefix, ProbePath, ProbeText, Region, Token,
+};
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
 use crate::semantics::content_coding::ContentCoding;
@@ -124,6 +126,8 @@ pub(super) struct Site {
     pub(super) compression: Compression,
     pub(super) timeouts: Timeouts,
     pub(super) failover: Failover,
+    #[serde(default)]
+    pub(super) expect: Vec<Spanned<Expect>>,
     pub(super) failback: Failback,
     pub(super) latency: Latency,
     pub(super) probe: Probe,
@@ -215,6 +219,16 @@ pub(super) struct Failover {
     pub(super) statuses: Vec<Value<Statuses>>,
     pub(super) consecutive_failures: Value<u32>,
     pub(super) warm: Value<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    pub(super) extensions: Option<Vec<Value<Extension>>>,
+    pub(super) prefixes: Option<Vec<Value<PathPrefix>>>,
+    pub(super) types: Option<Vec<Value<MediaType>>>,
+    pub(super) statuses: Option<Vec<Value<Statuses>>>,
+    pub(super) min: Option<Value<Bytes>>,
 }
 
 #[derive(Deserialize)]

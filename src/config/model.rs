@@ -20,8 +20,8 @@ mod origins;
 
 pub(super) use origins::authority;
 pub use origins::{
-    Accepts, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme,
-    StatusSet, Timeouts,
+    Accepts, Expectation, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig,
+    ProbePolicy, Scheme, StatusSet, Timeouts,
 };
 
 /// Everything one node needs to know, for the region it runs in.
@@ -220,6 +220,8 @@ pub struct SiteConfig {
     pub timeouts: Timeouts,
     /// When a forward request goes on to the next origin.
     pub failover: FailoverPolicy,
+    /// What answers look like when their origin is well; the first that is of a path counts.
+    pub expectations: Vec<Expectation>,
     /// When a better origin is used again.
     pub failback: FailbackPolicy,
     /// When an origin that answers is too slow.

@@ -36,6 +36,14 @@ pub(super) struct Name(pub(super) String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Region(pub(super) String);
 
+/// A lower-case extension, without the dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Extension(pub(super) String);
+
+/// The beginning of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathPrefix(pub(super) String);
+
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbePath(pub(super) String);
@@ -143,6 +151,20 @@ impl FromText for Region {
     }
 }
 
+impl FromText for Extension {
+    fn from_text(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let fits = (1..=EXTENSION_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain);
+        fits.then(|| Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl FromText for PathPrefix {
+    fn from_text(text: &str) -> Option<Self> {
+        ProbePath::from_text(text).filter(|path| !path.0.contains('?')).map(|path| Self(path.0))
+    }
+}
+
 impl FromText for ProbePath {
     fn from_text(text: &str) -> Option<Self> {
         let is_path = text.starts_with('/') && text.len() <= PATH_BYTES_MAX;
@@ -209,6 +231,7 @@ fn host_name(text: &str) -> Option<String> {
 }
 
 const DNS_PORT: u16 = 53;
+const EXTENSION_BYTES_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 4096;
 const PROBE_TEXT_BYTES_MAX: usize = 1024;
@@ -328,6 +351,14 @@ mod tests {
             ("localhost", None),
             ("", None),
         ]);
+    }
+
+    #[test]
+    fn an_extension_has_no_dot_and_a_prefix_no_query() {
+        let extension = |text: &str| Some(Extension(text.to_owned()));
+        check(&[("JS", extension("js")), ("woff2", extension("woff2")), (".js", None), ("tar.gz", None), ("", None)]);
+        let prefix = |text: &str| Some(PathPrefix(text.to_owned()));
+        check(&[("/", prefix("/")), ("/a/b", prefix("/a/b")), ("a/", None), ("/a?b", None), ("", None)]);
     }
 
     #[test]

@@ -193,6 +193,10 @@ fn every_key_reaches_the_model() {
     assert_eq!((site.name.as_str(), site.hosts[1].as_str()), ("shop", "*.example.org"));
     assert_eq!(site.probe.body.as_deref(), Some("ok"));
     assert_eq!(site.failover.statuses.0, [(500, 500), (502, 502), (503, 503), (504, 504)]);
+    let [expectation] = &site.expectations[..] else { panic!("one is written") };
+    assert_eq!((expectation.extensions[1].as_str(), expectation.prefixes[0].as_str()), ("mjs", "/static/"));
+    assert_eq!((expectation.types[0].as_str(), expectation.length_min), ("text/javascript", 100));
+    assert_eq!(expectation.statuses.as_ref().map(|statuses| statuses.0[0]), Some((200, 299)));
     let origin = &site.origins[0];
     assert_eq!((origin.name.as_str(), origin.scheme, origin.port), ("frankfurt", Scheme::Https, 443));
     assert_eq!((origin.rank, origin.accepts), (2, Accepts::ReadOnly));

@@ -11,7 +11,9 @@ use http::HeaderName;
 use http::header::COOKIE;
 use toml::Spanned;
 
-use self::origins::{check_first_host, failback, latency, one_of, origin, origin_name, probe, status_set};
+use self::origins::{
+    check_first_host, expectations, failback, latency, one_of, origin, origin_name, probe, status_set,
+};
 use super::faults::{Faults, quoted};
 use super::file::{self, Value};
 use super::load::Surroundings;
@@ -283,6 +285,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             consecutive_failures: site.failover.consecutive_failures.value,
             warm: site.failover.warm.value,
         },
+        expectations: expectations(site.expect, faults),
         failback: failback(&site.failback),
         latency: latency(&site.latency),
         probe: probe(site.probe),

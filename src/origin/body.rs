@@ -1,5 +1,6 @@
 //! The body of an origin's response, continued elsewhere when it breaks off.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(super) struct Source {
     pub(super) sender: SendRequest<RequestBody>,
     /// What is held of the endpoint while the body lasts.
     pub(super) claim: Option<Claim>,
+    /// What of it was read before its head was believed.
+    pub(super) ahead: VecDeque<Bytes>,
     pub(super) incoming: Incoming,
     /// How long the connection may be idle after it.
     pub(super) idle_time: Duration,
@@ -117,6 +120,11 @@ impl OriginBody {
     pub async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
             let source = self.source.as_mut()?;
+            if let Some(data) = source.ahead.pop_front() {
+                let Some(data) = source.new_part(data) else { continue };
+                self.received += data.len() as u64;
+                return Some(Ok(data));
+            }
             let failure = match timeout(self.pool.config.timeouts.body_idle, source.incoming.frame()).await {
                 Ok(Some(Ok(frame))) => match frame.into_data().ok().and_then(|data| source.new_part(data)) {
                     Some(data) => {

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
 use super::connect::{Dial, RequestBody};
+use super::examine::{Examined, examine};
 use super::idle::{Place, idle_time};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
@@ -70,9 +71,9 @@ impl Fetcher {
                     }
                     // It is kept in case of nothing better, and must not keep this very request waiting for its place.
                     fetched.body.give_up_claim();
-                    let status = fetched.status.as_u16();
+                    let kind = fetched.failure_kind();
                     outcome = Ok(fetched);
-                    (FailureKind::Status(status), true)
+                    (kind, true)
                 }
                 Err(failure) => {
                     if outcome.is_err() {
@@ -103,10 +104,7 @@ impl Fetcher {
         let now = self.now();
         let took = now.saturating_duration_since(began.monotonic);
         let failure = match &result {
-            Ok(answered) => pool.config.failover.statuses.contains(answered.response.status()).then(|| {
-                let status = answered.response.status().as_u16();
-                (FailureKind::Status(status), format!("status {status}"))
-            }),
+            Ok(answered) => answered.examined.failure.clone(),
             Err(failure) => Some((failure.kind, failure.to_string())),
         };
         pool.metrics.origin_attempt(&origin.name, failure.as_ref().map_or("ok", |(kind, _)| kind.as_str()), took);
@@ -143,11 +141,16 @@ impl Fetcher {
         let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
         let progress = Progress::default();
         let request = run.forward.request(origin, progress.clone());
-        let response = self.send(&mut link.sender, request, reused, wait, progress, &mut run.forward.body).await?;
+        let mut response = self.send(&mut link.sender, request, reused, wait, progress, &mut run.forward.body).await?;
         let received = self.clock.now();
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
-        Ok(Answered { response, framing, requested, received })
+        let patience = split_deadline(run.forward.deadline, timeouts.body_idle, tries_left, received.monotonic);
+        let (method, path) = (&run.forward.method, run.forward.target.path());
+        let examined = examine(&run.pool.config, method, path, &mut response, framing, patience)
+            .await
+            .map_err(|cause| Failure { kind: FailureKind::Unexpected, cause: cause.into(), sent: true })?;
+        Ok(Answered { response, examined, framing, requested, received })
     }
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
@@ -198,11 +201,12 @@ impl Fetcher {
     }
 
     fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Fetched {
-        let Attempted { link, answered: Answered { response, framing, requested, received } } = attempted;
+        let Attempted { link, answered: Answered { response, examined, framing, requested, received } } = attempted;
         let Link { candidate, sender, claim, .. } = link;
         let latency = received.monotonic.saturating_duration_since(requested.monotonic);
         let (head, incoming) = response.into_parts();
-        let failed = run.pool.config.failover.statuses.contains(head.status);
+        let failed = examined.failure.is_some();
+        let unexpected = examined.failure.is_some_and(|(kind, _)| kind == FailureKind::Unexpected);
         if !failed {
             // Errors come fast, and must not attract the others.
             claim.measured(latency, received.monotonic);
@@ -211,7 +215,8 @@ impl Fetcher {
         let template = run.forward.template();
         let (place, latency) = (Place::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
-        let source = Source { place, sender, claim: Some(claim), incoming, idle_time, skip: 0, latency };
+        let (claim, ahead) = (Some(claim), examined.ahead);
+        let source = Source { place, sender, claim, ahead, incoming, idle_time, skip: 0, latency };
         let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
             version: head.version,
@@ -220,6 +225,7 @@ impl Fetcher {
             framing,
             body,
             failed,
+            unexpected,
             origin,
             address: candidate.address,
             attempts: run.attempts(),
@@ -308,8 +314,10 @@ pub struct Fetched {
     pub framing: Framing,
     /// Its body.
     pub body: OriginBody,
-    /// Whether its status counts as a failure, and no origin had anything better.
+    /// Whether it counts as a failure, and no origin had anything better.
     pub failed: bool,
+    /// Whether that is so because it is not what the site expects for its path.
+    pub unexpected: bool,
     /// The origin.
     pub origin: Arc<str>,
     /// The address.
@@ -325,13 +333,13 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// A failure status as the failure it is.
+    /// A failed response as the failure it is.
     pub fn into_failure(self) -> FetchError {
-        FetchError {
-            kind: FailureKind::Status(self.status.as_u16()),
-            status: Some(self.status),
-            attempts: self.attempts,
-        }
+        FetchError { kind: self.failure_kind(), status: Some(self.status), attempts: self.attempts }
+    }
+
+    fn failure_kind(&self) -> FailureKind {
+        if self.unexpected { FailureKind::Unexpected } else { FailureKind::Status(self.status.as_u16()) }
     }
 }
 
@@ -355,6 +363,7 @@ struct Attempted {
 /// A response head and its circumstances.
 struct Answered {
     response: Response<Incoming>,
+    examined: Examined,
     framing: Framing,
     requested: Now,
     received: Now,

@@ -27,6 +27,8 @@ pub enum FailureKind {
     Malformed,
     /// A response with a status that counts as a failure.
     Status(u16),
+    /// A response that is not what the site expects for its path.
+    Unexpected,
     /// The body ended before it was complete.
     BodyBroken,
     /// The body came too slowly.
@@ -51,6 +53,7 @@ impl FailureKind {
             Self::ClosedUnanswered { .. } => "closed-unanswered",
             Self::Malformed => "malformed",
             Self::Status(_) => "status",
+            Self::Unexpected => "unexpected",
             Self::BodyBroken => "body-broken",
             Self::BodyStalled => "body-stalled",
             Self::Deadline => "deadline",
@@ -229,7 +232,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 12] = [
+    const ALL: [FailureKind; 13] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Tls,
@@ -238,6 +241,7 @@ mod tests {
         FailureKind::ClosedUnanswered { reused: false },
         FailureKind::Malformed,
         FailureKind::Status(503),
+        FailureKind::Unexpected,
         FailureKind::BodyBroken,
         FailureKind::BodyStalled,
         FailureKind::Deadline,

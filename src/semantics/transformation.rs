@@ -187,10 +187,10 @@ impl RangeOf {
 }
 
 /// Whether the response's media type is one of `types`, whatever its parameters.
-fn is_listed(response: &HeaderMap, types: &[String]) -> bool {
+pub fn is_listed(response: &HeaderMap, types: &[impl AsRef<str>]) -> bool {
     let Some(value) = field::only(response, CONTENT_TYPE) else { return false };
     let media_type = field::trim(value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default());
-    types.iter().any(|listed| match listed.strip_suffix('*') {
+    types.iter().map(AsRef::as_ref).any(|listed| match listed.strip_suffix('*') {
         Some(start) => media_type.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start.as_bytes())),
         None => media_type.eq_ignore_ascii_case(listed.as_bytes()),
     })

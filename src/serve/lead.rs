@@ -102,7 +102,7 @@ impl Lead {
         };
         let fetched = self.ask(conditions).await?;
         match &self.stored {
-            Some(stored) if self.is_head() && fetched.status == StatusCode::OK => {
+            Some(stored) if self.is_head() && fetched.status == StatusCode::OK && !fetched.unexpected => {
                 let matches = validator::head_matches(&stored.head.headers, stored.body.length(), &fetched.headers);
                 if matches && let Some((validated, share)) = self.freshen(stored, &fetched, fence) {
                     return Ok(Fetch::Validated { validated, share });
@@ -127,7 +127,7 @@ impl Lead {
         self.exchange.method_for(self.audience) == Method::HEAD
     }
 
-    /// A failure status counts as an answer only when there is nothing better.
+    /// A failed response counts as an answer only when there is nothing better.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
         let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
@@ -293,6 +293,9 @@ impl Lead {
         if self.exchange.asked.no_store || self.has_fields_outside_the_key() {
             return Err(NotStored::Request);
         }
+        if fetched.unexpected {
+            return Err(NotStored::Unexpected);
+        }
         if fetched.framing == Framing::Close {
             return Err(NotStored::CloseDelimited);
         }
@@ -438,6 +441,8 @@ enum NotStored {
     TooLarge,
     /// It has more tags than are kept, so that purges would miss it.
     TooManyTags,
+    /// It is not what the site expects for its path.
+    Unexpected,
 }
 
 impl NotStored {
@@ -451,7 +456,7 @@ impl NotStored {
                     | NotStorable::OneRequest
                     | NotStorable::PartialContent
             ),
-            Self::Request => false,
+            Self::Request | Self::Unexpected => false,
             Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
         }
     }
@@ -463,6 +468,7 @@ impl NotStored {
             Self::Rule(reason) => reason.as_str(),
             Self::TooLarge => "too-large",
             Self::TooManyTags => "too-many-tags",
+            Self::Unexpected => "unexpected",
         }
     }
 }

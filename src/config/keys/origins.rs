@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::row::{FILE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
+use super::row::{FILE, MEDIA_TYPE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Accepts, FailbackMode, HostField};
-use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText};
+use crate::config::names::{Extension, Name, OriginUrl, PathPrefix, ProbePath, ProbeText};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 
@@ -76,6 +76,47 @@ pub(super) const SECTIONS: &[Section] = &[
                 Absence::Default("1"),
                 "Connections that each worker keeps open to the origin that would be asked next, so that a failover \
                  waits for no handshake.",
+            ),
+        ],
+    },
+    Section {
+        path: "site.expect",
+        repeat: Repeat::Several { least: 0, most: 64 },
+        sentence: "What answers to GET and HEAD look like when their origin is well. One that does not is a failure: the \
+                   request goes on to the next origin, and the answer is not stored. The first table that is of a path \
+                   counts, and has at least one of `types`, `statuses` and `min`.",
+        keys: &[
+            key(
+                "extensions",
+                Form::List { item: &EXTENSION, least: 1, most: 64 },
+                Absence::Optional("[\"js\", \"mjs\"]"),
+                "Extensions of the paths that it is of; by default any or none.",
+            ),
+            key(
+                "prefixes",
+                Form::List { item: &PATH_PREFIX, least: 1, most: 64 },
+                Absence::Optional("[\"/static/\"]"),
+                "Beginnings of the paths that it is of; by default any.",
+            ),
+            key(
+                "types",
+                Form::List { item: &MEDIA_TYPE, least: 1, most: 64 },
+                Absence::Choice("[\"text/javascript\", \"application/javascript\"]"),
+                "Media types of 200, 203 and 206; by default any. Errors and redirects may have any type.",
+            ),
+            key(
+                "statuses",
+                Form::List { item: &RESPONSE_STATUSES, least: 1, most: 32 },
+                Absence::Optional("[\"2xx\", \"3xx\", 404, 410]"),
+                "Statuses; by default any. 206 is one where 200 is, and 304 always. Those of `failover.statuses` are \
+                 failures all the same.",
+            ),
+            key(
+                "min",
+                Form::Size { least: 1, most: EXPECTED_BYTES_MAX },
+                Absence::Optional("\"100\""),
+                "Shortest body of a 200, in bytes as they come, coded or not. Where the head does not say, it waits for so \
+                 many.",
             ),
         ],
     },
@@ -268,11 +309,24 @@ pub(super) const SECTIONS: &[Section] = &[
     },
 ];
 
+/// What is read of a body before its head is believed is kept in memory.
+const EXPECTED_BYTES_MAX: u64 = 64 << 10;
+
+const EXTENSION: Form = Form::Text {
+    accepts: reads::<Extension>,
+    expected: "1 to 32 letters, digits, \"-\" or \"_\", without a dot, such as \"js\"",
+};
+
 const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
 
 const HOST_FIELD: &str = "\"origin\", \"client\", or a host name with or without port";
 
 const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"https://a.example:8443\"";
+
+const PATH_PREFIX: Form = Form::Text {
+    accepts: reads::<PathPrefix>,
+    expected: "the beginning of a path, from its \"/\" on and without a query, such as \"/static/\"",
+};
 
 const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
 
@@ -281,3 +335,5 @@ const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
 const RANK_MAX: u64 = 100;
 
 const REQUESTS_MAX: u64 = 100_000;
+
+const RESPONSE_STATUSES: Form = Form::Statuses { least: 200, most: 599 };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::fields::MediaType;
 use crate::config::form::{Form, reads};
 use crate::config::names::HostPattern;
 use crate::config::section::{Absence, Key};
@@ -41,6 +42,11 @@ pub(super) const HOST_PATTERN: Form = Form::Text {
     accepts: reads::<HostPattern>,
     expected: "a host name without port, such as \"www.example.org\" or \"*.example.org\", in Punycode where it is \
                not ASCII",
+};
+
+pub(super) const MEDIA_TYPE: Form = Form::Text {
+    accepts: reads::<MediaType>,
+    expected: "a media type without parameters, such as \"application/json\" or \"text/*\"",
 };
 
 pub(super) const NAME: &str = "1 to 64 letters, digits, \"-\", \".\" or \"_\"";

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::row::{HOST_PATTERN, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes};
-use crate::config::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
+use super::row::{HOST_PATTERN, MEDIA_TYPE, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes};
+use crate::config::fields::{CookieName, KeyField, RequestField, TargetedField};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Authorization, FirstRemedy, PlainHttp};
 use crate::config::names::{Name, Network, Token};
@@ -301,11 +301,6 @@ const KEY_FIELD: Form = Form::Text {
     accepts: reads::<KeyField>,
     expected: "a request field that reaches origins as the client sent it, such as \"x-country\"; cookies have a list of \
                their own",
-};
-
-const MEDIA_TYPE: Form = Form::Text {
-    accepts: reads::<MediaType>,
-    expected: "a media type without parameters, such as \"application/json\" or \"text/*\"",
 };
 
 const NETWORK: Form = Form::Text {

@@ -31,6 +31,21 @@ pub struct FailoverPolicy {
     pub warm: usize,
 }
 
+/// What answers to GET and HEAD look like when their origin is well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// Lower-case extensions of the paths it is of, without the dot; empty for any or none.
+    pub extensions: Vec<String>,
+    /// Beginnings of the paths it is of; empty for any.
+    pub prefixes: Vec<String>,
+    /// Lower-case media types of content, `type/subtype` or `type/*`; empty for any.
+    pub types: Vec<String>,
+    /// Statuses; `None` for any.
+    pub statuses: Option<StatusSet>,
+    /// Shortest body of a 200, in bytes; at most 64 KiB.
+    pub length_min: u64,
+}
+
 /// When a better origin is used again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailbackPolicy {

@@ -6,7 +6,9 @@ use toml::Spanned;
 
 use crate::config::faults::{Faults, quoted};
 use crate::config::file::{self, Value};
-use crate::config::model::{FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme, StatusSet};
+use crate::config::model::{
+    Expectation, FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme, StatusSet,
+};
 use crate::config::units::Statuses;
 
 pub(super) fn origin(
@@ -68,6 +70,37 @@ pub(super) fn check_first_host(site: &file::Site, faults: &mut Faults) {
         let found =
             format!("{} first, while probes of an origin with host = \"client\" need a name", quoted(&wildcard.text));
         faults.add("site.hosts", wildcard.span.start, &found, "a host name without wildcard first");
+    }
+}
+
+/// Each has to expect something, and of some path that none before it takes.
+pub(super) fn expectations(written: Vec<Spanned<file::Expect>>, faults: &mut Faults) -> Vec<Expectation> {
+    let starts: Vec<usize> = written.iter().map(|one| one.span().start).collect();
+    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+    let mut is_over = false;
+    for (one, (start, end)) in written.iter().map(Spanned::get_ref).zip(starts.iter().copied().zip(ends)) {
+        if faults.touch("site.expect.", start..end) {
+            continue;
+        }
+        if one.types.is_none() && one.statuses.is_none() && one.min.is_none() {
+            faults.add("site.expect", start, "nothing expected", "at least one of types, statuses and min");
+        }
+        if is_over {
+            let found = "an expectation behind one of every path";
+            faults.add("site.expect", start, found, "the one without extensions and prefixes last");
+        }
+        is_over |= one.extensions.is_none() && one.prefixes.is_none();
+    }
+    written.into_iter().map(|one| expectation(one.into_inner())).collect()
+}
+
+fn expectation(written: file::Expect) -> Expectation {
+    Expectation {
+        extensions: written.extensions.into_iter().flatten().map(|extension| extension.value.0).collect(),
+        prefixes: written.prefixes.into_iter().flatten().map(|prefix| prefix.value.0).collect(),
+        types: written.types.into_iter().flatten().map(|media_type| media_type.value.0).collect(),
+        statuses: written.statuses.as_deref().map(status_set),
+        length_min: written.min.map_or(0, |min| min.value.0),
     }
 }
 

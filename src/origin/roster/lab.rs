@@ -399,6 +399,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             request: seconds(10),
         },
         failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3, warm: 1 },
+        expectations: Vec::new(),
         failback: FailbackPolicy {
             mode: FailbackMode::Auto,
             probes: 5,

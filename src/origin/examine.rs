@@ -1,0 +1,83 @@
+//! Looks at a response before it is believed: its head and, where that does not say, whether enough of a body comes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::incoming::Framing;
+use super::plausible::{bytes_wanted, expectation, judge};
+use super::retry::FailureKind;
+use crate::config::model::SiteConfig;
+
+/// A response that was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// The beginning of its body, which was read for it.
+    pub(super) ahead: VecDeque<Bytes>,
+    /// Why it counts as a failure, and the cause in words.
+    pub(super) failure: Option<(FailureKind, String)>,
+}
+
+/// Examines a response to a request for `path`. Its body is read only as far as the site's expectation wants, which is 64 KiB and a piece at most,
+/// and for no longer than `patience`.
+///
+/// # Errors
+/// How the body broke off or stalled meanwhile, in words: there is no telling whether it was long enough.
+pub(super) async fn examine(
+    site: &SiteConfig,
+    method: &Method,
+    path: &str,
+    response: &mut Response<Incoming>,
+    framing: Framing,
+    patience: Duration,
+) -> Result<Examined, &'static str> {
+    let status = response.status();
+    if site.failover.statuses.contains(status) {
+        let failure = (FailureKind::Status(status.as_u16()), format!("status {}", status.as_u16()));
+        return Ok(Examined { failure: Some(failure), ..Examined::default() });
+    }
+    let Some(expectation) = expectation(&site.expectations, method, path) else {
+        return Ok(Examined::default());
+    };
+    let mut length = match framing {
+        Framing::Length(length) => Some(length),
+        Framing::Bodiless | Framing::Chunked | Framing::Close => None,
+    };
+    let mut verdict = judge(expectation, status, response.headers(), length);
+    let mut ahead = VecDeque::new();
+    let wanted = bytes_wanted(expectation, status, framing);
+    if verdict.is_ok() && wanted > 0 {
+        let reading = timeout(patience, read_ahead(response.body_mut(), wanted, &mut ahead));
+        length = reading.await.unwrap_or(Err("the body stalled before it was long enough"))?;
+        verdict = judge(expectation, status, response.headers(), length);
+    }
+    let failure = verdict.err().map(|surprise| (FailureKind::Unexpected, surprise.to_string()));
+    Ok(Examined { ahead, failure })
+}
+
+/// Reads `wanted` bytes, and what comes with them; the length of the body if that was all.
+async fn read_ahead(
+    body: &mut Incoming,
+    wanted: u64,
+    ahead: &mut VecDeque<Bytes>,
+) -> Result<Option<u64>, &'static str> {
+    let mut received = 0;
+    while received < wanted {
+        match body.frame().await {
+            None => return Ok(Some(received)),
+            Some(Err(_)) => return Err("the body broke off before it was long enough"),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    received += data.len() as u64;
+                    ahead.push_back(data);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
