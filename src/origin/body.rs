@@ -141,9 +141,9 @@ impl OriginBody {
                 Err(_) => FailureKind::BodyStalled,
             };
             let place = source.place.clone();
-            self.note_terms(&place);
             // Those who continue it need places of their own.
             source.claim = None;
+            self.note_terms(&place);
             self.suspect(&place, failure);
             self.source = self.continuation(&place).await;
             if self.source.is_none() {
