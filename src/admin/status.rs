@@ -56,6 +56,7 @@ fn origin(status: &OriginStatus) -> Value {
         "standing_reason": status.standing.reason,
         "hold_down_left_seconds": status.hold_down_left.map(seconds),
         "answer_age_seconds": status.answer_age.map(seconds),
+        "answer_remembered": status.answer_remembered,
         "next_lookup_seconds": status.next_lookup.map(seconds),
         "lookup_failure": status.lookup_failure,
         "endpoints": status.endpoints.iter().map(endpoint).collect::<Vec<_>>(),

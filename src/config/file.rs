@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) debug: Debug,
     pub(super) cache: Cache,
     pub(super) dns: Dns,
+    pub(super) state: State,
     pub(super) log: Log,
     #[serde(default)]
     pub(super) certificate: Vec<Spanned<Certificate>>,
@@ -90,6 +91,12 @@ pub(super) struct Dns {
     pub(super) timeout: Value<Duration>,
     pub(super) ttl_min: Value<Duration>,
     pub(super) ttl_max: Value<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) directory: Option<Value<PathBuf>>,
 }
 
 #[derive(Deserialize)]

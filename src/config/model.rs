@@ -42,6 +42,8 @@ pub struct Config {
     pub cache: CacheBounds,
     /// How origin names are resolved.
     pub dns: Dns,
+    /// Where the node keeps what it is to remember at its next start, if anywhere.
+    pub state_directory: Option<PathBuf>,
     /// Where logs go.
     pub log: Log,
     /// How the node stops.

@@ -188,6 +188,7 @@ fn every_key_reaches_the_model() {
     assert_eq!(config.admin_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!(config.debug_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert!(!format!("{config:?}").contains("horse"), "a secret is not shown");
+    assert_eq!(config.state_directory.as_deref(), Some(Path::new("/var/lib/holdover")));
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!((site.name.as_str(), site.hosts[1].as_str()), ("shop", "*.example.org"));
@@ -198,6 +199,26 @@ fn every_key_reaches_the_model() {
     assert_eq!((origin.rank, origin.accepts), (2, Accepts::ReadOnly));
     assert_eq!(origin.host_field, HostField::Named("shop.example:8443".to_owned()));
     assert!(origin.ca_file.is_some());
+}
+
+#[test]
+fn the_state_directory_is_the_one_written_or_the_first_of_systemds() {
+    let minimal = fs::read_to_string(repository("config/minimal.toml")).unwrap();
+    let written = format!("{minimal}\n[state]\ndirectory = \"/written\"\n");
+    for (text, variable, expected) in [
+        (&minimal, None, None),
+        (&minimal, Some(""), None),
+        (&minimal, Some("/var/lib/holdover"), Some("/var/lib/holdover")),
+        (&minimal, Some("/var/lib/holdover:/var/lib/other"), Some("/var/lib/holdover")),
+        (&written, Some("/var/lib/holdover"), Some("/written")),
+    ] {
+        let environment = |name: &str| variable.filter(|_| name == "STATE_DIRECTORY").map(str::to_owned);
+        let read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        let surroundings =
+            Surroundings { file: "", region: "", cores: 1, environment: &environment, read_file: &read_file };
+        let config = load(text, &surroundings).unwrap();
+        assert_eq!(config.state_directory.as_deref(), expected.map(Path::new), "{variable:?}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! long as nothing better comes. A denial (NXDOMAIN) has to be repeated before it counts, and even then removes only
 //! addresses that do not answer, and never the last ones.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::place::Place;
 use crate::config::model::Dns;
 
 /// How a lookup ended.
@@ -46,9 +47,9 @@ impl From<&Dns> for GuardPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Addresses that are new.
-    pub added: Vec<IpAddr>,
+    pub added: Vec<SocketAddr>,
     /// Addresses that are gone.
-    pub removed: Vec<IpAddr>,
+    pub removed: Vec<SocketAddr>,
     /// How long the outcome is good for: the clamped TTL, or the delay after a failure.
     pub interval: Duration,
     /// When to ask again: at 80 to 100 % of `interval`.
@@ -60,10 +61,11 @@ pub struct Change {
 /// The addresses of one origin.
 #[derive(Clone, Debug)]
 pub struct Answers {
-    addresses: Vec<IpAddr>,
+    port: u16,
+    places: Vec<Place>,
     /// `None` for an IP literal, which is never looked up.
     timer: Option<Timer>,
-    answered_at: Option<Instant>,
+    answered: Option<Answered>,
     failure: Option<String>,
     failures: u32,
     denial: Option<Denial>,
@@ -77,6 +79,15 @@ struct Timer {
     next: Instant,
 }
 
+/// The last good answer.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    at: Instant,
+    /// How old it was then: above zero when an earlier run of the node got it.
+    age: Duration,
+    remembered: bool,
+}
+
 /// NXDOMAIN answers since the last one that was not.
 #[derive(Clone, Copy, Debug)]
 struct Denial {
@@ -86,16 +97,26 @@ struct Denial {
 
 impl Answers {
     /// A name is to be looked up at once; an IP literal (without brackets) is its own answer.
-    pub fn new(host: &str, now: Instant) -> Self {
+    pub fn new(host: &str, port: u16, now: Instant) -> Self {
         let literal: Option<IpAddr> = host.parse().ok();
         let timer = Timer { asked: now, in_flight: false, next: now };
         Self {
-            addresses: literal.into_iter().collect(),
+            port,
+            places: literal.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect(),
             timer: literal.is_none().then_some(timer),
-            answered_at: None,
+            answered: None,
             failure: None,
             failures: 0,
             denial: None,
+        }
+    }
+
+    /// Takes over what an earlier run of the node knew, and how long ago it was told so. A lookup is due all the same.
+    pub fn remember(&mut self, places: Vec<Place>, age: Duration, now: Instant) {
+        if self.timer.is_some() && self.places.is_empty() {
+            let Ok(places) = chosen(&[], places) else { return };
+            self.places = places;
+            self.answered = Some(Answered { at: now, age, remembered: true });
         }
     }
 
@@ -111,24 +132,27 @@ impl Answers {
     pub fn on(
         &mut self,
         lookup: Lookup,
-        alive: impl Fn(IpAddr) -> bool,
+        alive: impl Fn(SocketAddr) -> bool,
         policy: &GuardPolicy,
         random: f64,
         now: Instant,
     ) -> Change {
         let denied = self.denied(&lookup, now);
         let outcome = match lookup {
-            Lookup::Found { addresses, ttl } => chosen(&self.addresses, addresses).map(|addresses| (addresses, ttl)),
+            Lookup::Found { addresses, ttl } => {
+                let places = addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, self.port))).collect();
+                chosen(&self.places, places).map(|places| (places, ttl))
+            }
             Lookup::NoSuchName => Err("no such name".to_owned()),
             Lookup::Empty => Err("the name has no addresses".to_owned()),
             Lookup::Failed(reason) => Err(reason),
         };
-        let (addresses, interval) = match outcome {
-            Ok((addresses, ttl)) => {
-                self.answered_at = Some(now);
+        let (places, interval) = match outcome {
+            Ok((places, ttl)) => {
+                self.answered = Some(Answered { at: now, age: Duration::ZERO, remembered: false });
                 self.failure = None;
                 self.failures = 0;
-                (addresses, ttl.min(policy.ttl_max).max(policy.ttl_min))
+                (places, ttl.min(policy.ttl_max).max(policy.ttl_min))
             }
             Err(reason) => {
                 let delay = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(8));
@@ -141,10 +165,10 @@ impl Answers {
         if let Some(timer) = &mut self.timer {
             *timer = Timer { asked: now, in_flight: false, next };
         }
-        let before = std::mem::replace(&mut self.addresses, addresses);
+        let before = std::mem::replace(&mut self.places, places);
         Change {
-            added: missing_from(&before, &self.addresses),
-            removed: missing_from(&self.addresses, &before),
+            added: missing_from(&before, &self.places),
+            removed: missing_from(&self.places, &before),
             interval,
             next,
             failure: self.failure.clone(),
@@ -159,8 +183,8 @@ impl Answers {
     }
 
     /// The addresses in use, at most 16.
-    pub fn addresses(&self) -> &[IpAddr] {
-        &self.addresses
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// When to ask (again); `None` for an IP literal.
@@ -168,9 +192,14 @@ impl Answers {
         self.timer.map(|timer| timer.next)
     }
 
-    /// When the last good answer came.
-    pub fn answered_at(&self) -> Option<Instant> {
-        self.answered_at
+    /// How old the last good answer is; `None` before the first, and for an IP literal.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.answered.map(|answered| answered.age + now.saturating_duration_since(answered.at))
+    }
+
+    /// Whether the last good answer is that of an earlier run of the node.
+    pub fn is_remembered(&self) -> bool {
+        self.answered.is_some_and(|answered| answered.remembered)
     }
 
     /// Why the last lookup gave nothing, when it did not.
@@ -180,7 +209,7 @@ impl Answers {
 
     /// Whether nothing is known yet, because the first lookup has not ended.
     pub fn pending(&self) -> bool {
-        self.addresses.is_empty() && self.failure.is_none()
+        self.places.is_empty() && self.failure.is_none()
     }
 
     /// Whether the name has by now been denied often and long enough to believe it.
@@ -201,26 +230,28 @@ impl Answers {
 
     /// What stays in use without a good answer: everything, or what is alive once the name has been denied; never
     /// nothing, since a dead address may come back and no address cannot.
-    fn kept(&self, denied: bool, alive: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
-        let living: Vec<IpAddr> = self.addresses.iter().copied().filter(|address| !denied || alive(*address)).collect();
-        if living.is_empty() { self.addresses.clone() } else { living }
+    fn kept(&self, denied: bool, alive: impl Fn(SocketAddr) -> bool) -> Vec<Place> {
+        let living: Vec<_> = self.places.iter().copied().filter(|place| !denied || alive(place.address)).collect();
+        if living.is_empty() { self.places.clone() } else { living }
     }
 }
 
 /// The addresses to use of those found: the ones in use first, so that a long answer in changing order stays the same.
-fn chosen(current: &[IpAddr], mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, String> {
+fn chosen(current: &[Place], mut found: Vec<Place>) -> Result<Vec<Place>, String> {
     // Connecting to an unspecified address reaches this very machine.
-    found.retain(|address| !address.is_unspecified() && !address.is_multicast());
-    found.sort_unstable();
-    found.dedup();
-    let (mut chosen, new): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().partition(|address| current.contains(address));
+    found.retain(|place| !place.address.ip().is_unspecified() && !place.address.ip().is_multicast());
+    found.sort_unstable_by_key(|place| place.address);
+    found.dedup_by_key(|place| place.address);
+    let in_use = |place: &Place| current.iter().any(|known| known.address == place.address);
+    let (mut chosen, new): (Vec<Place>, Vec<Place>) = found.into_iter().partition(in_use);
     chosen.extend(new);
     chosen.truncate(ADDRESSES_MAX);
     if chosen.is_empty() { Err("no usable address in the answer".to_owned()) } else { Ok(chosen) }
 }
 
-fn missing_from(reference: &[IpAddr], addresses: &[IpAddr]) -> Vec<IpAddr> {
-    addresses.iter().copied().filter(|address| !reference.contains(address)).collect()
+fn missing_from(reference: &[Place], places: &[Place]) -> Vec<SocketAddr> {
+    let is_there = |address: &SocketAddr| reference.iter().any(|known| known.address == *address);
+    places.iter().map(|place| place.address).filter(|address| !is_there(address)).collect()
 }
 
 /// More addresses of one origin than this only cost probes.

@@ -4,16 +4,18 @@
 //! the same order give the same state, so that years of outages can be simulated in seconds. The view changes only
 //! when an event is put out: a shell publishes it then, and at no other time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clock::Now;
 use crate::config::model::{Accepts, FailbackPolicy, OriginConfig, ProbePolicy, SiteConfig};
 use crate::telemetry::event::Event;
 
 use super::answers::{Answers, GuardPolicy, Lookup};
 use super::failback::{Failback, Footing, Standing};
 use super::health::{Evidence, Health, HealthPolicy, HealthState, Transition};
+use super::memory::{Memory, Recollection, Remembered};
 use super::outage::{Outage, Strength};
 use super::schedule::{Pace, ProbeSchedule};
 use super::status::{EndpointStatus, Entered, OriginStatus, RosterStatus};
@@ -51,6 +53,20 @@ impl Roster {
         let origins: Vec<Origin> = site.origins.iter().map(|origin| Origin::new(origin, now)).collect();
         let preferred = (0..origins.len()).min_by_key(|index| (origins[*index].rank, *index));
         Self { site: site.name.clone(), policies, origins, outage: Outage::new(now), preferred, reckoned: now }
+    }
+
+    /// Takes over what an earlier run of the node knew of the origins' addresses.
+    pub fn remember(&mut self, memory: &Memory, now: Now, out: &mut Vec<Event>) {
+        for origin in &mut self.origins {
+            origin.remember(memory, now, &self.site, out);
+        }
+    }
+
+    /// What is worth remembering of an origin's addresses: the last answer, when it was good.
+    pub fn remembered(&self, origin: usize, now: Now) -> Option<Remembered> {
+        let origin = self.origins.get(origin)?;
+        let age = origin.answers.age(now.monotonic).filter(|_| origin.answers.failure().is_none())?;
+        Some(Remembered::new(&origin.host, origin.answers.places(), now.wall - age))
     }
 
     /// Takes evidence about one endpoint; about an address that is no longer in use it is ignored.
@@ -217,7 +233,6 @@ impl Roster {
 struct Origin {
     name: Arc<str>,
     host: String,
-    port: u16,
     rank: u32,
     weight: u32,
     accepts: Accepts,
@@ -235,13 +250,11 @@ struct Endpoint {
 
 impl Origin {
     fn new(config: &OriginConfig, now: Instant) -> Self {
-        let answers = Answers::new(&config.host, now);
-        let endpoint = |address: &IpAddr| Endpoint::new(SocketAddr::new(*address, config.port), now);
-        let endpoints = answers.addresses().iter().map(endpoint).collect();
+        let answers = Answers::new(&config.host, config.port, now);
+        let endpoints = answers.places().iter().map(|place| Endpoint::new(place.address, now)).collect();
         Self {
             name: config.name.as_str().into(),
             host: config.host.clone(),
-            port: config.port,
             rank: config.rank,
             weight: config.weight,
             accepts: config.accepts,
@@ -249,6 +262,28 @@ impl Origin {
             failback: Failback::new(now),
             endpoints,
         }
+    }
+
+    fn remember(&mut self, memory: &Memory, now: Now, site: &str, out: &mut Vec<Event>) {
+        let (places, age) = match memory.recall(site, &self.name, &self.host, now.wall) {
+            Recollection::Nothing => return,
+            Recollection::Unusable(reason) => {
+                let what = format!("{site}: the addresses of origin {}", self.name);
+                out.push(Event::StateIgnored { what, reason });
+                return;
+            }
+            Recollection::Answer { places, age } => (places, age),
+        };
+        self.answers.remember(places, age, now.monotonic);
+        self.endpoints =
+            self.answers.places().iter().map(|place| Endpoint::new(place.address, now.monotonic)).collect();
+        out.push(Event::AddressesRemembered {
+            site: site.to_owned(),
+            origin: self.name.to_string(),
+            host: self.host.clone(),
+            addresses: self.endpoints.iter().map(|endpoint| endpoint.address).collect(),
+            age,
+        });
     }
 
     fn on_evidence(
@@ -281,11 +316,10 @@ impl Origin {
     ) {
         let known_failure = self.answers.failure().map(str::to_owned);
         let endpoints = &self.endpoints;
-        let alive = |address| endpoints.iter().any(|known| known.address.ip() == address && known.health.usable());
+        let alive = |address| endpoints.iter().any(|known| known.address == address && known.health.usable());
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
-        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address.ip()));
-        self.endpoints
-            .extend(change.added.iter().map(|address| Endpoint::new(SocketAddr::new(*address, self.port), now)));
+        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address));
+        self.endpoints.extend(change.added.iter().map(|address| Endpoint::new(*address, now)));
         // The same failure again is no news.
         if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
             out.push(Event::ResolveFailed {
@@ -293,7 +327,7 @@ impl Origin {
                 origin: self.name.to_string(),
                 host: self.host.clone(),
                 reason,
-                kept: self.answers.addresses().len(),
+                kept: self.answers.places().len(),
             });
         }
         if !change.added.is_empty() || !change.removed.is_empty() {
@@ -377,7 +411,8 @@ impl Origin {
             accepts: self.accepts,
             standing: entered(failback.standing(), failback.since(), failback.reason(), now),
             hold_down_left: failback.hold_down_left(now),
-            answer_age: self.answers.answered_at().map(|at| now.saturating_duration_since(at)),
+            answer_age: self.answers.age(now),
+            answer_remembered: self.answers.is_remembered(),
             next_lookup: self.answers.due().map(|at| at.saturating_duration_since(now)),
             lookup_failure: self.answers.failure().map(str::to_owned),
             endpoints: self.endpoints.iter().map(|endpoint| endpoint.status(now)).collect(),

@@ -42,6 +42,8 @@ pub struct OriginStatus {
     pub hold_down_left: Option<Duration>,
     /// Since the last good DNS answer; `None` before the first, and for IP literals.
     pub answer_age: Option<Duration>,
+    /// Whether that answer is one that an earlier run of the node got.
+    pub answer_remembered: bool,
     /// Until the next lookup; `None` for IP literals.
     pub next_lookup: Option<Duration>,
     /// Why the last lookup gave nothing, when it did not.

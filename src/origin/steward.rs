@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
@@ -13,6 +13,7 @@ use super::answers::Lookup;
 use super::connect::Dial;
 use super::discovery::Resolve;
 use super::health::Evidence;
+use super::memory::Memory;
 use super::pool::{Pool, Report};
 use super::probe::probe;
 use super::roster::Roster;
@@ -28,6 +29,7 @@ pub struct Steward {
     questions: mpsc::Receiver<oneshot::Sender<RosterStatus>>,
     dial: Arc<dyn Dial>,
     resolve: Arc<dyn Resolve>,
+    memory: watch::Sender<Memory>,
     clock: Clock,
     events: Events,
     metrics: Metrics,
@@ -41,6 +43,8 @@ pub struct Means {
     pub dial: Arc<dyn Dial>,
     /// For names.
     pub resolve: Arc<dyn Resolve>,
+    /// Takes down good answers for the next start of the node.
+    pub memory: watch::Sender<Memory>,
     /// Time.
     pub clock: Clock,
     /// Where conclusions are told.
@@ -58,10 +62,10 @@ impl Steward {
         means: Means,
     ) -> (Self, StatusRequests) {
         let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
-        let Means { dial, resolve, clock, events, metrics } = means;
+        let Means { dial, resolve, memory, clock, events, metrics } = means;
         let random = fastrand::Rng::new();
         let asking = StatusRequests { ask };
-        (Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, random }, asking)
+        (Self { pool, roster, reports, questions, dial, resolve, memory, clock, events, metrics, random }, asking)
     }
 
     /// The loop itself; cancel it by dropping it.
@@ -147,6 +151,7 @@ impl Steward {
                 };
                 let name = self.pool.origins.get(origin).map_or("", |origin| &origin.name);
                 self.metrics.dns_refreshed(&self.pool.site, name, result);
+                self.note(origin, name);
             }
             Finding::Probe { origin, address, result } => {
                 let evidence = match result {
@@ -155,6 +160,12 @@ impl Steward {
                 };
                 self.roster.on_evidence(origin, address, evidence, now, events);
             }
+        }
+    }
+
+    fn note(&self, origin: usize, name: &str) {
+        if let Some(answer) = self.roster.remembered(origin, self.clock.now()) {
+            self.memory.send_if_modified(|memory| memory.note(&self.pool.site, name, answer));
         }
     }
 

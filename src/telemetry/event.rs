@@ -1,6 +1,7 @@
 //! Every state change worth a human's time, with its reason.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -36,12 +37,26 @@ pub enum Event {
         /// The name that was resolved.
         host: String,
         /// Addresses used from here on.
-        added: Vec<IpAddr>,
+        added: Vec<SocketAddr>,
         /// Addresses no longer used.
-        removed: Vec<IpAddr>,
+        removed: Vec<SocketAddr>,
         /// How long the answer holds.
         #[serde(rename = "ttl_seconds", serialize_with = "seconds")]
         ttl: Duration,
+    },
+    /// An origin starts with addresses that an earlier run of the node got from DNS.
+    AddressesRemembered {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was resolved.
+        host: String,
+        /// Addresses used until DNS answers.
+        addresses: Vec<SocketAddr>,
+        /// How long ago DNS gave them.
+        #[serde(rename = "age_seconds", serialize_with = "seconds")]
+        age: Duration,
     },
     /// A certificate is in use.
     CertificateLoaded {
@@ -163,6 +178,20 @@ pub enum Event {
         /// Last good addresses that stay in use.
         kept: usize,
     },
+    /// Something that was saved for the next start is of no use to this one.
+    StateIgnored {
+        /// A file, or a part of it.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// What is to be remembered at the next start could not be saved; the node tries again.
+    StateNotSaved {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// Who should look at an event, and when.
@@ -195,6 +224,7 @@ impl Event {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::AccessLogDropped { .. } => "access-log-dropped",
             Self::AddressesChanged { .. } => "addresses-changed",
+            Self::AddressesRemembered { .. } => "addresses-remembered",
             Self::CertificateLoaded { .. } => "certificate-loaded",
             Self::DrainFinished { .. } => "drain-finished",
             Self::DrainStarted { .. } => "drain-started",
@@ -208,6 +238,8 @@ impl Event {
             Self::Purged { .. } => "purged",
             Self::RequestPanicked { .. } => "request-panicked",
             Self::ResolveFailed { .. } => "resolve-failed",
+            Self::StateIgnored { .. } => "state-ignored",
+            Self::StateNotSaved { .. } => "state-not-saved",
         }
     }
 
@@ -215,12 +247,17 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::AddressesChanged { .. }
+            | Self::AddressesRemembered { .. }
             | Self::CertificateLoaded { .. }
             | Self::Listening { .. }
             | Self::NodeStarted { .. }
             | Self::NodeStopped
             | Self::Purged { .. } => Severity::Info,
-            Self::AccessLogDropped { .. } | Self::DrainStarted { .. } | Self::OriginChanged { .. } => Severity::Notice,
+            Self::AccessLogDropped { .. }
+            | Self::DrainStarted { .. }
+            | Self::OriginChanged { .. }
+            | Self::StateIgnored { .. }
+            | Self::StateNotSaved { .. } => Severity::Notice,
             Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
             Self::DrainFinished { .. } => Severity::Notice,
@@ -258,6 +295,10 @@ impl Event {
             Self::AddressesChanged { site, origin, host, added, removed, ttl } => {
                 let changes = [listed("added", added), listed("removed", removed)].concat().join(", ");
                 format!("{site}: addresses of origin {origin} ({host}): {changes}; holds {} s", ttl.as_secs())
+            }
+            Self::AddressesRemembered { site, origin, host, addresses, age } => {
+                let (count, age) = (counted(addresses.len() as u64, "remembered address"), age.as_secs());
+                format!("{site}: origin {origin} ({host}) starts with {count}, {age} s old")
             }
             Self::CertificateLoaded { names, source } => {
                 format!("certificate for {} loaded from {source}", names.join(", "))
@@ -298,6 +339,8 @@ impl Event {
                 let kept = counted(*kept as u64, "last good address");
                 format!("{site}: origin {origin}: {host} does not resolve: {reason}; {kept} in use")
             }
+            Self::StateIgnored { what, reason } => format!("{what} saved earlier: not used: {reason}"),
+            Self::StateNotSaved { path, reason } => format!("cannot save {}: {reason}", path.display()),
         }
     }
 }
@@ -314,7 +357,7 @@ fn counted(count: u64, noun: &str) -> String {
     }
 }
 
-fn listed(verb: &str, addresses: &[IpAddr]) -> Vec<String> {
+fn listed(verb: &str, addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(|address| format!("{verb} {address}")).collect()
 }
 

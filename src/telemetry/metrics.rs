@@ -1,7 +1,7 @@
 //! Figures for Prometheus: one declaration per metric yields the registry and the reference page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -223,6 +223,7 @@ impl Metrics {
             }
             Event::AcceptFailed { .. }
             | Event::AccessLogDropped { .. }
+            | Event::AddressesRemembered { .. }
             | Event::CertificateLoaded { .. }
             | Event::DrainFinished { .. }
             | Event::DrainStarted { .. }
@@ -230,14 +231,16 @@ impl Metrics {
             | Event::NodeStarted { .. }
             | Event::NodeStopped
             | Event::OriginChanged { .. }
-            | Event::ResolveFailed { .. } => {}
+            | Event::ResolveFailed { .. }
+            | Event::StateIgnored { .. }
+            | Event::StateNotSaved { .. } => {}
         }
     }
 
     /// Addresses come and go with DNS; those gone must not stay as labels for ever.
-    fn forget_addresses(&self, site: &str, origin: &str, removed: &[IpAddr]) {
+    fn forget_addresses(&self, site: &str, origin: &str, removed: &[SocketAddr]) {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).retain(|endpoint| {
-            let gone = endpoint.site == site && endpoint.origin == origin && removed.contains(&endpoint.address.ip());
+            let gone = endpoint.site == site && endpoint.origin == origin && removed.contains(&endpoint.address);
             if gone {
                 self.origin_up.remove([site, origin, &endpoint.address.to_string()]);
             }

@@ -12,6 +12,7 @@ mod collapse;
 mod compression;
 mod conditional;
 mod debug;
+mod dns;
 mod explain;
 mod failover;
 mod forwarding;

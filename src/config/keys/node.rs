@@ -1,6 +1,7 @@
 //! The node: its sockets, its memory, its logs and its certificates.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::row::{FILE, HOST_PATTERN, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes, seconds};
@@ -203,6 +204,19 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        path: "state",
+        repeat: Repeat::Once,
+        sentence: "What the node remembers from one start to the next: the last good DNS answers of its origins, so that it \
+                   serves at once while no name resolves.",
+        keys: &[key(
+            "directory",
+            DIRECTORY,
+            Absence::Optional("\"/var/lib/holdover\""),
+            "Where it is kept, as `origins.json`; by default the first path in the environment variable \
+             `STATE_DIRECTORY`, which systemd sets, or nowhere. Answers older than 3 days do not count.",
+        )],
+    },
+    Section {
         path: "log",
         repeat: Repeat::Once,
         sentence: "Where logs go; both are JSON, one object a line.",
@@ -243,6 +257,8 @@ const ADDRESS: Form = Form::Text {
     accepts: reads::<SocketAddr>,
     expected: "an IP address and port, such as \"0.0.0.0:8443\" or \"[::]:8443\"",
 };
+
+const DIRECTORY: Form = Form::Text { accepts: reads::<PathBuf>, expected: "the path of a directory" };
 
 const LOG_TARGET: Form = Form::Text {
     accepts: reads::<LogTarget>,

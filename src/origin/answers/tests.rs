@@ -12,14 +12,14 @@ type Step<'a> = (u64, Lookup, &'a [u8]);
 #[track_caller]
 fn check(alive: &[u8], steps: &[Step<'_>]) {
     let mut now = Clock::new().now().monotonic;
-    let mut answers = Answers::new("origin.example", now);
+    let mut answers = Answers::new("origin.example", PORT, now);
     for (seconds, lookup, expected) in steps {
         now += Duration::from_secs(*seconds);
-        let before = answers.addresses().to_vec();
-        let alive = |candidate| alive.iter().any(|octet| address(*octet) == candidate);
+        let before = answers.places().to_vec();
+        let alive = |candidate: SocketAddr| alive.iter().any(|octet| address(*octet) == candidate.ip());
         let change = answers.on(lookup.clone(), alive, &POLICY, 1.0, now);
-        let expected: Vec<IpAddr> = expected.iter().copied().map(address).collect();
-        assert_eq!(answers.addresses(), expected, "{lookup:?} in {steps:?}");
+        let expected: Vec<Place> = expected.iter().copied().map(place).collect();
+        assert_eq!(answers.places(), expected, "{lookup:?} in {steps:?}");
         assert_eq!(change.added, missing_from(&before, &expected));
         assert_eq!(change.removed, missing_from(&expected, &before));
         let good = matches!(lookup, Lookup::Found { addresses, .. } if addresses.iter().any(|a| !a.is_unspecified()));
@@ -30,7 +30,7 @@ fn check(alive: &[u8], steps: &[Step<'_>]) {
 #[track_caller]
 fn check_interval(lookups: &[Lookup], random: f64, expected_milliseconds: u64) {
     let now = Clock::new().now().monotonic;
-    let mut answers = Answers::new("origin.example", now);
+    let mut answers = Answers::new("origin.example", PORT, now);
     assert_eq!(answers.due(), Some(now), "a name is looked up at once");
     for lookup in lookups {
         answers.on(lookup.clone(), |_| true, &POLICY, random, now);
@@ -110,9 +110,10 @@ fn failures_are_retried_ever_later_up_to_thirty_seconds() {
 fn an_ip_literal_needs_no_dns() {
     let now = Clock::new().now().monotonic;
     for literal in ["192.0.2.1", "2001:db8::1"] {
-        let mut answers = Answers::new(literal, now);
+        let mut answers = Answers::new(literal, PORT, now);
         answers.hasten(now);
-        assert_eq!(answers.addresses(), [literal.parse::<IpAddr>().expect("a literal")]);
+        let ip = literal.parse::<IpAddr>().expect("a literal");
+        assert_eq!(answers.places(), [Place::plain(SocketAddr::new(ip, PORT))]);
         assert_eq!(answers.due(), None);
         assert!(!answers.pending());
     }
@@ -121,7 +122,7 @@ fn an_ip_literal_needs_no_dns() {
 #[test]
 fn one_lookup_at_a_time_unless_it_is_lost() {
     let now = Clock::new().now().monotonic;
-    let mut answers = Answers::new("origin.example", now);
+    let mut answers = Answers::new("origin.example", PORT, now);
     assert!(answers.pending());
     answers.begin(now);
     answers.hasten(now);
@@ -131,13 +132,43 @@ fn one_lookup_at_a_time_unless_it_is_lost() {
 #[test]
 fn trouble_brings_the_next_lookup_forward_within_bounds() {
     let now = Clock::new().now().monotonic;
-    let mut answers = Answers::new("origin.example", now);
+    let mut answers = Answers::new("origin.example", PORT, now);
     answers.on(found(&[1]), |_| true, &POLICY, 1.0, now);
     answers.hasten(now + Duration::from_secs(1));
     assert_eq!(answers.due(), Some(now + HASTE));
     answers.on(found(&[1]), |_| true, &POLICY, 1.0, now);
     answers.hasten(now + Duration::from_secs(7));
     assert_eq!(answers.due(), Some(now + Duration::from_secs(7)));
+}
+
+#[test]
+fn what_is_remembered_is_a_good_answer_of_its_age_until_the_next_one() {
+    let now = Clock::new().now().monotonic;
+    let (hour, minute) = (Duration::from_secs(3_600), Duration::from_secs(60));
+    let mut answers = Answers::new("origin.example", PORT, now);
+    answers.remember(vec![place(1), place(2)], hour, now);
+    assert_eq!(answers.due(), Some(now), "the name is looked up at once all the same");
+    assert_eq!((answers.pending(), answers.is_remembered()), (false, true));
+    let change = answers.on(failed(), |_| false, &POLICY, 1.0, now + minute);
+    assert_eq!((change.added, change.removed), (Vec::new(), Vec::new()));
+    assert_eq!(answers.places(), [place(1), place(2)]);
+    assert_eq!((answers.age(now + minute), answers.is_remembered()), (Some(hour + minute), true));
+    answers.remember(vec![place(9)], hour, now);
+    assert_eq!(answers.places(), [place(1), place(2)], "what is known is known better");
+    let change = answers.on(found(&[2, 3]), |_| true, &POLICY, 1.0, now + minute);
+    assert_eq!((change.added, change.removed), (vec![place(3).address], vec![place(1).address]));
+    assert_eq!((answers.age(now + 2 * minute), answers.is_remembered()), (Some(minute), false));
+}
+
+#[test]
+fn nothing_usable_and_nothing_for_a_literal_is_remembered() {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", PORT, now);
+    answers.remember(vec![place(0)], Duration::ZERO, now);
+    assert!(answers.pending() && answers.age(now).is_none());
+    let mut literal = Answers::new("192.0.2.1", PORT, now);
+    literal.remember(vec![place(2)], Duration::ZERO, now);
+    assert_eq!(literal.places(), [place(1)]);
 }
 
 fn found(octets: &[u8]) -> Lookup {
@@ -156,5 +187,11 @@ fn failed() -> Lookup {
 fn address(octet: u8) -> IpAddr {
     if octet == 0 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv4Addr::new(192, 0, 2, octet).into() }
 }
+
+fn place(octet: u8) -> Place {
+    Place::plain(SocketAddr::new(address(octet), PORT))
+}
+
+const PORT: u16 = 443;
 
 const POLICY: GuardPolicy = GuardPolicy { ttl_min: Duration::from_secs(5), ttl_max: Duration::from_secs(3_600) };

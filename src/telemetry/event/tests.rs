@@ -102,11 +102,18 @@ fn next_example(event: &Event) -> Option<Event> {
             site: site(),
             origin: "frankfurt".to_owned(),
             host: "origin.example.net".to_owned(),
-            added: vec![IpAddr::from([203, 0, 113, 7])],
-            removed: vec![IpAddr::from([203, 0, 113, 5])],
+            added: vec![SocketAddr::from(([203, 0, 113, 7], 443))],
+            removed: vec![SocketAddr::from(([203, 0, 113, 5], 443))],
             ttl: Duration::from_secs(30),
         },
-        Event::AddressesChanged { .. } => Event::CertificateLoaded {
+        Event::AddressesChanged { .. } => Event::AddressesRemembered {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            host: "origin.example.net".to_owned(),
+            addresses: vec![SocketAddr::from(([203, 0, 113, 7], 443))],
+            age: Duration::from_secs(4_711),
+        },
+        Event::AddressesRemembered { .. } => Event::CertificateLoaded {
             names: vec!["www.example.org".to_owned(), "example.org".to_owned()],
             source: "/etc/holdover/example.org.pem".to_owned(),
         },
@@ -159,7 +166,15 @@ fn next_example(event: &Event) -> Option<Event> {
             reason: "SERVFAIL".to_owned(),
             kept: 1,
         },
-        Event::ResolveFailed { .. } => return None,
+        Event::ResolveFailed { .. } => Event::StateIgnored {
+            what: "/var/lib/holdover/origins.json".to_owned(),
+            reason: "it is of version 2, and this program reads version 1".to_owned(),
+        },
+        Event::StateIgnored { .. } => Event::StateNotSaved {
+            path: "/var/lib/holdover/origins.json".into(),
+            reason: "Read-only file system (os error 30)".to_owned(),
+        },
+        Event::StateNotSaved { .. } => return None,
     })
 }
 

@@ -61,7 +61,7 @@ fn events_move_the_gauges_they_tell_of() {
             origin: "a".to_owned(),
             host: "a.example.org".to_owned(),
             added: vec![],
-            removed: vec![second.ip()],
+            removed: vec![second],
             ttl: Duration::from_secs(30),
         },
         Event::FailedOver {
