@@ -91,6 +91,7 @@ pub(super) struct Dns {
     pub(super) timeout: Value<Duration>,
     pub(super) ttl_min: Value<Duration>,
     pub(super) ttl_max: Value<Duration>,
+    pub(super) allow: Vec<Value<Network>>,
 }
 
 #[derive(Deserialize)]

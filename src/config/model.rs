@@ -138,6 +138,8 @@ pub struct Dns {
     pub ttl_min: Duration,
     /// Answers are asked for again no later than this.
     pub ttl_max: Duration,
+    /// Networks of which every address may be an origin's, on the word of DNS.
+    pub allow: Vec<IpNet>,
 }
 
 /// Where logs go.

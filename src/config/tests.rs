@@ -183,11 +183,14 @@ fn every_key_reaches_the_model() {
     let text = with_optional_keys()
         .replace("self_signed = [\"localhost\"]\n", "")
         .replace("host = \"origin\"", "host = \"shop.example:8443\"")
-        .replace("accepts = \"all\"", "accepts = \"read-only\"");
+        .replace("accepts = \"all\"", "accepts = \"read-only\"")
+        .replace("allow = []", "allow = [\"10.0.0.0/8\", \"::1\"]");
     let config = load_here(&text, "us").unwrap();
     assert_eq!(config.admin_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!(config.debug_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert!(!format!("{config:?}").contains("horse"), "a secret is not shown");
+    let allowed: Vec<String> = config.dns.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["10.0.0.0/8", "::1/128"]);
     assert_eq!(config.state_directory.as_deref(), Some(Path::new("/var/lib/holdover")));
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));

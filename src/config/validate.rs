@@ -53,6 +53,7 @@ pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults
             timeout: file.dns.timeout.value,
             ttl_min: file.dns.ttl_min.value,
             ttl_max: file.dns.ttl_max.value,
+            allow: file.dns.allow.into_iter().map(|network| network.value.0).collect(),
         },
         state_directory: state_directory(file.state, surroundings),
         log: Log { access: file.log.access.value, events: file.log.events.value },

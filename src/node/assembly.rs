@@ -80,10 +80,10 @@ impl Assembly {
         };
         let store = Store::new(config.cache.memory, counters, clock.now().monotonic);
         let compressor = Arc::new(Compressor::new(store.clone(), clock.clone()));
-        let guard = GuardPolicy::from(&config.dns);
+        let guard = GuardPolicy::of(config);
         let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
         for site in &config.sites {
-            let (site, steward, ask) = assemble_site(site, guard, &compressor, &means)?;
+            let (site, steward, ask) = assemble_site(site, guard.clone(), &compressor, &means)?;
             sites.push(site);
             stewards.push(steward);
             asking.push(ask);

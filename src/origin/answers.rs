@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::place::Place;
-use crate::config::model::Dns;
+use super::refusal::RefusalPolicy;
+use crate::config::model::Config;
 
 /// How a lookup ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,18 +29,22 @@ pub enum Lookup {
     Failed(String),
 }
 
-/// Bounds on how long an answer is used before it is asked for again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is used of answers, and how long before they are asked for again.
+#[derive(Clone, Debug, PartialEq)]
 pub struct GuardPolicy {
     /// No sooner than this.
     pub ttl_min: Duration,
     /// No later than this.
     pub ttl_max: Duration,
+    /// Which addresses are not used.
+    pub refusals: RefusalPolicy,
 }
 
-impl From<&Dns> for GuardPolicy {
-    fn from(dns: &Dns) -> Self {
-        Self { ttl_min: dns.ttl_min, ttl_max: dns.ttl_max }
+impl GuardPolicy {
+    /// That of a node.
+    pub fn of(config: &Config) -> Self {
+        let dns = &config.dns;
+        Self { ttl_min: dns.ttl_min, ttl_max: dns.ttl_max, refusals: RefusalPolicy::of(config) }
     }
 }
 
@@ -56,11 +61,14 @@ pub struct Change {
     pub next: Instant,
     /// Why the lookup gave nothing, when it did not.
     pub failure: Option<String>,
+    /// Addresses of the answer that are not used, and why: once, for as long as it goes on.
+    pub refused: Option<String>,
 }
 
 /// The addresses of one origin.
 #[derive(Clone, Debug)]
 pub struct Answers {
+    name: String,
     port: u16,
     places: Vec<Place>,
     /// `None` for an IP literal, which is never looked up.
@@ -69,6 +77,7 @@ pub struct Answers {
     failure: Option<String>,
     failures: u32,
     denial: Option<Denial>,
+    refused: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +110,7 @@ impl Answers {
         let literal: Option<IpAddr> = host.parse().ok();
         let timer = Timer { asked: now, in_flight: false, next: now };
         Self {
+            name: host.to_owned(),
             port,
             places: literal.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect(),
             timer: literal.is_none().then_some(timer),
@@ -108,13 +118,15 @@ impl Answers {
             failure: None,
             failures: 0,
             denial: None,
+            refused: None,
         }
     }
 
     /// Takes over what an earlier run of the node knew, and how long ago it was told so. A lookup is due all the same.
-    pub fn remember(&mut self, places: Vec<Place>, age: Duration, now: Instant) {
+    pub fn remember(&mut self, places: Vec<Place>, age: Duration, policy: &GuardPolicy, now: Instant) {
         if self.timer.is_some() && self.places.is_empty() {
-            let Ok(places) = chosen(&[], places) else { return };
+            let (usable, _) = self.sorted_out(places, policy);
+            let Ok(places) = chosen(&[], usable) else { return };
             self.places = places;
             self.answered = Some(Answered { at: now, age, remembered: true });
         }
@@ -138,10 +150,18 @@ impl Answers {
         now: Instant,
     ) -> Change {
         let denied = self.denied(&lookup, now);
+        let mut news = None;
         let outcome = match lookup {
             Lookup::Found { addresses, ttl } => {
                 let places = addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, self.port))).collect();
-                chosen(&self.places, places).map(|places| (places, ttl))
+                let (usable, refused) = self.sorted_out(places, policy);
+                let chosen = match (chosen(&self.places, usable), &refused) {
+                    (Err(_), Some(refused)) => Err(format!("no address of the answer is used: {refused}")),
+                    (chosen, _) => chosen,
+                };
+                news = refused.clone().filter(|refused| chosen.is_ok() && self.refused.as_ref() != Some(refused));
+                self.refused = refused;
+                chosen.map(|places| (places, ttl))
             }
             Lookup::NoSuchName => Err("no such name".to_owned()),
             Lookup::Empty => Err("the name has no addresses".to_owned()),
@@ -172,6 +192,7 @@ impl Answers {
             interval,
             next,
             failure: self.failure.clone(),
+            refused: news,
         }
     }
 
@@ -212,6 +233,25 @@ impl Answers {
         self.places.is_empty() && self.failure.is_none()
     }
 
+    /// The addresses that may be used; and in words those that may not, and why.
+    fn sorted_out(&self, found: Vec<Place>, policy: &GuardPolicy) -> (Vec<Place>, Option<String>) {
+        let (mut usable, mut refused) = (Vec::new(), Vec::new());
+        for place in found {
+            match policy.refusals.refusal(&self.name, place.address) {
+                None => usable.push(place),
+                Some(refusal) => refused.push(format!("{} ({})", place.address.ip(), refusal.as_str())),
+            }
+        }
+        refused.sort_unstable();
+        refused.dedup();
+        let count = refused.len();
+        refused.truncate(REFUSED_NAMED);
+        if count > refused.len() {
+            refused.push(format!("and {} more", count - refused.len()));
+        }
+        (usable, (count > 0).then(|| refused.join(", ")))
+    }
+
     /// Whether the name has by now been denied often and long enough to believe it.
     fn denied(&mut self, lookup: &Lookup, now: Instant) -> bool {
         match lookup {
@@ -238,15 +278,13 @@ impl Answers {
 
 /// The addresses to use of those found: the ones in use first, so that a long answer in changing order stays the same.
 fn chosen(current: &[Place], mut found: Vec<Place>) -> Result<Vec<Place>, String> {
-    // Connecting to an unspecified address reaches this very machine.
-    found.retain(|place| !place.address.ip().is_unspecified() && !place.address.ip().is_multicast());
     found.sort_unstable_by_key(|place| place.address);
     found.dedup_by_key(|place| place.address);
     let in_use = |place: &Place| current.iter().any(|known| known.address == place.address);
     let (mut chosen, new): (Vec<Place>, Vec<Place>) = found.into_iter().partition(in_use);
     chosen.extend(new);
     chosen.truncate(ADDRESSES_MAX);
-    if chosen.is_empty() { Err("no usable address in the answer".to_owned()) } else { Ok(chosen) }
+    if chosen.is_empty() { Err("the answer has no address".to_owned()) } else { Ok(chosen) }
 }
 
 fn missing_from(reference: &[Place], places: &[Place]) -> Vec<SocketAddr> {
@@ -261,6 +299,8 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Least time between lookups that are brought forward.
 const HASTE: Duration = Duration::from_secs(5);
+/// More refused addresses than these are counted and not named.
+const REFUSED_NAMED: usize = 4;
 const DENIALS_MIN: u32 = 3;
 const DENIAL_TIME_MIN: Duration = Duration::from_secs(30);
 /// A lookup that has not ended by now never will; its own deadline is far shorter.

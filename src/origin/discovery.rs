@@ -190,7 +190,7 @@ mod tests {
     async fn a_name_server_that_is_not_there_is_a_failure_within_the_timeout() {
         let servers = vec![std::net::SocketAddr::from(([127, 0, 0, 1], 1))];
         let second = Duration::from_secs(1);
-        let dns = Dns { servers, timeout: second, ttl_min: second, ttl_max: second };
+        let dns = Dns { servers, timeout: second, ttl_min: second, ttl_max: second, allow: Vec::new() };
         let lookup = timeout(2 * second, DnsResolve::new(&dns).lookup("www.example.")).await;
         assert!(matches!(lookup, Ok(Lookup::Failed(_))), "{lookup:?}");
     }

@@ -58,7 +58,7 @@ impl Roster {
     /// Takes over what an earlier run of the node knew of the origins' addresses.
     pub fn remember(&mut self, memory: &Memory, now: Now, out: &mut Vec<Event>) {
         for origin in &mut self.origins {
-            origin.remember(memory, now, &self.site, out);
+            origin.remember(memory, &self.policies.guard, now, &self.site, out);
         }
     }
 
@@ -264,7 +264,7 @@ impl Origin {
         }
     }
 
-    fn remember(&mut self, memory: &Memory, now: Now, site: &str, out: &mut Vec<Event>) {
+    fn remember(&mut self, memory: &Memory, guard: &GuardPolicy, now: Now, site: &str, out: &mut Vec<Event>) {
         let (places, age) = match memory.recall(site, &self.name, &self.host, now.wall) {
             Recollection::Nothing => return,
             Recollection::Unusable(reason) => {
@@ -274,9 +274,12 @@ impl Origin {
             }
             Recollection::Answer { places, age } => (places, age),
         };
-        self.answers.remember(places, age, now.monotonic);
+        self.answers.remember(places, age, guard, now.monotonic);
         self.endpoints =
             self.answers.places().iter().map(|place| Endpoint::new(place.address, now.monotonic)).collect();
+        if self.endpoints.is_empty() {
+            return;
+        }
         out.push(Event::AddressesRemembered {
             site: site.to_owned(),
             origin: self.name.to_string(),
@@ -320,6 +323,14 @@ impl Origin {
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
         self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address));
         self.endpoints.extend(change.added.iter().map(|address| Endpoint::new(*address, now)));
+        if let Some(refused) = change.refused {
+            out.push(Event::AddressesRefused {
+                site: site.to_owned(),
+                origin: self.name.to_string(),
+                host: self.host.clone(),
+                refused,
+            });
+        }
         // The same failure again is no news.
         if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
             out.push(Event::ResolveFailed {

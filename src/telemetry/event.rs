@@ -44,6 +44,17 @@ pub enum Event {
         #[serde(rename = "ttl_seconds", serialize_with = "seconds")]
         ttl: Duration,
     },
+    /// DNS gave addresses for an origin that no origin may have; they are not used.
+    AddressesRefused {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was resolved.
+        host: String,
+        /// The first few of them, and why.
+        refused: String,
+    },
     /// An origin starts with addresses that an earlier run of the node got from DNS.
     AddressesRemembered {
         /// The site's name.
@@ -224,6 +235,7 @@ impl Event {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::AccessLogDropped { .. } => "access-log-dropped",
             Self::AddressesChanged { .. } => "addresses-changed",
+            Self::AddressesRefused { .. } => "addresses-refused",
             Self::AddressesRemembered { .. } => "addresses-remembered",
             Self::CertificateLoaded { .. } => "certificate-loaded",
             Self::DrainFinished { .. } => "drain-finished",
@@ -254,6 +266,7 @@ impl Event {
             | Self::NodeStopped
             | Self::Purged { .. } => Severity::Info,
             Self::AccessLogDropped { .. }
+            | Self::AddressesRefused { .. }
             | Self::DrainStarted { .. }
             | Self::OriginChanged { .. }
             | Self::StateIgnored { .. }
@@ -295,6 +308,9 @@ impl Event {
             Self::AddressesChanged { site, origin, host, added, removed, ttl } => {
                 let changes = [listed("added", added), listed("removed", removed)].concat().join(", ");
                 format!("{site}: addresses of origin {origin} ({host}): {changes}; holds {} s", ttl.as_secs())
+            }
+            Self::AddressesRefused { site, origin, host, refused } => {
+                format!("{site}: origin {origin}: {host} resolves to addresses that are not used: {refused}")
             }
             Self::AddressesRemembered { site, origin, host, addresses, age } => {
                 let (count, age) = (counted(addresses.len() as u64, "remembered address"), age.as_secs());

@@ -223,6 +223,7 @@ impl Metrics {
             }
             Event::AcceptFailed { .. }
             | Event::AccessLogDropped { .. }
+            | Event::AddressesRefused { .. }
             | Event::AddressesRemembered { .. }
             | Event::CertificateLoaded { .. }
             | Event::DrainFinished { .. }

@@ -9,7 +9,7 @@ async fn a_node_started_while_dns_is_dead_serves_from_what_the_last_one_saved() 
     let (folder, origin) = (Folder::new(), Origin::start(|_| response("cache-control: no-store\r\n", "home")).await);
     let name_server = NameServer::of(LOOPBACK).await;
     let text = format!(
-        "[dns]\nservers = [\"{}\"]\ntimeout = \"300ms\"\n[state]\ndirectory = {:?}\n{SITE}url = \"http://origin.test:{}\"\n",
+        "[dns]\nallow = [\"127.0.0.1\"]\nservers = [\"{}\"]\ntimeout = \"300ms\"\n[state]\ndirectory = {:?}\n{SITE}url = \"http://origin.test:{}\"\n",
         name_server.address,
         folder.path(),
         origin.address.port()
@@ -44,7 +44,7 @@ async fn a_node_that_cannot_save_says_so_once_and_serves() {
     let origin = Origin::start(|_| response("cache-control: no-store\r\n", "home")).await;
     let name_server = NameServer::of(LOOPBACK).await;
     let text = format!(
-        "[dns]\nservers = [\"{}\"]\n[state]\ndirectory = \"/proc/nowhere\"\n{SITE}url = \"http://origin.test:{}\"\n",
+        "[dns]\nallow = [\"127.0.0.1\"]\nservers = [\"{}\"]\n[state]\ndirectory = \"/proc/nowhere\"\n{SITE}url = \"http://origin.test:{}\"\n",
         name_server.address,
         origin.address.port()
     );
@@ -53,6 +53,26 @@ async fn a_node_that_cannot_save_says_so_once_and_serves() {
     let client = Client::plain(node.address("http").unwrap(), "www.test");
     client.get("/").await.unwrap().says(200, "home");
     assert_eq!(node.events("state-not-saved").len(), 1);
+    node.stops_whole().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_leads_back_to_the_nodes_own_machine_is_not_used_unless_it_is_allowed() {
+    let origin = Origin::start(|_| response("cache-control: no-store\r\n", "home")).await;
+    let name_server = NameServer::of(LOOPBACK).await;
+    let dns = format!("[dns]\nservers = [\"{}\"]\n", name_server.address);
+    let site = format!("{SITE}url = \"http://origin.test:{}\"\n", origin.address.port());
+    let node = Node::start(&format!("{dns}{site}")).await;
+    let refused = node.tells("resolve-failed", |event| event["origin"] == "o").await;
+    assert_eq!(refused["reason"], "no address of the answer is used: 127.0.0.1 (loopback)");
+    let client = Client::plain(node.address("http").unwrap(), "www.test");
+    assert_eq!(client.get("/").await.unwrap().status, 503);
+    node.stops_whole().await;
+    assert!(origin.requests("/").is_empty());
+
+    let node = Node::start(&format!("{dns}allow = [\"127.0.0.0/8\"]\n{site}")).await;
+    let client = Client::plain(node.address("http").unwrap(), "www.test");
+    client.get("/").await.unwrap().says(200, "home");
     node.stops_whole().await;
 }
 

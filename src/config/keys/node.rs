@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::row::{FILE, HOST_PATTERN, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes, seconds};
+use super::row::{
+    FILE, HOST_PATTERN, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes, seconds,
+};
 use crate::config::form::{Form, reads};
 use crate::config::model::LogTarget;
 use crate::config::names::{Name, NameServer, Region, Token};
@@ -200,6 +202,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 duration(seconds(1), days(1)),
                 Absence::Default("\"60s\""),
                 "Answers are asked for again no later than this, whatever their TTL.",
+            ),
+            key(
+                "allow",
+                Form::List { item: &NETWORK, least: 0, most: 64 },
+                Absence::Default("[]"),
+                "Networks of which every address may be an origin's. Of other addresses that DNS gives, those of loopback, of \
+                 the link (169.254.0.0/16, fe80::/10), multicast, broadcast, unspecified ones and what this node \
+                 listens on are not used. Addresses written in a `url` and names under `localhost` are.",
             ),
         ],
     },

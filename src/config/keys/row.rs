@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::form::{Form, reads};
-use crate::config::names::HostPattern;
+use crate::config::names::{HostPattern, Network};
 use crate::config::section::{Absence, Key};
 
 pub(super) const fn key(name: &'static str, form: Form, absence: Absence, sentence: &'static str) -> Key {
@@ -41,6 +41,11 @@ pub(super) const HOST_PATTERN: Form = Form::Text {
     accepts: reads::<HostPattern>,
     expected: "a host name without port, such as \"www.example.org\" or \"*.example.org\", in Punycode where it is \
                not ASCII",
+};
+
+pub(super) const NETWORK: Form = Form::Text {
+    accepts: reads::<Network>,
+    expected: "an IP address or network, such as \"192.0.2.7\" or \"10.0.0.0/8\"",
 };
 
 pub(super) const NAME: &str = "1 to 64 letters, digits, \"-\", \".\" or \"_\"";

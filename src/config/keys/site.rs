@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::row::{HOST_PATTERN, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes};
+use super::row::{HOST_PATTERN, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes};
 use crate::config::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Authorization, FirstRemedy, PlainHttp};
-use crate::config::names::{Name, Network, Token};
+use crate::config::names::{Name, Token};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 use crate::semantics::cache_control::Honored;
@@ -306,11 +306,6 @@ const KEY_FIELD: Form = Form::Text {
 const MEDIA_TYPE: Form = Form::Text {
     accepts: reads::<MediaType>,
     expected: "a media type without parameters, such as \"application/json\" or \"text/*\"",
-};
-
-const NETWORK: Form = Form::Text {
-    accepts: reads::<Network>,
-    expected: "an IP address or network, such as \"192.0.2.7\" or \"10.0.0.0/8\"",
 };
 
 const PARAMETER: Form = Form::Text {

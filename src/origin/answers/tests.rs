@@ -142,18 +142,46 @@ fn trouble_brings_the_next_lookup_forward_within_bounds() {
 }
 
 #[test]
+fn refused_addresses_are_told_of_once_and_alone_are_a_failure() {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", PORT, now);
+    let mut on = |octets: &[u8]| {
+        let change = answers.on(found(octets), |_| true, &POLICY, 1.0, now);
+        (change.refused, change.failure, answers.places().len())
+    };
+    let zero = "0.0.0.0 (unspecified)";
+    assert_eq!(on(&[1, 0]), (Some(zero.to_owned()), None, 1));
+    assert_eq!(on(&[1, 0]), (None, None, 1), "the same again is no news");
+    assert_eq!(on(&[0]), (None, Some(format!("no address of the answer is used: {zero}")), 1));
+    assert_eq!(on(&[1]), (None, None, 1));
+    assert_eq!(on(&[1, 0]), (Some(zero.to_owned()), None, 1));
+    assert_eq!(on(&[]), (None, Some("the answer has no address".to_owned()), 1));
+}
+
+#[test]
+fn many_refused_addresses_are_not_all_named() {
+    let now = Clock::new().now().monotonic;
+    let mut answers = Answers::new("origin.example", PORT, now);
+    let addresses = (1..=60).map(|octet| IpAddr::from([127, 0, 0, octet])).chain([address(1)]).collect();
+    let lookup = Lookup::Found { addresses, ttl: Duration::from_secs(60) };
+    let refused = answers.on(lookup, |_| true, &POLICY, 1.0, now).refused.unwrap_or_default();
+    assert!(refused.starts_with("127.0.0.1 (loopback), ") && refused.ends_with(", and 56 more"), "{refused}");
+    assert_eq!(answers.places(), [place(1)]);
+}
+
+#[test]
 fn what_is_remembered_is_a_good_answer_of_its_age_until_the_next_one() {
     let now = Clock::new().now().monotonic;
     let (hour, minute) = (Duration::from_secs(3_600), Duration::from_secs(60));
     let mut answers = Answers::new("origin.example", PORT, now);
-    answers.remember(vec![place(1), place(2)], hour, now);
+    answers.remember(vec![place(1), place(2)], hour, &POLICY, now);
     assert_eq!(answers.due(), Some(now), "the name is looked up at once all the same");
     assert_eq!((answers.pending(), answers.is_remembered()), (false, true));
     let change = answers.on(failed(), |_| false, &POLICY, 1.0, now + minute);
     assert_eq!((change.added, change.removed), (Vec::new(), Vec::new()));
     assert_eq!(answers.places(), [place(1), place(2)]);
     assert_eq!((answers.age(now + minute), answers.is_remembered()), (Some(hour + minute), true));
-    answers.remember(vec![place(9)], hour, now);
+    answers.remember(vec![place(9)], hour, &POLICY, now);
     assert_eq!(answers.places(), [place(1), place(2)], "what is known is known better");
     let change = answers.on(found(&[2, 3]), |_| true, &POLICY, 1.0, now + minute);
     assert_eq!((change.added, change.removed), (vec![place(3).address], vec![place(1).address]));
@@ -164,10 +192,10 @@ fn what_is_remembered_is_a_good_answer_of_its_age_until_the_next_one() {
 fn nothing_usable_and_nothing_for_a_literal_is_remembered() {
     let now = Clock::new().now().monotonic;
     let mut answers = Answers::new("origin.example", PORT, now);
-    answers.remember(vec![place(0)], Duration::ZERO, now);
+    answers.remember(vec![place(0)], Duration::ZERO, &POLICY, now);
     assert!(answers.pending() && answers.age(now).is_none());
     let mut literal = Answers::new("192.0.2.1", PORT, now);
-    literal.remember(vec![place(2)], Duration::ZERO, now);
+    literal.remember(vec![place(2)], Duration::ZERO, &POLICY, now);
     assert_eq!(literal.places(), [place(1)]);
 }
 
@@ -194,4 +222,8 @@ fn place(octet: u8) -> Place {
 
 const PORT: u16 = 443;
 
-const POLICY: GuardPolicy = GuardPolicy { ttl_min: Duration::from_secs(5), ttl_max: Duration::from_secs(3_600) };
+const POLICY: GuardPolicy = GuardPolicy {
+    ttl_min: Duration::from_secs(5),
+    ttl_max: Duration::from_secs(3_600),
+    refusals: RefusalPolicy { allow: Vec::new(), listening: Vec::new() },
+};

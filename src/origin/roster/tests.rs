@@ -11,6 +11,7 @@ use crate::config::model::{
 };
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
+use crate::origin::refusal::RefusalPolicy;
 use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
 use crate::semantics::key::KeyPolicy;
@@ -361,7 +362,7 @@ impl Lab {
         let now = Clock::new().now().monotonic;
         let mut site = site(origins);
         adjust(&mut site);
-        let guard = GuardPolicy { ttl_min: seconds(1), ttl_max: seconds(3_600) };
+        let guard = GuardPolicy { ttl_min: seconds(1), ttl_max: seconds(3_600), refusals: RefusalPolicy::default() };
         let roster = Roster::new(&site, guard, now);
         let place = |(index, text): (usize, &&str)| {
             let number: u8 = text.rsplit(':').next().and_then(|number| number.parse().ok()).expect("a number");

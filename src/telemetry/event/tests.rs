@@ -106,7 +106,13 @@ fn next_example(event: &Event) -> Option<Event> {
             removed: vec![SocketAddr::from(([203, 0, 113, 5], 443))],
             ttl: Duration::from_secs(30),
         },
-        Event::AddressesChanged { .. } => Event::AddressesRemembered {
+        Event::AddressesChanged { .. } => Event::AddressesRefused {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            host: "origin.example.net".to_owned(),
+            refused: "169.254.169.254 (link-local)".to_owned(),
+        },
+        Event::AddressesRefused { .. } => Event::AddressesRemembered {
             site: site(),
             origin: "frankfurt".to_owned(),
             host: "origin.example.net".to_owned(),
