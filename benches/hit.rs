@@ -190,6 +190,10 @@ impl Resolve for Nowhere {
     fn resolve<'a>(&'a self, _host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(std::future::pending())
     }
+
+    fn locate<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        self.resolve(service)
+    }
 }
 
 impl Dial for Nowhere {

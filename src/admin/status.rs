@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::Admin;
+use crate::origin::place::WHOLE;
 use crate::origin::status::{EndpointStatus, OriginStatus, RosterStatus};
 use crate::telemetry::timestamp::Timestamp;
 
@@ -65,7 +66,9 @@ fn origin(status: &OriginStatus) -> Value {
 
 fn endpoint(status: &EndpointStatus) -> Value {
     json!({
-        "address": status.address.to_string(),
+        "address": status.place.address.to_string(),
+        "priority": status.place.priority,
+        "weight": f64::from(status.place.weight) / f64::from(WHOLE),
         "health": status.health.state.as_str(),
         "health_seconds": seconds(status.health.age),
         "health_reason": status.health.reason,

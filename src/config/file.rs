@@ -13,7 +13,9 @@ use toml::Spanned;
 
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::model::{Accepts, Authorization, FirstRemedy, HostField, LogTarget, PlainHttp};
-use super::names::{HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token};
+use super::names::{
+    HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, ServiceName, Token,
+};
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
 use crate::semantics::content_coding::ContentCoding;
@@ -248,6 +250,7 @@ pub(super) struct Probe {
 pub(super) struct Origin {
     pub(super) name: Option<Value<Name>>,
     pub(super) url: Option<Value<OriginUrl>>,
+    pub(super) srv: Option<Value<ServiceName>>,
     pub(super) rank: Value<u32>,
     #[serde(default)]
     pub(super) ranks: BTreeMap<Spanned<String>, Value<u32>>,

@@ -201,6 +201,7 @@ fn every_key_reaches_the_model() {
     assert_eq!((origin.name.as_str(), origin.scheme, origin.port), ("frankfurt", Scheme::Https, 443));
     assert_eq!((origin.rank, origin.accepts), (2, Accepts::ReadOnly));
     assert_eq!(origin.host_field, HostField::Named("shop.example:8443".to_owned()));
+    assert_eq!(origin.srv.as_deref(), Some("_https._tcp.frankfurt.example.net"));
     assert!(origin.ca_file.is_some());
 }
 

@@ -21,10 +21,21 @@ pub enum Lookup {
         /// The least over the chain of answers.
         ttl: Duration,
     },
+    /// With places of their own ports, as SRV records give them.
+    Located {
+        /// In any order, repetitions allowed.
+        places: Vec<Place>,
+        /// The least over records and targets.
+        ttl: Duration,
+        /// Whether every target could be looked up.
+        whole: bool,
+    },
     /// The name does not exist (NXDOMAIN).
     NoSuchName,
     /// The name exists and has no addresses.
     Empty,
+    /// The service is decidedly not available (RFC 2782, a target of ".").
+    NotOffered,
     /// No answer, and why.
     Failed(String),
 }
@@ -55,6 +66,8 @@ pub struct Change {
     pub added: Vec<SocketAddr>,
     /// Addresses that are gone.
     pub removed: Vec<SocketAddr>,
+    /// Whether addresses that stay have another priority or weight.
+    pub reordered: bool,
     /// How long the outcome is good for: the clamped TTL, or the delay after a failure.
     pub interval: Duration,
     /// When to ask again: at 80 to 100 % of `interval`.
@@ -69,7 +82,8 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub struct Answers {
     name: String,
-    port: u16,
+    /// `None` when answers have ports of their own.
+    port: Option<u16>,
     places: Vec<Place>,
     /// `None` for an IP literal, which is never looked up.
     timer: Option<Timer>,
@@ -97,7 +111,7 @@ struct Answered {
     remembered: bool,
 }
 
-/// NXDOMAIN answers since the last one that was not.
+/// Denials, of the name or of the service, since the last one that was not.
 #[derive(Clone, Copy, Debug)]
 struct Denial {
     first: Instant,
@@ -105,14 +119,15 @@ struct Denial {
 }
 
 impl Answers {
-    /// A name is to be looked up at once; an IP literal (without brackets) is its own answer.
-    pub fn new(host: &str, port: u16, now: Instant) -> Self {
-        let literal: Option<IpAddr> = host.parse().ok();
+    /// A name is to be looked up at once; an IP literal (without brackets) is its own answer. Without a `port` the name is
+    /// that of SRV records.
+    pub fn new(name: &str, port: Option<u16>, now: Instant) -> Self {
+        let literal = name.parse().ok().zip(port).map(|(ip, port)| Place::plain(SocketAddr::new(ip, port)));
         let timer = Timer { asked: now, in_flight: false, next: now };
         Self {
-            name: host.to_owned(),
+            name: name.to_owned(),
             port,
-            places: literal.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect(),
+            places: literal.into_iter().collect(),
             timer: literal.is_none().then_some(timer),
             answered: None,
             failure: None,
@@ -125,7 +140,11 @@ impl Answers {
     /// Takes over what an earlier run of the node knew, and how long ago it was told so. A lookup is due all the same.
     pub fn remember(&mut self, places: Vec<Place>, age: Duration, policy: &GuardPolicy, now: Instant) {
         if self.timer.is_some() && self.places.is_empty() {
-            let (usable, _) = self.sorted_out(places, policy);
+            let of_port = |place: Place| match self.port {
+                Some(port) => Place::plain(SocketAddr::new(place.address.ip(), port)),
+                None => place,
+            };
+            let (usable, _) = self.sorted_out(places.into_iter().map(of_port).collect(), policy);
             let Ok(places) = chosen(&[], usable) else { return };
             self.places = places;
             self.answered = Some(Answered { at: now, age, remembered: true });
@@ -153,17 +172,19 @@ impl Answers {
         let mut news = None;
         let outcome = match lookup {
             Lookup::Found { addresses, ttl } => {
-                let places = addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, self.port))).collect();
-                let (usable, refused) = self.sorted_out(places, policy);
-                let chosen = match (chosen(&self.places, usable), &refused) {
-                    (Err(_), Some(refused)) => Err(format!("no address of the answer is used: {refused}")),
-                    (chosen, _) => chosen,
-                };
-                news = refused.clone().filter(|refused| chosen.is_ok() && self.refused.as_ref() != Some(refused));
-                self.refused = refused;
-                chosen.map(|places| (places, ttl))
+                let port = self.port.unwrap_or_default();
+                let places = addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect();
+                self.judged(places, policy, &mut news).map(|places| (places, ttl))
+            }
+            Lookup::Located { mut places, ttl, whole } => {
+                if !whole {
+                    // What is missing may only not have been found.
+                    places.extend(&self.places);
+                }
+                self.judged(places, policy, &mut news).map(|places| (places, ttl))
             }
             Lookup::NoSuchName => Err("no such name".to_owned()),
+            Lookup::NotOffered => Err("the service is decidedly not available".to_owned()),
             Lookup::Empty => Err("the name has no addresses".to_owned()),
             Lookup::Failed(reason) => Err(reason),
         };
@@ -189,6 +210,10 @@ impl Answers {
         Change {
             added: missing_from(&before, &self.places),
             removed: missing_from(&self.places, &before),
+            reordered: self.places.iter().any(|place| {
+                let known = before.iter().find(|known| known.address == place.address);
+                known.is_some_and(|known| known != place)
+            }),
             interval,
             next,
             failure: self.failure.clone(),
@@ -206,6 +231,12 @@ impl Answers {
     /// The addresses in use, at most 16.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The place of an address in use.
+    pub fn place(&self, address: SocketAddr) -> Place {
+        let known = self.places.iter().find(|place| place.address == address);
+        known.copied().unwrap_or(Place::plain(address))
     }
 
     /// When to ask (again); `None` for an IP literal.
@@ -233,6 +264,23 @@ impl Answers {
         self.places.is_empty() && self.failure.is_none()
     }
 
+    /// The addresses to use of those found; `news` are the refused ones.
+    fn judged(
+        &mut self,
+        found: Vec<Place>,
+        policy: &GuardPolicy,
+        news: &mut Option<String>,
+    ) -> Result<Vec<Place>, String> {
+        let (usable, refused) = self.sorted_out(found, policy);
+        let chosen = match (chosen(&self.places, usable), &refused) {
+            (Err(_), Some(refused)) => Err(format!("no address of the answer is used: {refused}")),
+            (chosen, _) => chosen,
+        };
+        *news = refused.clone().filter(|refused| chosen.is_ok() && self.refused.as_ref() != Some(refused));
+        self.refused = refused;
+        chosen
+    }
+
     /// The addresses that may be used; and in words those that may not, and why.
     fn sorted_out(&self, found: Vec<Place>, policy: &GuardPolicy) -> (Vec<Place>, Option<String>) {
         let (mut usable, mut refused) = (Vec::new(), Vec::new());
@@ -255,12 +303,12 @@ impl Answers {
     /// Whether the name has by now been denied often and long enough to believe it.
     fn denied(&mut self, lookup: &Lookup, now: Instant) -> bool {
         match lookup {
-            Lookup::NoSuchName => {
+            Lookup::NoSuchName | Lookup::NotOffered => {
                 let denial = self.denial.get_or_insert(Denial { first: now, times: 0 });
                 denial.times = denial.times.saturating_add(1);
                 denial.times >= DENIALS_MIN && now >= denial.first + DENIAL_TIME_MIN
             }
-            Lookup::Found { .. } => {
+            Lookup::Found { .. } | Lookup::Located { .. } => {
                 self.denial = None;
                 false
             }
@@ -278,11 +326,13 @@ impl Answers {
 
 /// The addresses to use of those found: the ones in use first, so that a long answer in changing order stays the same.
 fn chosen(current: &[Place], mut found: Vec<Place>) -> Result<Vec<Place>, String> {
-    found.sort_unstable_by_key(|place| place.address);
+    // A stable order, so that the first mention of an address counts: what is new goes before what is kept.
+    found.sort_by_key(|place| place.address);
     found.dedup_by_key(|place| place.address);
     let in_use = |place: &Place| current.iter().any(|known| known.address == place.address);
     let (mut chosen, new): (Vec<Place>, Vec<Place>) = found.into_iter().partition(in_use);
     chosen.extend(new);
+    chosen.sort_by_key(|place| place.priority);
     chosen.truncate(ADDRESSES_MAX);
     if chosen.is_empty() { Err("the answer has no address".to_owned()) } else { Ok(chosen) }
 }

@@ -1,7 +1,6 @@
 //! Resolves origin names. What an answer means is for `answers.rs` to judge.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,17 +8,22 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, Record, RecordType};
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::answers::Lookup;
+use super::records::{addresses, join, located, services};
 use crate::config::model::Dns;
 
 /// Turns a name into addresses. Implemented by DNS and, in tests, by a script.
 pub trait Resolve: Send + Sync + 'static {
     /// Looks `host` up once, within a bounded time.
     fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>>;
+
+    /// Looks the SRV records of `service` and the addresses of their targets up, within the same time.
+    fn locate<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>>;
 }
 
 /// DNS, without a cache of its own: the resolver's would ignore the short TTL of a CNAME whose target it knows.
@@ -37,21 +41,20 @@ impl DnsResolve {
     }
 
     async fn lookup(&self, host: &str) -> Lookup {
+        self.within_the_timeout(|resolver| addresses_of(resolver, host.to_owned())).await
+    }
+
+    async fn services(&self, service: &str) -> Lookup {
+        self.within_the_timeout(|resolver| places_of(resolver, service.to_owned())).await
+    }
+
+    async fn within_the_timeout<F: Future<Output = Lookup>>(&self, ask: impl FnOnce(TokioResolver) -> F) -> Lookup {
         let resolver = match self.resolver.get_or_try_init(|| async { resolver(&self.config) }).await {
-            Ok(resolver) => resolver,
+            Ok(resolver) => resolver.clone(),
             Err(error) => return Lookup::Failed(format!("no name servers (dns.servers can name some): {error}")),
         };
-        let both =
-            async { tokio::join!(resolver.lookup(host, RecordType::A), resolver.lookup(host, RecordType::AAAA)) };
-        let Ok((v4, v6)) = timeout(self.config.timeout, both).await else {
-            return Lookup::Failed(format!("no answer within {:?}", self.config.timeout));
-        };
-        join([v4, v6].map(|answer| match answer {
-            Ok(lookup) => found(lookup.query().name(), lookup.answers()),
-            Err(error) if error.is_nx_domain() => Lookup::NoSuchName,
-            Err(error) if error.is_no_records_found() => Lookup::Empty,
-            Err(error) => Lookup::Failed(error.to_string()),
-        }))
+        let time = self.config.timeout;
+        timeout(time, ask(resolver)).await.unwrap_or_else(|_| Lookup::Failed(format!("no answer within {time:?}")))
     }
 }
 
@@ -59,6 +62,36 @@ impl Resolve for DnsResolve {
     fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(self.lookup(host))
     }
+
+    fn locate<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(self.services(service))
+    }
+}
+
+async fn addresses_of(resolver: TokioResolver, host: String) -> Lookup {
+    let (v4, v6) =
+        tokio::join!(resolver.lookup(host.as_str(), RecordType::A), resolver.lookup(host.as_str(), RecordType::AAAA));
+    join([v4, v6].map(|answer| outcome(answer, addresses)))
+}
+
+/// The addresses of all targets of a service; their lookups go on side by side.
+async fn places_of(resolver: TokioResolver, service: String) -> Lookup {
+    let services = match outcome(resolver.lookup(service.as_str(), RecordType::SRV).await, services) {
+        Ok(services) => services,
+        Err(fruitless) => return fruitless,
+    };
+    let mut lookups = JoinSet::new();
+    for (index, record) in services.records.iter().enumerate() {
+        let (resolver, target) = (resolver.clone(), record.target.to_ascii());
+        lookups.spawn(async move { (index, addresses_of(resolver, target).await) });
+    }
+    let mut targets = vec![Lookup::Failed("its lookup panicked".to_owned()); services.records.len()];
+    while let Some(done) = lookups.join_next().await {
+        if let Ok((index, lookup)) = done {
+            targets[index] = lookup;
+        }
+    }
+    located(services, targets)
 }
 
 fn resolver(config: &Dns) -> Result<TokioResolver, NetError> {
@@ -88,103 +121,22 @@ fn bound(options: &mut ResolverOpts, timeout: Duration) {
     options.case_randomization = true;
 }
 
-/// The addresses of `owner` and of the names its CNAME chain leads to; records of other owners are not an answer.
-fn found(owner: &Name, records: &[Record]) -> Lookup {
-    let mut owners = vec![owner];
-    let mut ttl = u32::MAX;
-    while let Some((record, target)) = records.iter().find_map(|record| match &record.data {
-        RData::CNAME(target) if owners.last() == Some(&&record.name) => Some((record, &target.0)),
-        _ => None,
-    }) {
-        ttl = ttl.min(record.ttl);
-        if owners.contains(&target) {
-            return Lookup::Failed(format!("the CNAME chain of {owner} is a loop"));
-        }
-        owners.push(target);
-    }
-    let mut addresses = Vec::new();
-    for record in records.iter().filter(|record| owners.last() == Some(&&record.name)) {
-        let address = match &record.data {
-            RData::A(address) => IpAddr::from(address.0),
-            RData::AAAA(address) => IpAddr::from(address.0),
-            _ => continue,
-        };
-        ttl = ttl.min(record.ttl);
-        addresses.push(address);
-    }
-    if addresses.is_empty() { Lookup::Empty } else { Lookup::Found { addresses, ttl: Duration::from_secs(ttl.into()) } }
-}
-
-/// One answer out of those for both address families: addresses win, then a failure, which may hide addresses.
-fn join([v4, v6]: [Lookup; 2]) -> Lookup {
-    match (v4, v6) {
-        (Lookup::Found { mut addresses, ttl }, Lookup::Found { addresses: more, ttl: other }) => {
-            addresses.extend(more);
-            Lookup::Found { addresses, ttl: ttl.min(other) }
-        }
-        (found @ Lookup::Found { .. }, _) | (_, found @ Lookup::Found { .. }) => found,
-        (failed @ Lookup::Failed(_), _) | (_, failed @ Lookup::Failed(_)) => failed,
-        (Lookup::NoSuchName, _) | (_, Lookup::NoSuchName) => Lookup::NoSuchName,
-        (Lookup::Empty, Lookup::Empty) => Lookup::Empty,
+/// Turns what the resolver says to a question into its outcome.
+fn outcome<T>(
+    answer: Result<hickory_resolver::lookup::Lookup, NetError>,
+    read: fn(&Name, &[Record]) -> Result<T, Lookup>,
+) -> Result<T, Lookup> {
+    match answer {
+        Ok(lookup) => read(lookup.query().name(), lookup.answers()),
+        Err(error) if error.is_nx_domain() => Err(Lookup::NoSuchName),
+        Err(error) if error.is_no_records_found() => Err(Lookup::Empty),
+        Err(error) => Err(Lookup::Failed(error.to_string())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hickory_resolver::proto::rr::rdata::{A, CNAME};
-
     use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::from_ascii(text).expect("a valid name")
-    }
-
-    fn a(owner: &str, ttl: u32, last: u8) -> Record {
-        Record::from_rdata(name(owner), ttl, RData::A(A::new(192, 0, 2, last)))
-    }
-
-    fn cname(owner: &str, ttl: u32, target: &str) -> Record {
-        Record::from_rdata(name(owner), ttl, RData::CNAME(CNAME(name(target))))
-    }
-
-    #[track_caller]
-    fn check(records: &[Record], expected: Option<(&[u8], u64)>) {
-        match (found(&name("www.example."), records), expected) {
-            (Lookup::Found { addresses, ttl }, Some((last, seconds))) => {
-                let expected: Vec<_> = last.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
-                assert_eq!((addresses, ttl.as_secs()), (expected, seconds));
-            }
-            (Lookup::Empty | Lookup::Failed(_), None) => {}
-            (other, expected) => panic!("{other:?} where {expected:?} was expected"),
-        }
-    }
-
-    #[test]
-    fn the_ttl_is_the_least_of_the_chain() {
-        check(&[a("www.example.", 60, 1), a("www.example.", 30, 2)], Some((&[1, 2], 30)));
-        check(&[cname("www.example.", 5, "b.example."), a("b.example.", 60, 1)], Some((&[1], 5)));
-    }
-
-    #[test]
-    fn records_of_other_owners_are_ignored() {
-        check(&[a("evil.example.", 60, 9)], None);
-        check(&[a("www.example.", 60, 1), a("evil.example.", 1, 9)], Some((&[1], 60)));
-        check(&[cname("www.example.", 5, "b.example."), a("www.example.", 60, 9)], None);
-    }
-
-    #[test]
-    fn a_loop_is_a_failure_and_not_a_hang() {
-        check(&[cname("www.example.", 5, "b.example."), cname("b.example.", 5, "www.example.")], None);
-    }
-
-    #[test]
-    fn one_family_is_enough() {
-        let found = || Lookup::Found { addresses: vec![IpAddr::from([192, 0, 2, 1])], ttl: Duration::from_secs(9) };
-        assert!(matches!(join([found(), Lookup::Failed(String::new())]), Lookup::Found { .. }));
-        assert!(matches!(join([Lookup::Empty, found()]), Lookup::Found { .. }));
-        assert!(matches!(join([Lookup::Empty, Lookup::Failed(String::new())]), Lookup::Failed(_)));
-        assert!(matches!(join([Lookup::Empty, Lookup::NoSuchName]), Lookup::NoSuchName));
-    }
 
     #[tokio::test]
     async fn a_name_server_that_is_not_there_is_a_failure_within_the_timeout() {

@@ -16,6 +16,7 @@ pub mod place;
 pub mod pool;
 pub mod probe;
 pub mod ranking;
+mod records;
 pub mod refusal;
 pub mod retry;
 pub mod roster;

@@ -5,13 +5,14 @@
 //! tries that every usable origin can spare are spent at home: with three tries and two origins the order is first, first
 //! again (at another healthy address), second.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use crate::config::model::Accepts;
 
 use super::health::HealthState;
 use super::outage::OutageMode;
-use super::view::{OriginView, PoolView};
+use super::view::{EndpointView, OriginView, PoolView};
 
 /// One endpoint to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,17 +94,30 @@ fn draw(origins: &[&OriginView], random: &mut fastrand::Rng) -> usize {
 
 /// The best endpoint last, so that taking one is a `pop`.
 fn in_order(origin: &OriginView, safe: bool, random: &mut fastrand::Rng) -> Vec<(HealthState, SocketAddr)> {
-    let mut endpoints: Vec<_> = origin.endpoints.iter().map(|endpoint| (endpoint.state, endpoint.address)).collect();
-    random.shuffle(&mut endpoints);
+    let mut endpoints: Vec<_> = origin.endpoints.iter().map(|endpoint| (endpoint, lot(endpoint, random))).collect();
+    endpoints.sort_by(|(_, lot), (_, other)| lot.total_cmp(other));
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
-    endpoints.sort_by_key(|(state, _)| match state {
-        HealthState::Probation if trial => 3,
-        HealthState::Healthy => 2,
-        HealthState::Probation | HealthState::Suspect => 1,
-        HealthState::Ejected => 0,
+    let is_proven = |endpoint: &&EndpointView| matches!(endpoint.state, HealthState::Healthy | HealthState::Suspect);
+    // What is unproven does not go before what is proven, whatever its priority (RFC 2782).
+    let proven = origin.endpoints.iter().filter(is_proven).map(|endpoint| endpoint.priority).max().unwrap_or(0);
+    endpoints.sort_by_key(|(endpoint, _)| {
+        let priority = endpoint.priority;
+        match endpoint.state {
+            HealthState::Probation if trial => (2, Reverse(0), 0),
+            HealthState::Healthy => (1, Reverse(priority), 1),
+            HealthState::Suspect => (1, Reverse(priority), 0),
+            HealthState::Probation => (1, Reverse(priority.max(proven)), 0),
+            HealthState::Ejected => (0, Reverse(priority), 0),
+        }
     });
-    endpoints
+    endpoints.into_iter().map(|(endpoint, _)| (endpoint.state, endpoint.address)).collect()
+}
+
+/// A number that is the greatest of several with a probability in proportion to weight; a weight of 0 seldom wins.
+fn lot(endpoint: &EndpointView, random: &mut fastrand::Rng) -> f64 {
+    let weight = if endpoint.weight == 0 { WEIGHT_OF_NONE } else { f64::from(endpoint.weight) };
+    random.f64().ln() / weight
 }
 
 struct Queue {
@@ -132,6 +146,9 @@ fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidate
         }
     }
 }
+
+/// "A very small chance of being selected" (RFC 2782), next to the 16 that a weight of 1 is here.
+const WEIGHT_OF_NONE: f64 = 0.1;
 
 /// One safe request in this many tries an endpoint on probation before the healthy ones of its origin.
 const TRIAL_ODDS: u32 = 16;

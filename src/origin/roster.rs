@@ -17,6 +17,7 @@ use super::failback::{Failback, Footing, Standing};
 use super::health::{Evidence, Health, HealthPolicy, HealthState, Transition};
 use super::memory::{Memory, Recollection, Remembered};
 use super::outage::{Outage, Strength};
+use super::place::Place;
 use super::schedule::{Pace, ProbeSchedule};
 use super::status::{EndpointStatus, Entered, OriginStatus, RosterStatus};
 use super::view::{EndpointView, OriginView, PoolView};
@@ -250,11 +251,12 @@ struct Endpoint {
 
 impl Origin {
     fn new(config: &OriginConfig, now: Instant) -> Self {
-        let answers = Answers::new(&config.host, config.port, now);
+        let name = config.srv.as_ref().unwrap_or(&config.host);
+        let answers = Answers::new(name, config.srv.is_none().then_some(config.port), now);
         let endpoints = answers.places().iter().map(|place| Endpoint::new(place.address, now)).collect();
         Self {
             name: config.name.as_str().into(),
-            host: config.host.clone(),
+            host: name.clone(),
             rank: config.rank,
             weight: config.weight,
             accepts: config.accepts,
@@ -341,7 +343,7 @@ impl Origin {
                 kept: self.answers.places().len(),
             });
         }
-        if !change.added.is_empty() || !change.removed.is_empty() {
+        if !change.added.is_empty() || !change.removed.is_empty() || change.reordered {
             out.push(Event::AddressesChanged {
                 site: site.to_owned(),
                 origin: self.name.to_string(),
@@ -400,7 +402,10 @@ impl Origin {
     }
 
     fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| EndpointView { address: endpoint.address, state: endpoint.health.state() };
+        let endpoint = |endpoint: &Endpoint| {
+            let Place { address, priority, weight } = self.answers.place(endpoint.address);
+            EndpointView { address, state: endpoint.health.state(), priority, weight }
+        };
         OriginView {
             name: Arc::clone(&self.name),
             index,
@@ -426,7 +431,11 @@ impl Origin {
             answer_remembered: self.answers.is_remembered(),
             next_lookup: self.answers.due().map(|at| at.saturating_duration_since(now)),
             lookup_failure: self.answers.failure().map(str::to_owned),
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.status(now)).collect(),
+            endpoints: self
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.status(self.answers.place(endpoint.address), now))
+                .collect(),
         }
     }
 }
@@ -440,10 +449,10 @@ impl Endpoint {
         self.schedule.due(Pace::of(self.health.state(), dark), policy)
     }
 
-    fn status(&self, now: Instant) -> EndpointStatus {
+    fn status(&self, place: Place, now: Instant) -> EndpointStatus {
         let health = &self.health;
         EndpointStatus {
-            address: self.address,
+            place,
             health: entered(health.state(), health.since(), health.reason(), now),
             tally: health.tally().clone(),
             last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),

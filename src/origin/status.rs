@@ -1,6 +1,5 @@
 //! What an operator sees of one site's origins: the state, since when, and why.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::config::model::Accepts;
 use super::failback::Standing;
 use super::health::{HealthState, Tally};
 use super::outage::OutageMode;
+use super::place::Place;
 
 /// One site. Times are relative to the moment the status was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +55,8 @@ pub struct OriginStatus {
 /// One address of an origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointStatus {
-    /// Where to connect.
-    pub address: SocketAddr,
+    /// Where to connect, and its place among the others.
+    pub place: Place,
     /// How healthy it is, since when, and why.
     pub health: Entered<HealthState>,
     /// What speaks for and against it.

@@ -19,6 +19,7 @@ use super::probe::probe;
 use super::roster::Roster;
 use super::status::RosterStatus;
 use crate::clock::Clock;
+use crate::config::model::OriginConfig;
 use crate::telemetry::{Event, Events, Metrics};
 
 /// Runs on the control runtime, for as long as somebody holds a [`StatusRequests`] or a worker may report.
@@ -116,8 +117,12 @@ impl Steward {
         for origin in self.roster.lookups_due(now) {
             let (pool, resolve) = (Arc::clone(&self.pool), Arc::clone(&self.resolve));
             tasks.spawn(async move {
-                let host = pool.origins.get(origin).map_or("", |origin| &origin.config.host);
-                let lookup = timeout(LOOKUP_MAX, resolve.resolve(host)).await;
+                let lookup = match pool.origins.get(origin).map(|origin| &origin.config) {
+                    Some(OriginConfig { srv: Some(service), .. }) => resolve.locate(service),
+                    Some(OriginConfig { host, .. }) => resolve.resolve(host),
+                    None => return Finding::Lookup { origin, lookup: Lookup::NoSuchName },
+                };
+                let lookup = timeout(LOOKUP_MAX, lookup).await;
                 let lookup = lookup.unwrap_or_else(|_| Lookup::Failed(format!("no answer within {LOOKUP_MAX:?}")));
                 Finding::Lookup { origin, lookup }
             });
@@ -139,7 +144,7 @@ impl Steward {
         let now = self.clock.now().monotonic;
         match finding {
             Finding::Lookup { origin, lookup } => {
-                let failed = !matches!(lookup, Lookup::Found { .. });
+                let failed = !matches!(lookup, Lookup::Found { .. } | Lookup::Located { .. });
                 self.roster.on_lookup(origin, lookup, &mut self.random, now, events);
                 let changed = events.iter().any(|event| matches!(event, Event::AddressesChanged { .. }));
                 let result = if changed {

@@ -47,4 +47,8 @@ pub struct EndpointView {
     pub address: SocketAddr,
     /// How healthy it is.
     pub state: HealthState,
+    /// Lower ones are used first; 0 but for SRV records.
+    pub priority: u16,
+    /// Share of the load among those of equal priority; only the ratios matter.
+    pub weight: u32,
 }

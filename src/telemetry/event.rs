@@ -28,7 +28,7 @@ pub enum Event {
         /// Since the last event of this kind.
         lines: u64,
     },
-    /// An origin's name resolves to other addresses.
+    /// An origin's name resolves to other addresses, or to the same ones with other priorities or weights.
     AddressesChanged {
         /// The site's name.
         site: String,
@@ -307,6 +307,7 @@ impl Event {
             Self::AccessLogDropped { lines } => format!("the access log lost {}", counted(*lines, "line")),
             Self::AddressesChanged { site, origin, host, added, removed, ttl } => {
                 let changes = [listed("added", added), listed("removed", removed)].concat().join(", ");
+                let changes = if changes.is_empty() { "another order" } else { &changes };
                 format!("{site}: addresses of origin {origin} ({host}): {changes}; holds {} s", ttl.as_secs())
             }
             Self::AddressesRefused { site, origin, host, refused } => {

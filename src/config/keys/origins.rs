@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::{FILE, NAME, days, duration, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Accepts, HostField};
-use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText};
+use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText, ServiceName};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 
@@ -161,6 +161,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Scheme, host and port. The certificate of an https origin is verified against this host.",
             ),
             key(
+                "srv",
+                Form::Text { accepts: reads::<ServiceName>, expected: SERVICE },
+                Absence::Optional("\"_https._tcp.frankfurt.example.net\""),
+                "Name of SRV records (RFC 2782) that say where to connect: targets and ports, of which those of the lowest \
+                 priority that work are used, by weight. `Host` and the certificate stay those of `url`, which is not \
+                 looked up.",
+            ),
+            key(
                 "rank",
                 Form::Whole { least: 1, most: RANK_MAX },
                 Absence::Default("1"),
@@ -209,5 +217,7 @@ const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"h
 const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
 
 const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
+
+const SERVICE: &str = "a name of SRV records, such as \"_https._tcp.origin.example.net\"";
 
 const RANK_MAX: u64 = 100;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::origin::failback::Standing;
+use crate::origin::place::WHOLE;
 use crate::origin::view::EndpointView;
 
 /// An origin is `name:rank standing endpoints`: standing `I`, `R` or `O`; a letter per endpoint, `H`, `S`, `P` or `E`;
@@ -116,6 +117,51 @@ fn addresses_of_one_origin_share_its_load() {
     assert!((400..600).contains(&first), "{first}");
 }
 
+/// Like `check`, for one origin whose endpoints have these priorities.
+#[track_caller]
+fn check_priorities(letters: &str, priorities: &[u16], demand: Demand, expected: &str) {
+    let mut view = view(OutageMode::Normal, &[&format!("a:1 I {letters}")]);
+    view.origins[0].endpoints.iter_mut().zip(priorities).for_each(|(known, priority)| known.priority = *priority);
+    for seed in 0..32 {
+        let candidates = candidates(&view, demand, &mut fastrand::Rng::with_seed(seed));
+        let places: String = candidates.iter().map(|candidate| candidate.address.port().to_string()).collect();
+        assert_eq!(places, expected, "{letters} {priorities:?} seed {seed}");
+    }
+}
+
+#[test]
+fn the_lowest_priority_that_works_goes_first() {
+    check_priorities("HHH", &[20, 0, 10], POST, "120");
+    check_priorities("HSH", &[20, 0, 10], POST, "120");
+    check_priorities("HEH", &[20, 0, 10], POST, "201");
+    check_priorities("EEE", &[20, 0, 10], POST, "120");
+}
+
+#[test]
+fn what_is_on_probation_does_not_go_before_what_is_proven() {
+    check_priorities("HPH", &[20, 0, 10], POST, "201");
+    check_priorities("PPP", &[20, 0, 10], POST, "120");
+}
+
+#[test]
+fn endpoints_share_the_load_in_proportion_to_weight() {
+    let mut view = view(OutageMode::Normal, &["a:1 I HHH"]);
+    let share = |view: &PoolView, weights: [u32; 3]| {
+        let mut view = view.clone();
+        view.origins[0].endpoints.iter_mut().zip(weights).for_each(|(known, weight)| known.weight = weight);
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut firsts = [0; 3];
+        (0..4_000).for_each(|_| firsts[usize::from(candidates(&view, GET, &mut random)[0].address.port())] += 1);
+        firsts
+    };
+    let firsts = share(&view, [3, 1, 0]);
+    assert!((2_800..3_100).contains(&firsts[0]) && (10..200).contains(&firsts[2]), "{firsts:?}");
+    let firsts = share(&view, [0, 0, 0]);
+    assert!(firsts.iter().all(|first| (1_200..1_500).contains(first)), "{firsts:?}");
+    view.origins[0].endpoints[2].priority = 1;
+    assert_eq!(share(&view, [1, 1, 99])[2], 0);
+}
+
 fn view(mode: OutageMode, origins: &[&str]) -> PoolView {
     PoolView {
         mode,
@@ -141,6 +187,8 @@ fn origin(index: usize, text: &str) -> OriginView {
             b'P' => HealthState::Probation,
             _ => HealthState::Ejected,
         },
+        priority: 0,
+        weight: WHOLE,
     });
     OriginView {
         name: name.into(),

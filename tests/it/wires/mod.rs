@@ -17,7 +17,7 @@ pub(crate) use authority::Authority;
 pub(crate) use client::{Client, Reply};
 pub(crate) use folder::Folder;
 pub(crate) use load::{Load, Sample};
-pub(crate) use name_server::NameServer;
+pub(crate) use name_server::{NameServer, Saying, addresses, service};
 pub(crate) use nginx::{Nginx, Place};
 pub(crate) use node::{LISTEN, Node, own_address};
 pub(crate) use origin::{Origin, Piece, response};
