@@ -1,6 +1,7 @@
 //! Where responses come from: ranked origins, their addresses and health, and one request over attempts.
 
 pub mod answers;
+mod ballot;
 pub mod body;
 pub mod connect;
 pub mod discovery;

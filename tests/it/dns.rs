@@ -10,7 +10,7 @@ use holdover::config::model::Dns;
 use holdover::origin::answers::Lookup;
 use holdover::origin::discovery::{DnsResolve, Resolve};
 
-use crate::wires::{Client, Folder, NameServer, Node, Origin, Saying, addresses, poll, response, service};
+use crate::wires::{Client, Folder, NameServer, Node, Origin, Saying, addresses, own_address, poll, response, service};
 
 #[tokio::test]
 async fn a_node_started_while_dns_is_dead_serves_from_what_the_last_one_saved() {
@@ -126,6 +126,34 @@ async fn services_say_where_to_connect_and_the_url_whom_to_ask_for() {
 }
 
 const SERVICE: &str = "_http._tcp.origin.test";
+
+#[tokio::test]
+async fn no_first_server_delays_or_breaks_the_answer_of_the_second() {
+    let forged = Saying::AfterForgeries(Box::new(Saying::Silence));
+    let empty = Saying::Records(Vec::new());
+    let codes = [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NXDomain].map(Saying::Code);
+    for first in [Saying::Silence, Saying::Garbage, forged, empty].into_iter().chain(codes) {
+        let name = format!("{first:?}");
+        let first = NameServer::start(move |_, _| first.clone()).await;
+        let second = NameServer::of(ADDRESS).await;
+        for servers in [[&first, &second], [&second, &first]] {
+            let resolver = resolver(&servers.map(|server| server.address));
+            for _ in 0..3 {
+                let (lookup, time) = timed(resolver.resolve("origin.test")).await;
+                assert_eq!(lookup, found(&[ADDRESS]), "{name}");
+                assert!(time < TIMEOUT / 2, "{name}: {time:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_at_all_costs_nothing_either() {
+    let second = NameServer::of(ADDRESS).await;
+    let (lookup, time) = timed(resolver(&[own_address(), second.address]).resolve("origin.test")).await;
+    assert_eq!(lookup, found(&[ADDRESS]));
+    assert!(time < TIMEOUT / 2, "{time:?}");
+}
 
 #[tokio::test]
 async fn every_kind_of_bad_server_alone_is_a_failure_within_the_timeout() {

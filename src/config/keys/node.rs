@@ -183,7 +183,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "servers",
                 Form::List { item: &NAME_SERVER, least: 0, most: 16 },
                 Absence::Default("[]"),
-                "Name servers; none means those of the system.",
+                "Name servers, all of which are asked at once; none means those of the system.",
             ),
             key(
                 "timeout",
