@@ -302,12 +302,14 @@ impl Origin {
         if matches!(evidence, Evidence::ProbePassed | Evidence::ProbeFailed(_)) {
             endpoint.schedule.end();
         }
-        let transition = endpoint.health.on(evidence, &policies.health, now)?;
-        if transition.to == HealthState::Ejected {
+        let fails_again = endpoint.health.state() == HealthState::Suspect
+            && matches!(evidence, Evidence::ProbeFailed(_) | Evidence::RequestFailed(_));
+        let transition = endpoint.health.on(evidence, &policies.health, now);
+        if fails_again || transition.as_ref().is_some_and(|change| change.to == HealthState::Ejected) {
             // The name may have moved.
             self.answers.hasten(now);
         }
-        Some((address, transition))
+        Some((address, transition?))
     }
 
     fn on_lookup(
