@@ -106,6 +106,7 @@ impl Steward {
         for origin in &view.origins {
             let preferred = view.preferred == Some(origin.index);
             self.metrics.set_origin_active(&self.pool.site, &origin.name, preferred);
+            self.note(origin.index, &origin.name);
             for endpoint in &origin.endpoints {
                 self.metrics.set_origin_up(&self.pool.site, &origin.name, endpoint.address, endpoint.state.usable());
             }
@@ -168,8 +169,10 @@ impl Steward {
         }
     }
 
+    /// Takes down the last answer for an origin's name, when it was good.
     fn note(&self, origin: usize, name: &str) {
         if let Some(answer) = self.roster.remembered(origin, self.clock.now()) {
+            self.metrics.set_dns_answered(&self.pool.site, name, answer.answered_at());
             self.memory.send_if_modified(|memory| memory.note(&self.pool.site, name, answer));
         }
     }

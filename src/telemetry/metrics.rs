@@ -43,6 +43,7 @@ pub struct Metrics {
     pub fills_inflight: Gauge,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: Counter,
+    dns_answer: Labeled<Gauge, 2>,
     dns_refresh: Labeled<Counter, 3>,
     events: Labeled<Counter, 1>,
     origin_active: Labeled<Gauge, 2>,
@@ -107,6 +108,11 @@ impl Metrics {
             cache_variants_displaced: catalog.plain(
                 "holdover_cache_variants_displaced_total",
                 "Variants that made room for others of their key, which may have 8",
+            ),
+            dns_answer: catalog.labeled(
+                "holdover_dns_answer_timestamp_seconds",
+                &["site", "origin"],
+                "When DNS last gave good addresses for the origin, in seconds since 1970",
             ),
             dns_refresh: catalog.labeled(
                 "holdover_dns_refresh_total",
@@ -175,6 +181,11 @@ impl Metrics {
     /// Counts one lookup of an origin's name: `changed`, `same` or `failed`.
     pub fn dns_refreshed(&self, site: &str, origin: &str, result: &'static str) {
         self.dns_refresh.at([site, origin, result]).inc();
+    }
+
+    /// Shows when DNS last gave good addresses for an origin, in seconds since 1970.
+    pub fn set_dns_answered(&self, site: &str, origin: &str, answered_at: u64) {
+        self.dns_answer.at([site, origin]).set(i64::try_from(answered_at).unwrap_or(i64::MAX));
     }
 
     /// Shows whether an address gets requests; [`Metrics::observe`] keeps it true from then on.

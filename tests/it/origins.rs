@@ -51,6 +51,8 @@ async fn a_node_that_starts_while_dns_is_dead_serves_from_the_addresses_of_its_l
         assert_eq!(origin["answer_remembered"], true);
         let age = origin["answer_age_seconds"].as_f64().unwrap();
         assert!((570.0..610.0).contains(&age), "{age}");
+        let shown = lab.metrics().contains("holdover_dns_answer_timestamp_seconds{site=\"www\",origin=\"a\"} 1");
+        assert!(shown, "{}", lab.metrics());
         assert!(origin["lookup_failure"].is_string(), "the name was looked up all the same");
         let news = lab.news();
         assert!(["addresses-remembered", "resolve-failed"].iter().all(|event| news.contains(event)), "{news:?}");
