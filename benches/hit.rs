@@ -32,6 +32,7 @@ use holdover::telemetry::{Events, Metrics};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use http_body::Body;
 use http_body_util::Empty;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 fn main() {
@@ -102,7 +103,8 @@ impl Node {
         let (clock, metrics) = (Clock::new(), Metrics::new());
         let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).expect("a log that is off opens");
         let world = World { dial: Arc::new(Nowhere), resolve: Arc::new(Nowhere) };
-        let assembly = Assembly::new(&config, world, clock.clone(), events, metrics).expect("it needs no files");
+        let assembly = Assembly::new(&config, world, watch::Sender::default(), clock.clone(), events, metrics)
+            .expect("it needs no files");
         let client = ClientConnection {
             peer: SocketAddr::from(([198, 51, 100, 7], 50_000)),
             protocol: "h1",
@@ -187,6 +189,10 @@ struct Nowhere;
 impl Resolve for Nowhere {
     fn resolve<'a>(&'a self, _host: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(std::future::pending())
+    }
+
+    fn locate<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        self.resolve(service)
     }
 }
 

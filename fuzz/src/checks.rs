@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdover::config::{Surroundings, load};
+use holdover::origin::memory::{Memory, Recollection};
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
@@ -317,6 +318,16 @@ pub fn config(input: &[u8]) {
         assert!((1..=last_line).contains(&problem.line) && problem.column >= 1, "{problem}");
         assert!(!problem.found.is_empty() && !problem.expected.is_empty(), "{problem}");
         assert!(!problem.to_string().contains('\n'), "{problem}");
+    }
+}
+
+/// What a node saved for its next start: what is read is read again the same, and what is recalled is of a known age.
+pub fn memory(input: &[u8]) {
+    let Ok(memory) = Memory::decode(input) else { return };
+    assert_eq!(Memory::decode(memory.encode().as_bytes()), Ok(memory.clone()));
+    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if let Recollection::Answer { places, age } = memory.recall("s", "o", "a.test", now) {
+        assert!(!places.is_empty() && age <= Duration::from_secs(3 * 24 * 60 * 60));
     }
 }
 

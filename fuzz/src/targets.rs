@@ -13,7 +13,7 @@ pub struct Target {
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target {
         name: "cache_control",
         run: checks::cache_control,
@@ -130,6 +130,14 @@ pub const TARGETS: [Target; 14] = [
             include_str!("../../config/holdover.toml"),
             include_str!("../../config/minimal.toml"),
             include_str!("../../config/full.toml"),
+        ],
+    },
+    Target {
+        name: "memory",
+        run: checks::memory,
+        seeds: &[
+            r#"{"version":1,"sites":{"s":{"o":{"answer":{"name":"a.test","answered_at":1800000000,"places":[{"address":"192.0.2.1:443","priority":0,"weight":16},{"address":"[2001:db8::1]:443"}]}}}}}"#,
+            r#"{"version":1,"sites":{"s":{"o":{}, "p":{"answer":null}}}}"#,
         ],
     },
 ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::Admin;
+use crate::origin::place::WHOLE;
 use crate::origin::status::{EndpointStatus, Happening, OriginStatus, RosterStatus};
 use crate::telemetry::timestamp::Timestamp;
 
@@ -60,6 +61,7 @@ pub(super) fn origin(status: &OriginStatus) -> Value {
         "share_percent": status.share,
         "hold_down_left_seconds": status.hold_down_left.map(seconds),
         "answer_age_seconds": status.answer_age.map(seconds),
+        "answer_remembered": status.answer_remembered,
         "next_lookup_seconds": status.next_lookup.map(seconds),
         "lookup_failure": status.lookup_failure,
         "endpoints": status.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
@@ -76,7 +78,9 @@ fn happening(happening: &Happening) -> Value {
 
 fn endpoint(status: &EndpointStatus) -> Value {
     json!({
-        "address": status.address.to_string(),
+        "address": status.place.address.to_string(),
+        "priority": status.place.priority,
+        "weight": f64::from(status.place.weight) / f64::from(WHOLE),
         "health": status.health.state.as_str(),
         "health_seconds": seconds(status.health.age),
         "health_reason": status.health.reason,

@@ -6,11 +6,19 @@ use super::args::ConfigFile;
 use super::exit;
 use super::named_files::load_usable;
 use crate::config::model::Config;
+use crate::node::state::writable;
 
 /// Validates the file, and the certificates and trust anchors it names.
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
 pub(super) fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some((config, path)) = load_usable(file)? else { return Ok(exit::CONFIGURATION.into()) };
+    // A node serves without it, so it is no problem of the configuration.
+    if let Some(directory) = &config.state_directory
+        && let Err(error) = writable(directory)
+    {
+        let directory = directory.display();
+        eprintln!("{}: warning: state.directory: nothing can be saved in {directory}: {error}", path.display());
+    }
     println!("{}: {} and ready to run", path.display(), summary(&config));
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,8 @@ use toml::Spanned;
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    Extension, HostPattern, Name, NameServer, Network, OriginUrl, PathPrefix, ProbePath, ProbeText, Region, Token,
+    Extension, HostPattern, Name, NameServer, Network, OriginUrl, PathPrefix, ProbePath, ProbeText, Region,
+    ServiceName, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) debug: Debug,
     pub(super) cache: Cache,
     pub(super) dns: Dns,
+    pub(super) state: State,
     pub(super) log: Log,
     #[serde(default)]
     pub(super) certificate: Vec<Spanned<Certificate>>,
@@ -92,6 +94,13 @@ pub(super) struct Dns {
     pub(super) timeout: Value<Duration>,
     pub(super) ttl_min: Value<Duration>,
     pub(super) ttl_max: Value<Duration>,
+    pub(super) allow: Vec<Value<Network>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) directory: Option<Value<PathBuf>>,
 }
 
 #[derive(Deserialize)]
@@ -268,6 +277,7 @@ pub(super) struct Probe {
 pub(super) struct Origin {
     pub(super) name: Option<Value<Name>>,
     pub(super) url: Option<Value<OriginUrl>>,
+    pub(super) srv: Option<Value<ServiceName>>,
     pub(super) rank: Value<u32>,
     #[serde(default)]
     pub(super) ranks: BTreeMap<Spanned<String>, Value<u32>>,

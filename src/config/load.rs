@@ -22,7 +22,7 @@ pub struct Surroundings<'a> {
     pub region: &'a str,
     /// CPUs this process may use; what `workers = "auto"` becomes.
     pub cores: usize,
-    /// Looks an environment variable up, for `${NAME}` in values.
+    /// Looks an environment variable up: for `${NAME}` in values, and `STATE_DIRECTORY` in place of `state.directory`.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// Reads a file, for secrets written as `file:/path`.
     pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,

@@ -43,6 +43,8 @@ pub struct Config {
     pub cache: CacheBounds,
     /// How origin names are resolved.
     pub dns: Dns,
+    /// Where the node keeps what it is to remember at its next start, if anywhere.
+    pub state_directory: Option<PathBuf>,
     /// Where logs go.
     pub log: Log,
     /// How the node stops.
@@ -137,6 +139,8 @@ pub struct Dns {
     pub ttl_min: Duration,
     /// Answers are asked for again no later than this.
     pub ttl_max: Duration,
+    /// Networks of which every address may be an origin's, on the word of DNS.
+    pub allow: Vec<IpNet>,
 }
 
 /// Where logs go.

@@ -32,6 +32,10 @@ pub(super) struct Network(pub(super) IpNet);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name(pub(super) String);
 
+/// The name of SRV records: `_service._protocol.name`, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceName(pub(super) String);
+
 /// The name of a region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Region(pub(super) String);
@@ -176,6 +180,15 @@ impl FromText for ProbePath {
 impl FromText for ProbeText {
     fn from_text(text: &str) -> Option<Self> {
         (1..=PROBE_TEXT_BYTES_MAX).contains(&text.len()).then(|| Self(text.to_owned()))
+    }
+}
+
+impl FromText for ServiceName {
+    fn from_text(text: &str) -> Option<Self> {
+        let name = host_name(text)?;
+        let mut labels = name.split('.');
+        let is_service = labels.by_ref().take(2).all(|label| label.starts_with('_'));
+        (is_service && labels.next().is_some()).then_some(Self(name))
     }
 }
 
@@ -359,6 +372,23 @@ mod tests {
         check(&[("JS", extension("js")), ("woff2", extension("woff2")), (".js", None), ("tar.gz", None), ("", None)]);
         let prefix = |text: &str| Some(PathPrefix(text.to_owned()));
         check(&[("/", prefix("/")), ("/a/b", prefix("/a/b")), ("a/", None), ("/a?b", None), ("", None)]);
+    }
+
+    #[test]
+    fn a_service_is_two_labels_with_underscores_and_a_name() {
+        let service = |text: &str| Some(ServiceName(text.to_owned()));
+        check(&[
+            ("_https._tcp.origin.example.net", service("_https._tcp.origin.example.net")),
+            ("_HTTPS._TCP.Example", service("_https._tcp.example")),
+            ("https._tcp.example", None),
+            ("_https.tcp.example", None),
+            ("_https._tcp", None),
+            ("_https._tcp.example.", None),
+            ("_https._tcp.example:443", None),
+            ("origin.example.net", None),
+            ("192.0.2.1", None),
+            ("", None),
+        ]);
     }
 
     #[test]

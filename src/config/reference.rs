@@ -97,7 +97,8 @@ has the same in the form of a file, [`config/holdover.toml`](../config/holdover.
   empty; `$$` is a dollar sign. A number or truth value may be written as text when it comes from a variable:
   `workers = \"${WORKERS:-4}\"`.
 - A secret may be written as `file:/path`; the file's content counts, without line ends after it.
-- `HOLDOVER_REGION` names the region a node runs in and picks the rank of origins that have `ranks`.
+- `HOLDOVER_REGION` names the region a node runs in and picks the rank of origins that have `ranks`;
+  `STATE_DIRECTORY` stands in for `state.directory`.
 ";
 
 const FILE_HEAD: &str = "\

@@ -183,11 +183,15 @@ fn every_key_reaches_the_model() {
     let text = with_optional_keys()
         .replace("self_signed = [\"localhost\"]\n", "")
         .replace("host = \"origin\"", "host = \"shop.example:8443\"")
-        .replace("accepts = \"all\"", "accepts = \"read-only\"");
+        .replace("accepts = \"all\"", "accepts = \"read-only\"")
+        .replace("allow = []", "allow = [\"10.0.0.0/8\", \"::1\"]");
     let config = load_here(&text, "us").unwrap();
     assert_eq!(config.admin_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!(config.debug_token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert!(!format!("{config:?}").contains("horse"), "a secret is not shown");
+    let allowed: Vec<String> = config.dns.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(config.state_directory.as_deref(), Some(Path::new("/var/lib/holdover")));
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!((site.name.as_str(), site.hosts[1].as_str()), ("shop", "*.example.org"));
@@ -201,7 +205,28 @@ fn every_key_reaches_the_model() {
     assert_eq!((origin.name.as_str(), origin.scheme, origin.port), ("frankfurt", Scheme::Https, 443));
     assert_eq!((origin.rank, origin.accepts), (2, Accepts::ReadOnly));
     assert_eq!(origin.host_field, HostField::Named("shop.example:8443".to_owned()));
+    assert_eq!(origin.srv.as_deref(), Some("_https._tcp.frankfurt.example.net"));
     assert!(origin.ca_file.is_some());
+}
+
+#[test]
+fn the_state_directory_is_the_one_written_or_the_first_of_systemds() {
+    let minimal = fs::read_to_string(repository("config/minimal.toml")).unwrap();
+    let written = format!("{minimal}\n[state]\ndirectory = \"/written\"\n");
+    for (text, variable, expected) in [
+        (&minimal, None, None),
+        (&minimal, Some(""), None),
+        (&minimal, Some("/var/lib/holdover"), Some("/var/lib/holdover")),
+        (&minimal, Some("/var/lib/holdover:/var/lib/other"), Some("/var/lib/holdover")),
+        (&written, Some("/var/lib/holdover"), Some("/written")),
+    ] {
+        let environment = |name: &str| variable.filter(|_| name == "STATE_DIRECTORY").map(str::to_owned);
+        let read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        let surroundings =
+            Surroundings { file: "", region: "", cores: 1, environment: &environment, read_file: &read_file };
+        let config = load(text, &surroundings).unwrap();
+        assert_eq!(config.state_directory.as_deref(), expected.map(Path::new), "{variable:?}");
+    }
 }
 
 #[test]

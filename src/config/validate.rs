@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -54,7 +55,9 @@ pub(super) fn validate(file: file::File, surroundings: &Surroundings<'_>, faults
             timeout: file.dns.timeout.value,
             ttl_min: file.dns.ttl_min.value,
             ttl_max: file.dns.ttl_max.value,
+            allow: file.dns.allow.into_iter().map(|network| network.value.0).collect(),
         },
+        state_directory: state_directory(file.state, surroundings),
         log: Log { access: file.log.access.value, events: file.log.events.value },
         drain: Drain { delay: file.node.drain_delay.value, timeout: file.node.drain_timeout.value },
         certificates: certificates(file.certificate, faults),
@@ -190,6 +193,12 @@ fn cache(cache: &file::Cache, faults: &mut Faults) -> CacheBounds {
         faults.add("cache.object_max", object_max.span.start, &quoted(&object_max.text), &expected);
     }
     CacheBounds { memory, object_max: object_max.value.0 }
+}
+
+/// The one written, or the first of those that systemd made for the node (`StateDirectory=`), joined by colons.
+fn state_directory(state: file::State, surroundings: &Surroundings<'_>) -> Option<PathBuf> {
+    let made = || PathBuf::from_text((surroundings.environment)("STATE_DIRECTORY")?.split(':').next()?);
+    state.directory.map(|directory| directory.value).or_else(made)
 }
 
 fn certificates(sources: Vec<Spanned<file::Certificate>>, faults: &mut Faults) -> Vec<CertificateSource> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::api::Admin;
@@ -21,6 +21,7 @@ use crate::origin::answers::GuardPolicy;
 use crate::origin::connect::Dial;
 use crate::origin::discovery::Resolve;
 use crate::origin::fetch::Fetcher;
+use crate::origin::memory::Memory;
 use crate::origin::pool::{OriginTls, Pool};
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
@@ -52,11 +53,18 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Builds the parts; nothing runs yet.
+    /// Builds the parts, whose origins begin with what is in `memory` and note there what they learn; nothing runs yet.
     ///
     /// # Errors
     /// A log that cannot be opened, or a trust anchor file that cannot be used.
-    pub fn new(config: &Config, world: World, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        world: World,
+        memory: watch::Sender<Memory>,
+        clock: Clock,
+        events: Events,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
         let access_log = AccessLog::open(&config.log.access, &metrics).context("failed to open the access log")?;
         let counters = StoreCounters {
             evictions: metrics.cache_evictions.clone(),
@@ -67,15 +75,16 @@ impl Assembly {
         let means = Means {
             dial: Arc::clone(&world.dial),
             resolve: world.resolve,
+            memory,
             clock: clock.clone(),
             events: events.clone(),
             metrics: metrics.clone(),
             take_back: take_back(store.clone(), clock.clone()),
         };
-        let guard = GuardPolicy::from(&config.dns);
+        let guard = GuardPolicy::of(config);
         let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
         for site in &config.sites {
-            let (site, steward, ask) = assemble_site(site, guard, &compressor, &means)?;
+            let (site, steward, ask) = assemble_site(site, guard.clone(), &compressor, &means)?;
             sites.push(site);
             stewards.push(steward);
             asking.push(ask);
@@ -122,7 +131,10 @@ fn assemble_site(
     means: &Means,
 ) -> anyhow::Result<(Arc<Site>, Steward, StewardHandle)> {
     let tls = config.origins.iter().map(|origin| origin_tls(config, origin)).collect::<anyhow::Result<_>>()?;
-    let roster = Roster::new(config, guard, means.clock.now().monotonic);
+    let (now, mut told) = (means.clock.now(), Vec::new());
+    let mut roster = Roster::new(config, guard, now.monotonic);
+    roster.remember(&means.memory.borrow(), now, &mut told);
+    told.into_iter().for_each(|event| means.events.emit(event));
     let metrics = means.metrics.site(&config.name);
     let config = Arc::new(config.clone());
     let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics));

@@ -4,3 +4,4 @@ pub mod assembly;
 mod housekeeping;
 pub mod running;
 pub mod start;
+pub mod state;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::state::Keeper;
 use crate::admin::api::Admin;
 use crate::cache::compressor::Compressor;
 use crate::config::model::Drain;
@@ -28,6 +29,7 @@ pub struct Node {
     pub(super) compressor: Arc<Compressor>,
     pub(super) compressing: [JoinHandle<()>; 2],
     pub(super) control: JoinSet<()>,
+    pub(super) keeper: Option<Keeper>,
     pub(super) events: Events,
 }
 
@@ -84,6 +86,9 @@ impl Node {
         remains.iter().for_each(|(stop, _)| stop.cancel());
         self.admin_drain.cancel();
         self.control.shutdown().await;
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(STOP_GRACE).await;
+        }
         self.compressor.close();
         let threads = remains.into_iter().map(|(_, thread)| thread).chain(self.compressing).collect();
         let _late = timeout(STOP_GRACE, tokio::task::spawn_blocking(move || join(threads))).await;

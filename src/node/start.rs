@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, anyhow};
 use rustix::process::setpriority_process;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::assembly::{Assembly, World};
 use super::housekeeping::Housekeeping;
 use super::running::{Node, WorkerThread};
+use super::state::{Keeper, recall};
 use crate::cache::compressor::Compressor;
 use crate::cache::remote_encoder::remote_encoder;
 use crate::clock::Clock;
@@ -40,7 +41,8 @@ use crate::tls::server::server_config;
 /// named at once.
 pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Node> {
     let world = World { dial: Arc::new(TcpDial), resolve: Arc::new(DnsResolve::new(&config.dns)) };
-    let mut assembly = Assembly::new(&config, world, clock.clone(), events.clone(), metrics)?;
+    let memory = watch::Sender::new(recall(&config, &events));
+    let mut assembly = Assembly::new(&config, world, memory.clone(), clock.clone(), events.clone(), metrics)?;
     let https = acceptor(&config, &events)?;
     let bound = Bound::bind(&config.listen, config.workers)?;
     let addresses = bound.addresses();
@@ -51,6 +53,7 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
     for steward in assembly.stewards.drain(..) {
         control.spawn(steward.run());
     }
+    let keeper = config.state_directory.as_ref().map(|directory| Keeper::start(directory, &memory, &events));
     let drain = CancellationToken::new();
     let connections = Arc::new(Connections::new(config.listen.connections_max));
     control.spawn(Housekeeping::new(&assembly, Arc::clone(&connections), events.clone()).run());
@@ -113,6 +116,7 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
         compressor,
         compressing,
         control,
+        keeper,
         events,
     })
 }

@@ -1,6 +1,7 @@
 //! Where responses come from: ranked origins, their addresses and health, and one request over attempts.
 
 pub mod answers;
+mod ballot;
 pub mod body;
 pub mod capacity;
 pub mod claim;
@@ -17,12 +18,16 @@ pub mod interim;
 pub mod latency;
 mod links;
 pub mod load;
+pub mod memory;
 pub mod outage;
+pub mod place;
 pub mod plausible;
 pub mod pool;
 pub mod probe;
 pub mod race;
 pub mod ranking;
+mod records;
+pub mod refusal;
 pub mod retry;
 pub mod roster;
 mod run;

@@ -180,17 +180,22 @@ fn in_order(
     now: Instant,
     random: &mut fastrand::Rng,
 ) -> Vec<(HealthState, SocketAddr)> {
-    let mut endpoints: Vec<&EndpointView> = origin.endpoints.iter().collect();
-    random.shuffle(&mut endpoints);
+    let mut lots: Vec<_> = origin.endpoints.iter().map(|endpoint| (lot(endpoint, random), endpoint)).collect();
+    lots.sort_by(|(lot, _), (other, _)| other.total_cmp(lot));
+    let mut endpoints: Vec<&EndpointView> = lots.into_iter().map(|(_, endpoint)| endpoint).collect();
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
     let on_probation = endpoints.iter().find(|endpoint| endpoint.state == HealthState::Probation);
     let tried = on_probation.map(|endpoint| endpoint.address).filter(|_| trial);
+    let is_proven = |endpoint: &&EndpointView| matches!(endpoint.state, HealthState::Healthy | HealthState::Suspect);
+    // What is unproven does not go before what is proven, whatever its priority (RFC 2782).
+    let proven = origin.endpoints.iter().filter(is_proven).map(|endpoint| endpoint.priority).max().unwrap_or(0);
     let place = |endpoint: &&EndpointView| match state(origin, endpoint) {
-        HealthState::Probation if Some(endpoint.address) == tried => 0,
-        HealthState::Healthy => 1,
-        HealthState::Probation | HealthState::Suspect => 2,
-        HealthState::Ejected => 3,
+        HealthState::Probation if Some(endpoint.address) == tried => (0, 0, 0),
+        HealthState::Healthy => (1, endpoint.priority, 0),
+        HealthState::Suspect => (1, endpoint.priority, 1),
+        HealthState::Probation => (1, endpoint.priority.max(proven), 1),
+        HealthState::Ejected => (2, endpoint.priority, 0),
     };
     endpoints.sort_by_key(place);
     for equals in endpoints.chunk_by_mut(|a, b| place(a) == place(b)) {
@@ -198,6 +203,12 @@ fn in_order(
         alternate_families(equals);
     }
     endpoints.iter().rev().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect()
+}
+
+/// A number that is the greatest of several with a probability in proportion to weight; a weight of 0 seldom wins.
+fn lot(endpoint: &EndpointView, random: &mut fastrand::Rng) -> f64 {
+    let weight = if endpoint.weight == 0 { WEIGHT_OF_NONE } else { f64::from(endpoint.weight) };
+    random.f64().ln() / weight
 }
 
 /// Of each two neighbors in a random order, the one that costs notably less comes first.
@@ -256,6 +267,9 @@ fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidate
         }
     }
 }
+
+/// "A very small chance of being selected" (RFC 2782), next to the 16 that a weight of 1 is here.
+const WEIGHT_OF_NONE: f64 = 0.1;
 
 /// One safe request in this many tries an endpoint on probation before the healthy ones of its origin.
 const TRIAL_ODDS: u32 = 16;

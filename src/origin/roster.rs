@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clock::Now;
 use crate::config::model::{FailbackPolicy, LatencyPolicy, ProbePolicy, SiteConfig};
 use crate::telemetry::event::Event;
 
@@ -18,6 +19,7 @@ use super::duty::{Duty, Order};
 use super::failback::Standing;
 use super::health::{Evidence, HealthPolicy, Transition};
 use super::latency::Rival;
+use super::memory::{Memory, Remembered};
 use super::outage::{Outage, Strength};
 use super::status::{Entered, Happening, RosterStatus};
 use super::view::PoolView;
@@ -71,6 +73,20 @@ impl Roster {
             history: VecDeque::new(),
             reckoned: now,
         }
+    }
+
+    /// Takes over what an earlier run of the node knew of the origins' addresses.
+    pub fn remember(&mut self, memory: &Memory, now: Now, out: &mut Vec<Event>) {
+        for origin in &mut self.origins {
+            origin.remember(memory, &self.policies.guard, now, &self.site, out);
+        }
+    }
+
+    /// What is worth remembering of an origin's addresses: the last answer, when it was good.
+    pub fn remembered(&self, origin: usize, now: Now) -> Option<Remembered> {
+        let origin = self.origins.get(origin)?;
+        let age = origin.answers.age(now.monotonic).filter(|_| origin.answers.failure().is_none())?;
+        Some(Remembered::new(&origin.host, origin.answers.places(), now.wall - age))
     }
 
     /// Takes evidence about one endpoint; about an address that is no longer in use it is ignored.

@@ -1,6 +1,5 @@
 //! What an operator sees of one site's origins: the state, since when, and why.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use super::duty::Duty;
 use super::failback::Standing;
 use super::health::{HealthState, Tally};
 use super::outage::OutageMode;
+use super::place::Place;
 
 /// One site. Times are relative to the moment the status was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,8 @@ pub struct OriginStatus {
     pub hold_down_left: Option<Duration>,
     /// Since the last good DNS answer; `None` before the first, and for IP literals.
     pub answer_age: Option<Duration>,
+    /// Whether that answer is one that an earlier run of the node got.
+    pub answer_remembered: bool,
     /// Until the next lookup; `None` for IP literals.
     pub next_lookup: Option<Duration>,
     /// Why the last lookup gave nothing, when it did not.
@@ -61,8 +63,8 @@ pub struct OriginStatus {
 /// One address of an origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointStatus {
-    /// Where to connect.
-    pub address: SocketAddr,
+    /// Where to connect, and its place among the others.
+    pub place: Place,
     /// How healthy it is, since when, and why.
     pub health: Entered<HealthState>,
     /// What speaks for and against it.

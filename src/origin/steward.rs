@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
@@ -14,6 +14,7 @@ use super::connect::Dial;
 use super::discovery::Resolve;
 use super::duty::Order;
 use super::health::Evidence;
+use super::memory::Memory;
 use super::pool::{Pool, Report};
 use super::probe::probe;
 use super::roster::Roster;
@@ -21,6 +22,7 @@ use super::status::RosterStatus;
 use super::terms::Failed;
 use super::view::PoolView;
 use crate::clock::Clock;
+use crate::config::model::OriginConfig;
 use crate::telemetry::{Event, Events, Metrics};
 
 /// Runs on the control runtime, for as long as somebody holds a [`StewardHandle`] or a worker may report.
@@ -31,6 +33,7 @@ pub struct Steward {
     questions: mpsc::Receiver<Question>,
     dial: Arc<dyn Dial>,
     resolve: Arc<dyn Resolve>,
+    memory: watch::Sender<Memory>,
     clock: Clock,
     events: Events,
     metrics: Metrics,
@@ -45,6 +48,8 @@ pub struct Means {
     pub dial: Arc<dyn Dial>,
     /// For names.
     pub resolve: Arc<dyn Resolve>,
+    /// Takes down good answers for the next start of the node.
+    pub memory: watch::Sender<Memory>,
     /// Time.
     pub clock: Clock,
     /// Where conclusions are told.
@@ -67,11 +72,11 @@ impl Steward {
         means: Means,
     ) -> (Self, StewardHandle) {
         let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
-        let Means { dial, resolve, clock, events, metrics, take_back } = means;
+        let Means { dial, resolve, memory, clock, events, metrics, take_back } = means;
         let random = fastrand::Rng::new();
         let asking = StewardHandle { site: Arc::clone(&pool.site), ask };
         let steward =
-            Self { pool, roster, reports, questions, dial, resolve, clock, events, metrics, take_back, random };
+            Self { pool, roster, reports, questions, dial, resolve, memory, clock, events, metrics, take_back, random };
         (steward, asking)
     }
 
@@ -111,6 +116,7 @@ impl Steward {
         for origin in &view.origins {
             let preferred = view.preferred == Some(origin.index);
             self.metrics.set_origin_active(&self.pool.site, &origin.name, preferred);
+            self.note(origin.index, &origin.name);
             for endpoint in &origin.endpoints {
                 self.metrics.set_origin_up(&self.pool.site, &origin.name, endpoint.address, endpoint.state.usable());
             }
@@ -122,8 +128,12 @@ impl Steward {
         for origin in self.roster.lookups_due(now) {
             let (pool, resolve) = (Arc::clone(&self.pool), Arc::clone(&self.resolve));
             tasks.spawn(async move {
-                let host = pool.origins.get(origin).map_or("", |origin| &origin.config.host);
-                let lookup = timeout(LOOKUP_MAX, resolve.resolve(host)).await;
+                let lookup = match pool.origins.get(origin).map(|origin| &origin.config) {
+                    Some(OriginConfig { srv: Some(service), .. }) => resolve.locate(service),
+                    Some(OriginConfig { host, .. }) => resolve.resolve(host),
+                    None => return Finding::Lookup { origin, lookup: Lookup::NoSuchName },
+                };
+                let lookup = timeout(LOOKUP_MAX, lookup).await;
                 let lookup = lookup.unwrap_or_else(|_| Lookup::Failed(format!("no answer within {LOOKUP_MAX:?}")));
                 Finding::Lookup { origin, lookup }
             });
@@ -158,7 +168,7 @@ impl Steward {
         let now = self.clock.now().monotonic;
         match finding {
             Finding::Lookup { origin, lookup } => {
-                let failed = !matches!(lookup, Lookup::Found { .. });
+                let failed = !matches!(lookup, Lookup::Found { .. } | Lookup::Located { .. });
                 self.roster.on_lookup(origin, lookup, &mut self.random, now, events);
                 let changed = events.iter().any(|event| matches!(event, Event::AddressesChanged { .. }));
                 let result = if changed {
@@ -170,6 +180,7 @@ impl Steward {
                 };
                 let name = self.pool.origins.get(origin).map_or("", |origin| &origin.name);
                 self.metrics.dns_refreshed(&self.pool.site, name, result);
+                self.note(origin, name);
             }
             Finding::Probe { origin, address, result } => {
                 let evidence = match result {
@@ -207,6 +218,14 @@ impl Steward {
     fn follow_terms(&mut self, view: &PoolView) {
         if self.pool.config.probe.enabled {
             self.pool.terms.follow(view, &mut self.random, self.clock.now().monotonic);
+        }
+    }
+
+    /// Takes down the last answer for an origin's name, when it was good.
+    fn note(&self, origin: usize, name: &str) {
+        if let Some(answer) = self.roster.remembered(origin, self.clock.now()) {
+            self.metrics.set_dns_answered(&self.pool.site, name, answer.answered_at());
+            self.memory.send_if_modified(|memory| memory.note(&self.pool.site, name, answer));
         }
     }
 

@@ -60,6 +60,10 @@ pub struct EndpointView {
     pub address: SocketAddr,
     /// How healthy it is.
     pub state: HealthState,
+    /// Lower ones are used first; 0 but for SRV records.
+    pub priority: u16,
+    /// Share of the load among those of equal priority; only the ratios matter.
+    pub weight: u32,
     /// What it has to do; the only part that changes with every request.
     pub load: Arc<Load>,
 }
@@ -67,6 +71,7 @@ pub struct EndpointView {
 /// Two views are the same if they say the same of its health.
 impl PartialEq for EndpointView {
     fn eq(&self, other: &Self) -> bool {
-        (self.address, self.state) == (other.address, other.state)
+        let health = |view: &Self| (view.address, view.state, view.priority, view.weight);
+        health(self) == health(other)
     }
 }

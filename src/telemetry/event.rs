@@ -1,6 +1,7 @@
 //! Every state change worth a human's time, with its reason.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -27,7 +28,7 @@ pub enum Event {
         /// Since the last event of this kind.
         lines: u64,
     },
-    /// An origin's name resolves to other addresses.
+    /// An origin's name resolves to other addresses, or to the same ones with other priorities or weights.
     AddressesChanged {
         /// The site's name.
         site: String,
@@ -36,12 +37,37 @@ pub enum Event {
         /// The name that was resolved.
         host: String,
         /// Addresses used from here on.
-        added: Vec<IpAddr>,
+        added: Vec<SocketAddr>,
         /// Addresses no longer used.
-        removed: Vec<IpAddr>,
+        removed: Vec<SocketAddr>,
         /// How long the answer holds.
         #[serde(rename = "ttl_seconds", serialize_with = "seconds")]
         ttl: Duration,
+    },
+    /// DNS gave addresses for an origin that no origin may have; they are not used.
+    AddressesRefused {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was resolved.
+        host: String,
+        /// The first few of them, and why.
+        refused: String,
+    },
+    /// An origin starts with addresses that an earlier run of the node got from DNS.
+    AddressesRemembered {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The name that was resolved.
+        host: String,
+        /// Addresses used until DNS answers.
+        addresses: Vec<SocketAddr>,
+        /// How long ago DNS gave them.
+        #[serde(rename = "age_seconds", serialize_with = "seconds")]
+        age: Duration,
     },
     /// A certificate is in use.
     CertificateLoaded {
@@ -199,6 +225,20 @@ pub enum Event {
         /// Why the probe failed.
         reason: String,
     },
+    /// Something that was saved for the next start is of no use to this one.
+    StateIgnored {
+        /// A file, or a part of it.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// What is to be remembered at the next start could not be saved; the node tries again.
+    StateNotSaved {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// Who should look at an event, and when.
@@ -231,6 +271,8 @@ impl Event {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::AccessLogDropped { .. } => "access-log-dropped",
             Self::AddressesChanged { .. } => "addresses-changed",
+            Self::AddressesRefused { .. } => "addresses-refused",
+            Self::AddressesRemembered { .. } => "addresses-remembered",
             Self::CertificateLoaded { .. } => "certificate-loaded",
             Self::DrainFinished { .. } => "drain-finished",
             Self::DrainStarted { .. } => "drain-started",
@@ -247,6 +289,8 @@ impl Event {
             Self::RequestPanicked { .. } => "request-panicked",
             Self::ResolveFailed { .. } => "resolve-failed",
             Self::ResponsesTakenBack { .. } => "responses-taken-back",
+            Self::StateIgnored { .. } => "state-ignored",
+            Self::StateNotSaved { .. } => "state-not-saved",
         }
     }
 
@@ -254,6 +298,7 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::AddressesChanged { .. }
+            | Self::AddressesRemembered { .. }
             | Self::CertificateLoaded { .. }
             | Self::Listening { .. }
             | Self::NodeStarted { .. }
@@ -262,9 +307,12 @@ impl Event {
             | Self::Purged { .. }
             | Self::ResponsesTakenBack { .. } => Severity::Info,
             Self::AccessLogDropped { .. }
+            | Self::AddressesRefused { .. }
             | Self::DrainStarted { .. }
             | Self::OriginChanged { .. }
-            | Self::OriginOrdered { .. } => Severity::Notice,
+            | Self::OriginOrdered { .. }
+            | Self::StateIgnored { .. }
+            | Self::StateNotSaved { .. } => Severity::Notice,
             Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
             Self::DrainFinished { .. } => Severity::Notice,
@@ -301,7 +349,15 @@ impl Event {
             Self::AccessLogDropped { lines } => format!("the access log lost {}", counted(*lines, "line")),
             Self::AddressesChanged { site, origin, host, added, removed, ttl } => {
                 let changes = [listed("added", added), listed("removed", removed)].concat().join(", ");
+                let changes = if changes.is_empty() { "another order" } else { &changes };
                 format!("{site}: addresses of origin {origin} ({host}): {changes}; holds {} s", ttl.as_secs())
+            }
+            Self::AddressesRefused { site, origin, host, refused } => {
+                format!("{site}: origin {origin}: {host} resolves to addresses that are not used: {refused}")
+            }
+            Self::AddressesRemembered { site, origin, host, addresses, age } => {
+                let (count, age) = (counted(addresses.len() as u64, "remembered address"), age.as_secs());
+                format!("{site}: origin {origin} ({host}) starts with {count}, {age} s old")
             }
             Self::CertificateLoaded { names, source } => {
                 format!("certificate for {} loaded from {source}", names.join(", "))
@@ -354,6 +410,8 @@ impl Event {
                     "{site}: {responses} of the last {since} s from origin {origin} at {address} taken back: {reason}"
                 )
             }
+            Self::StateIgnored { what, reason } => format!("{what} saved earlier: not used: {reason}"),
+            Self::StateNotSaved { path, reason } => format!("cannot save {}: {reason}", path.display()),
         }
     }
 }
@@ -370,7 +428,7 @@ fn counted(count: u64, noun: &str) -> String {
     }
 }
 
-fn listed(verb: &str, addresses: &[IpAddr]) -> Vec<String> {
+fn listed(verb: &str, addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(|address| format!("{verb} {address}")).collect()
 }
 

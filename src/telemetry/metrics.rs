@@ -1,7 +1,7 @@
 //! Figures for Prometheus: one declaration per metric yields the registry and the reference page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,6 +43,7 @@ pub struct Metrics {
     pub fills_inflight: Gauge,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: Counter,
+    dns_answer: Labeled<Gauge, 2>,
     dns_refresh: Labeled<Counter, 3>,
     events: Labeled<Counter, 1>,
     origin_active: Labeled<Gauge, 2>,
@@ -107,6 +108,11 @@ impl Metrics {
             cache_variants_displaced: catalog.plain(
                 "holdover_cache_variants_displaced_total",
                 "Variants that made room for others of their key, which may have 8",
+            ),
+            dns_answer: catalog.labeled(
+                "holdover_dns_answer_timestamp_seconds",
+                &["site", "origin"],
+                "When DNS last gave good addresses for the origin, in seconds since 1970",
             ),
             dns_refresh: catalog.labeled(
                 "holdover_dns_refresh_total",
@@ -177,6 +183,11 @@ impl Metrics {
         self.dns_refresh.at([site, origin, result]).inc();
     }
 
+    /// Shows when DNS last gave good addresses for an origin, in seconds since 1970.
+    pub fn set_dns_answered(&self, site: &str, origin: &str, answered_at: u64) {
+        self.dns_answer.at([site, origin]).set(i64::try_from(answered_at).unwrap_or(i64::MAX));
+    }
+
     /// Shows whether an address gets requests; [`Metrics::observe`] keeps it true from then on.
     pub fn set_origin_up(&self, site: &str, origin: &str, address: SocketAddr, up: bool) {
         let endpoint = Endpoint { site: site.to_owned(), origin: origin.to_owned(), address };
@@ -223,6 +234,8 @@ impl Metrics {
             }
             Event::AcceptFailed { .. }
             | Event::AccessLogDropped { .. }
+            | Event::AddressesRefused { .. }
+            | Event::AddressesRemembered { .. }
             | Event::CertificateLoaded { .. }
             | Event::DrainFinished { .. }
             | Event::DrainStarted { .. }
@@ -233,14 +246,16 @@ impl Metrics {
             | Event::OriginOrdered { .. }
             | Event::OriginRamped { .. }
             | Event::ResolveFailed { .. }
-            | Event::ResponsesTakenBack { .. } => {}
+            | Event::ResponsesTakenBack { .. }
+            | Event::StateIgnored { .. }
+            | Event::StateNotSaved { .. } => {}
         }
     }
 
     /// Addresses come and go with DNS; those gone must not stay as labels for ever.
-    fn forget_addresses(&self, site: &str, origin: &str, removed: &[IpAddr]) {
+    fn forget_addresses(&self, site: &str, origin: &str, removed: &[SocketAddr]) {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).retain(|endpoint| {
-            let gone = endpoint.site == site && endpoint.origin == origin && removed.contains(&endpoint.address.ip());
+            let gone = endpoint.site == site && endpoint.origin == origin && removed.contains(&endpoint.address);
             if gone {
                 self.origin_up.remove([site, origin, &endpoint.address.to_string()]);
             }

@@ -68,6 +68,20 @@ async fn check_names_files_that_cannot_be_used() {
 }
 
 #[tokio::test]
+async fn check_warns_of_a_state_directory_that_nothing_can_be_saved_in() {
+    let folder = Folder::new();
+    for (directory, warning) in [(folder.path(), ""), (Path::new("/proc/nowhere"), "warning: state.directory: nothing")]
+    {
+        let minimal = std::fs::read_to_string(shipped("minimal.toml")).unwrap();
+        let file = folder.write("holdover.toml", format!("{minimal}\n[state]\ndirectory = {directory:?}\n"));
+        let output = check(file).await;
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), message.is_empty()), (Some(0), warning.is_empty()), "{message}");
+        assert!(message.contains(warning), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn run_refuses_a_key_that_is_not_its_certificates() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let ((chain, _), (_, key)) = (authority.issue("www.test"), authority.issue("other.test"));

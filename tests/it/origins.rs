@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdover::origin::answers::Lookup;
+use http::Request;
+use http_body_util::Full;
+use serde_json::Value;
 
 use crate::lab::{Answer, Lab};
 
@@ -29,6 +33,51 @@ async fn a_name_that_never_resolved_is_an_unhealthy_origin_and_nothing_worse() {
         lab.origin("a").answers("/x", Answer::ok("a").with("cache-control", "no-store"));
         lab.client().await.get("/x").await.says(200, "a").within(SECOND / 10);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_while_dns_is_dead_serves_from_the_addresses_of_its_last_run() {
+    for lookup in [Lookup::Failed("timeout".into()), Lookup::Empty, Lookup::NoSuchName] {
+        let lab = Lab::start(&["a", "b"], "").await;
+        for name in ["a", "b"] {
+            lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+            lab.origin(name).resolves_to(Some(lookup.clone()));
+        }
+        lab.time_passes(600 * SECOND).await;
+        let mut lab = lab.restart().await;
+        lab.client().await.get("/x").await.says(200, "a").within(SECOND / 10);
+        assert_eq!(lab.mode().await, "normal");
+        let origin = origin_status(&lab).await;
+        assert_eq!(origin["answer_remembered"], true);
+        let age = origin["answer_age_seconds"].as_f64().unwrap();
+        assert!((570.0..610.0).contains(&age), "{age}");
+        let shown = lab.metrics().contains("holdover_dns_answer_timestamp_seconds{site=\"www\",origin=\"a\"} 1");
+        assert!(shown, "{}", lab.metrics());
+        assert!(origin["lookup_failure"].is_string(), "the name was looked up all the same");
+        let news = lab.news();
+        assert!(["addresses-remembered", "resolve-failed"].iter().all(|event| news.contains(event)), "{news:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_gives_way_to_the_first_good_answer() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("a").with("cache-control", "no-store"));
+    let lookup = Lookup::Failed("SERVFAIL".into());
+    lab.origin("a").resolves_to(Some(lookup));
+    let lab = lab.restart().await;
+    lab.origin("a").moves_to([192, 0, 2, 99].into());
+    lab.origin("a").resolves_to(None);
+    lab.time_passes(5 * SECOND).await;
+    lab.client().await.get("/x").await.says(200, "a").within(SECOND / 10);
+    let origin = origin_status(&lab).await;
+    assert_eq!(origin["answer_remembered"], false);
+    assert_eq!(origin["endpoints"][0]["address"], "192.0.2.99:80");
+}
+
+async fn origin_status(lab: &Lab) -> Value {
+    let request = Request::get("/status").header("host", "127.0.0.1").body(Full::<Bytes>::default()).unwrap();
+    lab.admin(request).await.1["sites"][0]["origins"][0].clone()
 }
 
 #[tokio::test(start_paused = true)]

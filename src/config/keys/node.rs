@@ -1,9 +1,12 @@
 //! The node: its sockets, its memory, its logs and its certificates.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::row::{FILE, HOST_PATTERN, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes, seconds};
+use super::row::{
+    FILE, HOST_PATTERN, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes, seconds,
+};
 use crate::config::form::{Form, reads};
 use crate::config::model::LogTarget;
 use crate::config::names::{Name, NameServer, Region, Token};
@@ -180,7 +183,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "servers",
                 Form::List { item: &NAME_SERVER, least: 0, most: 16 },
                 Absence::Default("[]"),
-                "Name servers; none means those of the system.",
+                "Name servers, all of which are asked at once; none means those of the system.",
             ),
             key(
                 "timeout",
@@ -200,7 +203,28 @@ pub(super) const SECTIONS: &[Section] = &[
                 Absence::Default("\"60s\""),
                 "Answers are asked for again no later than this, whatever their TTL.",
             ),
+            key(
+                "allow",
+                Form::List { item: &NETWORK, least: 0, most: 64 },
+                Absence::Default("[]"),
+                "Networks of which every address may be an origin's. Of other addresses that DNS gives, those of loopback, of \
+                 the link (169.254.0.0/16, fe80::/10), multicast, broadcast, unspecified ones and what this node \
+                 listens on are not used. Addresses written in a `url` and names under `localhost` are.",
+            ),
         ],
+    },
+    Section {
+        path: "state",
+        repeat: Repeat::Once,
+        sentence: "What the node remembers from one start to the next: the last good DNS answers of its origins, so that it \
+                   serves at once while no name resolves.",
+        keys: &[key(
+            "directory",
+            DIRECTORY,
+            Absence::Optional("\"/var/lib/holdover\""),
+            "Where it is kept, as `origins.json`; by default the first path in the environment variable \
+             `STATE_DIRECTORY`, which systemd sets, or nowhere. Answers older than 3 days do not count.",
+        )],
     },
     Section {
         path: "log",
@@ -243,6 +267,8 @@ const ADDRESS: Form = Form::Text {
     accepts: reads::<SocketAddr>,
     expected: "an IP address and port, such as \"0.0.0.0:8443\" or \"[::]:8443\"",
 };
+
+const DIRECTORY: Form = Form::Text { accepts: reads::<PathBuf>, expected: "the path of a directory" };
 
 const LOG_TARGET: Form = Form::Text {
     accepts: reads::<LogTarget>,

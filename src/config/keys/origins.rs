@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::{FILE, MEDIA_TYPE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Accepts, FailbackMode, HostField};
-use crate::config::names::{Extension, Name, OriginUrl, PathPrefix, ProbePath, ProbeText};
+use crate::config::names::{Extension, Name, OriginUrl, PathPrefix, ProbePath, ProbeText, ServiceName};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 
@@ -257,6 +257,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Scheme, host and port. The certificate of an https origin is verified against this host.",
             ),
             key(
+                "srv",
+                Form::Text { accepts: reads::<ServiceName>, expected: SERVICE },
+                Absence::Optional("\"_https._tcp.frankfurt.example.net\""),
+                "Name of SRV records (RFC 2782) that say where to connect: targets and ports, of which those of the lowest \
+                 priority that work are used, by weight. `Host` and the certificate stay those of `url`, which is not \
+                 looked up.",
+            ),
+            key(
                 "rank",
                 Form::Whole { least: 1, most: RANK_MAX },
                 Absence::Default("1"),
@@ -331,6 +339,8 @@ const PATH_PREFIX: Form = Form::Text {
 const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
 
 const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
+
+const SERVICE: &str = "a name of SRV records, such as \"_https._tcp.origin.example.net\"";
 
 const RANK_MAX: u64 = 100;
 

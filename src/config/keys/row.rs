@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::fields::MediaType;
 use crate::config::form::{Form, reads};
-use crate::config::names::HostPattern;
+use crate::config::names::{HostPattern, Network};
 use crate::config::section::{Absence, Key};
 
 pub(super) const fn key(name: &'static str, form: Form, absence: Absence, sentence: &'static str) -> Key {
@@ -47,6 +47,11 @@ pub(super) const HOST_PATTERN: Form = Form::Text {
 pub(super) const MEDIA_TYPE: Form = Form::Text {
     accepts: reads::<MediaType>,
     expected: "a media type without parameters, such as \"application/json\" or \"text/*\"",
+};
+
+pub(super) const NETWORK: Form = Form::Text {
+    accepts: reads::<Network>,
+    expected: "an IP address or network, such as \"192.0.2.7\" or \"10.0.0.0/8\"",
 };
 
 pub(super) const NAME: &str = "1 to 64 letters, digits, \"-\", \".\" or \"_\"";

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::row::{HOST_PATTERN, MEDIA_TYPE, NAME, TOKEN, days, duration, hours, key, milliseconds, minutes};
+use super::row::{HOST_PATTERN, MEDIA_TYPE, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes};
 use crate::config::fields::{CookieName, KeyField, RequestField, TargetedField};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Authorization, FirstRemedy, PlainHttp};
-use crate::config::names::{Name, Network, Token};
+use crate::config::names::{Name, Token};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 use crate::semantics::cache_control::Honored;
@@ -301,11 +301,6 @@ const KEY_FIELD: Form = Form::Text {
     accepts: reads::<KeyField>,
     expected: "a request field that reaches origins as the client sent it, such as \"x-country\"; cookies have a list of \
                their own",
-};
-
-const NETWORK: Form = Form::Text {
-    accepts: reads::<Network>,
-    expected: "an IP address or network, such as \"192.0.2.7\" or \"10.0.0.0/8\"",
 };
 
 const PARAMETER: Form = Form::Text {

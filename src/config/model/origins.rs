@@ -127,6 +127,8 @@ pub struct OriginConfig {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Name of the SRV records that say where to connect, in place of `host` and `port`.
+    pub srv: Option<String>,
     /// Lower is preferred; already picked for this node's region.
     pub rank: u32,
     /// Share inside a rank; at least 1.

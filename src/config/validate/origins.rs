@@ -1,6 +1,7 @@
 //! A site's origins, from the written form to the model.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use toml::Spanned;
 
@@ -28,6 +29,11 @@ pub(super) fn origin(
         let found = format!("{} for an http:// origin", quoted(&ca_file.text));
         faults.add("site.origin.ca_file", ca_file.span.start, &found, "an https:// url, or no ca_file");
     }
+    let is_address = url.value.host.parse::<IpAddr>().is_ok();
+    if let Some(srv) = origin.srv.as_ref().filter(|_| is_address) {
+        let found = format!("{} for the address {}", quoted(&srv.text), quoted(&url.value.host));
+        faults.add("site.origin.srv", srv.span.start, &found, "a url with a host name, or no srv");
+    }
     let rank = origin
         .ranks
         .iter()
@@ -38,6 +44,7 @@ pub(super) fn origin(
         scheme: url.value.scheme,
         host: url.value.host,
         port: url.value.port,
+        srv: origin.srv.map(|name| name.value.0),
         rank,
         weight: origin.weight.value,
         accepts: origin.accepts.value,

@@ -13,6 +13,7 @@ use crate::origin::health::HealthState;
 use crate::origin::latency::{TRIALS, next_mark};
 use crate::origin::outage::OutageMode;
 use crate::origin::ranking::{Candidate, Demand, candidates};
+use crate::origin::refusal::RefusalPolicy;
 use crate::origin::trickle::Trickle;
 use crate::origin::view::{EndpointView, OriginView};
 use crate::semantics::cache_control::Honored;
@@ -87,7 +88,7 @@ impl Lab {
         let now = Clock::new().now().monotonic;
         let mut site = site(origins);
         adjust(&mut site);
-        let guard = GuardPolicy { ttl_min: seconds(1), ttl_max: seconds(3_600) };
+        let guard = GuardPolicy { ttl_min: seconds(1), ttl_max: seconds(3_600), refusals: RefusalPolicy::default() };
         let roster = Roster::new(&site, guard, now);
         let place = |(index, text): (usize, &&str)| {
             let number: u8 = text.rsplit(':').next().and_then(|number| number.parse().ok()).expect("a number");
@@ -368,6 +369,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             name,
             scheme: Scheme::Https,
             port: 443,
+            srv: None,
             rank: words.next().and_then(|rank| rank.parse().ok()).expect("a rank"),
             weight: 1,
             accepts: Accepts::All,

@@ -1,17 +1,20 @@
 //! One origin of a roster: its addresses, what is known of each, and what it amounts to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Policies;
+use crate::clock::Now;
 use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
-use crate::origin::answers::{Answers, Lookup};
+use crate::origin::answers::{Answers, GuardPolicy, Lookup};
 use crate::origin::duty::{Duty, Order};
 use crate::origin::failback::{Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, Transition};
 use crate::origin::latency::{Latency, Observation, Rival};
 use crate::origin::load::Load;
+use crate::origin::memory::{Memory, Recollection};
+use crate::origin::place::Place;
 use crate::origin::schedule::{Pace, ProbeSchedule};
 use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
 use crate::origin::view::{EndpointView, OriginView};
@@ -20,8 +23,7 @@ use crate::telemetry::event::Event;
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) name: Arc<str>,
-    host: String,
-    port: u16,
+    pub(super) host: String,
     pub(super) rank: u32,
     weight: u32,
     accepts: Accepts,
@@ -42,13 +44,12 @@ pub(super) struct Endpoint {
 
 impl Origin {
     pub(super) fn new(config: &OriginConfig, now: Instant) -> Self {
-        let answers = Answers::new(&config.host, now);
-        let endpoint = |address: &IpAddr| Endpoint::new(SocketAddr::new(*address, config.port), now);
-        let endpoints = answers.addresses().iter().map(endpoint).collect();
+        let name = config.srv.as_ref().unwrap_or(&config.host);
+        let answers = Answers::new(name, config.srv.is_none().then_some(config.port), now);
+        let endpoints = answers.places().iter().map(|place| Endpoint::new(place.address, now)).collect();
         Self {
             name: config.name.as_str().into(),
-            host: config.host.clone(),
-            port: config.port,
+            host: name.clone(),
             rank: config.rank,
             weight: config.weight,
             accepts: config.accepts,
@@ -58,6 +59,39 @@ impl Origin {
             latency: Latency::default(),
             endpoints,
         }
+    }
+
+    /// Takes over what an earlier run of the node knew of its addresses.
+    pub(super) fn remember(
+        &mut self,
+        memory: &Memory,
+        guard: &GuardPolicy,
+        now: Now,
+        site: &str,
+        out: &mut Vec<Event>,
+    ) {
+        let (places, age) = match memory.recall(site, &self.name, &self.host, now.wall) {
+            Recollection::Nothing => return,
+            Recollection::Unusable(reason) => {
+                let what = format!("{site}: the addresses of origin {}", self.name);
+                out.push(Event::StateIgnored { what, reason });
+                return;
+            }
+            Recollection::Answer { places, age } => (places, age),
+        };
+        self.answers.remember(places, age, guard, now.monotonic);
+        self.endpoints =
+            self.answers.places().iter().map(|place| Endpoint::new(place.address, now.monotonic)).collect();
+        if self.endpoints.is_empty() {
+            return;
+        }
+        out.push(Event::AddressesRemembered {
+            site: site.to_owned(),
+            origin: self.name.to_string(),
+            host: self.host.clone(),
+            addresses: self.endpoints.iter().map(|endpoint| endpoint.address).collect(),
+            age,
+        });
     }
 
     pub(super) fn on_evidence(
@@ -83,12 +117,14 @@ impl Origin {
         if let Some(observation) = observation {
             self.latency.on(observation, rival, &policies.latency, now);
         }
-        let transition = endpoint.health.on(evidence, &policies.health, now)?;
-        if transition.to == HealthState::Ejected {
+        let fails_again = endpoint.health.state() == HealthState::Suspect
+            && matches!(evidence, Evidence::ProbeFailed(_) | Evidence::RequestFailed(_));
+        let transition = endpoint.health.on(evidence, &policies.health, now);
+        if fails_again || transition.as_ref().is_some_and(|change| change.to == HealthState::Ejected) {
             // The name may have moved.
             self.answers.hasten(now);
         }
-        Some((address, transition))
+        Some((address, transition?))
     }
 
     pub(super) fn on_lookup(
@@ -102,11 +138,18 @@ impl Origin {
     ) {
         let known_failure = self.answers.failure().map(str::to_owned);
         let endpoints = &self.endpoints;
-        let alive = |address| endpoints.iter().any(|known| known.address.ip() == address && known.health.usable());
+        let alive = |address| endpoints.iter().any(|known| known.address == address && known.health.usable());
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
-        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address.ip()));
-        self.endpoints
-            .extend(change.added.iter().map(|address| Endpoint::new(SocketAddr::new(*address, self.port), now)));
+        self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address));
+        self.endpoints.extend(change.added.iter().map(|address| Endpoint::new(*address, now)));
+        if let Some(refused) = change.refused {
+            out.push(Event::AddressesRefused {
+                site: site.to_owned(),
+                origin: self.name.to_string(),
+                host: self.host.clone(),
+                refused,
+            });
+        }
         // The same failure again is no news.
         if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
             out.push(Event::ResolveFailed {
@@ -114,10 +157,10 @@ impl Origin {
                 origin: self.name.to_string(),
                 host: self.host.clone(),
                 reason,
-                kept: self.answers.addresses().len(),
+                kept: self.answers.places().len(),
             });
         }
-        if !change.added.is_empty() || !change.removed.is_empty() {
+        if !change.added.is_empty() || !change.removed.is_empty() || change.reordered {
             out.push(Event::AddressesChanged {
                 site: site.to_owned(),
                 origin: self.name.to_string(),
@@ -230,10 +273,10 @@ impl Origin {
     }
 
     pub(super) fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| EndpointView {
-            address: endpoint.address,
-            state: endpoint.health.state(),
-            load: Arc::clone(&endpoint.load),
+        let endpoint = |endpoint: &Endpoint| {
+            let Place { address, priority, weight } = self.answers.place(endpoint.address);
+            let (state, load) = (endpoint.health.state(), Arc::clone(&endpoint.load));
+            EndpointView { address, state, priority, weight, load }
         };
         OriginView {
             name: Arc::clone(&self.name),
@@ -260,10 +303,15 @@ impl Origin {
             standing: Entered::since(failback.standing(), failback.since(), failback.reason(), now),
             share: failback.share(),
             hold_down_left: failback.hold_down_left(now),
-            answer_age: self.answers.answered_at().map(|at| now.saturating_duration_since(at)),
+            answer_age: self.answers.age(now),
+            answer_remembered: self.answers.is_remembered(),
             next_lookup: self.answers.due().map(|at| at.saturating_duration_since(now)),
             lookup_failure: self.answers.failure().map(str::to_owned),
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.status(now)).collect(),
+            endpoints: self
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.status(self.answers.place(endpoint.address), now))
+                .collect(),
         }
     }
 }
@@ -277,10 +325,10 @@ impl Endpoint {
         self.schedule.due(Pace::of(self.health.state(), dark), policy)
     }
 
-    fn status(&self, now: Instant) -> EndpointStatus {
+    fn status(&self, place: Place, now: Instant) -> EndpointStatus {
         let health = &self.health;
         EndpointStatus {
-            address: self.address,
+            place,
             health: Entered::since(health.state(), health.since(), health.reason(), now),
             tally: health.tally().clone(),
             last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),

@@ -150,6 +150,23 @@ fn an_address_that_dies_brings_the_next_lookup_forward() {
 }
 
 #[test]
+fn an_address_that_only_fails_again_does_so_too() {
+    let mut lab = Lab::new(1, &["a:1:1"], |site| {
+        site.probe.enabled = false;
+        site.failover.consecutive_failures = 99;
+    });
+    lab.world.ttl = seconds(600);
+    lab.run(seconds(10));
+    let fail = |lab: &mut Lab| {
+        let failure = Evidence::RequestFailed("refused".to_owned());
+        lab.roster.on_evidence(0, address(0, 1), failure, lab.now, &mut Vec::new());
+        lab.roster.lookups_due(lab.now)
+    };
+    assert!(fail(&mut lab).is_empty(), "one failure is an accident");
+    assert_eq!(fail(&mut lab), [0], "the name may have moved");
+}
+
+#[test]
 fn one_probe_is_in_flight_at_a_time_unless_it_is_lost() {
     let mut lab = Lab::new(1, &["a:1:1"], |_| {});
     let mut out = Vec::new();

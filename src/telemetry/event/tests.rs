@@ -102,11 +102,24 @@ fn next_example(event: &Event) -> Option<Event> {
             site: site(),
             origin: "frankfurt".to_owned(),
             host: "origin.example.net".to_owned(),
-            added: vec![IpAddr::from([203, 0, 113, 7])],
-            removed: vec![IpAddr::from([203, 0, 113, 5])],
+            added: vec![SocketAddr::from(([203, 0, 113, 7], 443))],
+            removed: vec![SocketAddr::from(([203, 0, 113, 5], 443))],
             ttl: Duration::from_secs(30),
         },
-        Event::AddressesChanged { .. } => Event::CertificateLoaded {
+        Event::AddressesChanged { .. } => Event::AddressesRefused {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            host: "origin.example.net".to_owned(),
+            refused: "169.254.169.254 (link-local)".to_owned(),
+        },
+        Event::AddressesRefused { .. } => Event::AddressesRemembered {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            host: "origin.example.net".to_owned(),
+            addresses: vec![SocketAddr::from(([203, 0, 113, 7], 443))],
+            age: Duration::from_secs(4_711),
+        },
+        Event::AddressesRemembered { .. } => Event::CertificateLoaded {
             names: vec!["www.example.org".to_owned(), "example.org".to_owned()],
             source: "/etc/holdover/example.org.pem".to_owned(),
         },
@@ -176,7 +189,15 @@ fn next_example(event: &Event) -> Option<Event> {
             since: Duration::from_secs(2),
             reason: "status 500".to_owned(),
         },
-        Event::ResponsesTakenBack { .. } => return None,
+        Event::ResponsesTakenBack { .. } => Event::StateIgnored {
+            what: "/var/lib/holdover/origins.json".to_owned(),
+            reason: "it is of version 2, and this program reads version 1".to_owned(),
+        },
+        Event::StateIgnored { .. } => Event::StateNotSaved {
+            path: "/var/lib/holdover/origins.json".into(),
+            reason: "Read-only file system (os error 30)".to_owned(),
+        },
+        Event::StateNotSaved { .. } => return None,
     })
 }
 

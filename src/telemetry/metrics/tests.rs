@@ -61,7 +61,7 @@ fn events_move_the_gauges_they_tell_of() {
             origin: "a".to_owned(),
             host: "a.example.org".to_owned(),
             added: vec![],
-            removed: vec![second.ip()],
+            removed: vec![second],
             ttl: Duration::from_secs(30),
         },
         Event::FailedOver {
@@ -127,6 +127,7 @@ fn check(metrics: &Metrics, expected: &[&str]) {
 /// Metrics of which each has been used once, since those with labels are shown from then on.
 fn used() -> Metrics {
     let metrics = Metrics::new();
+    metrics.set_dns_answered("shop", "a", 1_800_000_000);
     metrics.dns_refreshed("shop", "a", "changed");
     metrics.set_origin_up("shop", "a", SocketAddr::from(([203, 0, 113, 7], 443)), true);
     metrics.set_outage_mode("shop", "normal");

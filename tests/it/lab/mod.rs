@@ -20,6 +20,7 @@ use holdover::config::{Surroundings, load};
 use holdover::listen::http::Conditions;
 use holdover::listen::protocol::Protocol;
 use holdover::node::assembly::{Assembly, World};
+use holdover::origin::memory::Memory;
 use holdover::origin::steward::StewardHandle;
 use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};
@@ -28,6 +29,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tokio::io::DuplexStream;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,7 +39,9 @@ pub(crate) use origin::{Answer, ScriptedOrigin};
 
 /// One site, `www.test`, on one node.
 pub(crate) struct Lab {
+    configuration: String,
     network: Arc<Network>,
+    memory: watch::Sender<Memory>,
     worker: Arc<Worker>,
     conditions: Conditions,
     admin: Admin,
@@ -67,6 +71,17 @@ impl Lab {
                 index + 1
             ));
         }
+        Self::node(text, network, Memory::default(), Clock::new()).await
+    }
+
+    /// Another node in its place, which has of the first one no more than what it would have saved.
+    pub(crate) async fn restart(self) -> Self {
+        let saved = self.memory.borrow().encode();
+        let Self { configuration, network, conditions, .. } = self;
+        Self::node(configuration, network, Memory::decode(saved.as_bytes()).unwrap(), conditions.clock).await
+    }
+
+    async fn node(configuration: String, network: Arc<Network>, memory: Memory, clock: Clock) -> Self {
         let surroundings = Surroundings {
             file: "lab.toml",
             region: "",
@@ -74,12 +89,14 @@ impl Lab {
             environment: &|_| None,
             read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
         };
-        let config = load(&text, &surroundings).unwrap();
-        let (clock, metrics) = (Clock::new(), Metrics::new());
+        let config = load(&configuration, &surroundings).unwrap();
+        let metrics = Metrics::new();
         let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).unwrap();
         let received = events.subscribe();
         let world = World { dial: network.clone(), resolve: network.clone() };
-        let mut assembly = Assembly::new(&config, world, clock.clone(), events.clone(), metrics.clone()).unwrap();
+        let memory = watch::Sender::new(memory);
+        let (clocks, told, figures) = (clock.clone(), events.clone(), metrics.clone());
+        let mut assembly = Assembly::new(&config, world, memory.clone(), clocks, told, figures).unwrap();
         for steward in assembly.stewards.drain(..) {
             tokio::spawn(steward.run());
         }
@@ -96,7 +113,18 @@ impl Lab {
         let worker = assembly.worker(tasks);
         let tended = Arc::clone(&worker);
         tokio::spawn(async move { tended.tend().await });
-        let lab = Self { network, worker, conditions, admin, steward, compressor, metrics, events: received };
+        let lab = Self {
+            configuration,
+            network,
+            memory,
+            worker,
+            conditions,
+            admin,
+            steward,
+            compressor,
+            metrics,
+            events: received,
+        };
         // The first lookups and probes.
         lab.time_passes(Duration::from_secs(1)).await;
         lab

@@ -43,6 +43,11 @@ impl Resolve for Network {
             }
         })
     }
+
+    /// A service is that of the origin it is named for: `_http._tcp.name.test`.
+    fn locate<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        self.resolve(service.trim_start_matches("_http._tcp."))
+    }
 }
 
 impl Dial for Network {

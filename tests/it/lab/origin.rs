@@ -105,6 +105,11 @@ impl ScriptedOrigin {
         self.becomes(Condition::Alive);
     }
 
+    /// Is at another address from here on, and no longer at the one before.
+    pub(crate) fn moves_to(&self, address: IpAddr) {
+        self.state.lock().unwrap().address = address;
+    }
+
     /// What lookups of its name find from here on; `None` is its address.
     pub(crate) fn resolves_to(&self, lookup: Option<Lookup>) {
         self.state.lock().unwrap().lookup = lookup;

@@ -35,7 +35,7 @@ impl Node {
         );
         let file = folder.write("holdover.toml", text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdover"));
-        command.arg("run").arg("--config").arg(file).env_remove("HOLDOVER_REGION");
+        command.arg("run").arg("--config").arg(file).env_remove("HOLDOVER_REGION").env_remove("STATE_DIRECTORY");
         let output = |name| std::fs::File::create(path.join(name)).unwrap();
         command.stdout(output("stdout")).stderr(output("stderr"));
         let mut node = Self { process: Process::start(command), folder };

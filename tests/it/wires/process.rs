@@ -55,7 +55,10 @@ pub(crate) async fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIter
 /// Runs the built binary to its end, in an environment without settings of ours.
 pub(crate) async fn holdover<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdover"));
-    command.args(arguments).env_remove("HOLDOVER_CONFIG").env_remove("HOLDOVER_REGION");
+    command.args(arguments);
+    for name in ["HOLDOVER_CONFIG", "HOLDOVER_REGION", "STATE_DIRECTORY"] {
+        command.env_remove(name);
+    }
     finishes(command).await
 }
 
