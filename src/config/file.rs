@@ -13,7 +13,9 @@ use toml::Spanned;
 
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, HostField, LogTarget, PlainHttp};
-use super::names::{HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token};
+use super::names::{
+    ExpectedField, HostPattern, Name, NameServer, Network, OriginUrl, ProbePath, ProbeText, Region, Token,
+};
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
 use crate::semantics::content_coding::ContentCoding;
@@ -244,7 +246,11 @@ pub(super) struct Probe {
     pub(super) interval_in_transition: Value<Duration>,
     pub(super) timeout: Value<Duration>,
     pub(super) expect: Vec<Value<Statuses>>,
+    pub(super) latency_max: Option<Value<Duration>>,
+    pub(super) fields: Vec<Value<ExpectedField>>,
     pub(super) body: Option<Value<ProbeText>>,
+    pub(super) body_regex: Option<Value<ProbeText>>,
+    pub(super) body_min: Option<Value<Bytes>>,
     pub(super) rise: Value<u32>,
     pub(super) fall: Value<u32>,
 }

@@ -16,8 +16,10 @@ use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::transformation::CodingPolicy;
 
+mod expectation;
 mod origins;
 
+pub use expectation::{BodyPattern, ExpectedField, ProbeExpectation};
 pub(super) use origins::authority;
 pub use origins::{
     Accepts, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -191,7 +192,10 @@ fn every_key_reaches_the_model() {
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!((site.name.as_str(), site.hosts[1].as_str()), ("shop", "*.example.org"));
-    assert_eq!(site.probe.body.as_deref(), Some("ok"));
+    let expect = &site.probe.expect;
+    assert_eq!((expect.body.as_deref(), expect.body_min), (Some("ok"), 512));
+    assert!(expect.body_pattern.as_ref().is_some_and(|pattern| pattern.matches(b"Status: degraded")));
+    assert_eq!(expect.latency_max, Some(Duration::from_millis(800)));
     assert_eq!(site.failover.statuses.0, [(500, 500), (502, 502), (503, 503), (504, 504)]);
     let origin = &site.origins[0];
     assert_eq!((origin.name.as_str(), origin.scheme, origin.port), ("frankfurt", Scheme::Https, 443));

@@ -285,7 +285,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         },
         failback: failback(&site.failback),
         latency: latency(&site.latency),
-        probe: probe(site.probe),
+        probe: probe(site.probe, faults),
         origins: site.origin.into_iter().filter_map(|written| origin(written, regions, region, faults)).collect(),
         hosts: site.hosts.into_iter().map(|host| host.value.0).collect(),
     }
@@ -300,6 +300,9 @@ fn check_times(site: &file::Site, faults: &mut Faults) {
     let interval = ("site.probe.interval", &site.probe.interval);
     at_most(faults, ("site.probe.timeout", &site.probe.timeout), interval);
     at_most(faults, ("site.probe.interval_in_transition", &site.probe.interval_in_transition), interval);
+    if let Some(latency_max) = &site.probe.latency_max {
+        at_most(faults, ("site.probe.latency_max", latency_max), ("site.probe.timeout", &site.probe.timeout));
+    }
 }
 
 /// Reports a quantity above its bound: at whichever of the two is written, since the other one may be a default.

@@ -3,10 +3,12 @@
 pub mod answers;
 pub mod body;
 pub mod capacity;
+mod causes;
 pub mod claim;
 pub mod connect;
 pub mod discovery;
 pub mod duty;
+pub mod expectation;
 pub mod failback;
 pub mod fetch;
 pub mod health;

@@ -84,7 +84,7 @@ const GRACE: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::config::model::StatusSet;
+    use crate::config::model::ProbeExpectation;
 
     #[track_caller]
     fn check(state: HealthState, dark: bool, random: f64, expected_milliseconds: u64) {
@@ -120,8 +120,7 @@ mod tests {
             interval: Duration::from_secs(2),
             interval_in_transition: Duration::from_millis(500),
             timeout: Duration::from_secs(1),
-            expect: StatusSet(vec![(200, 399)]),
-            body: None,
+            expect: ProbeExpectation::default(),
             rise: 2,
             fall: 3,
         }

@@ -118,9 +118,9 @@ impl Steward {
             });
         }
         for (origin, address) in self.roster.probes_due(&mut self.random, now) {
-            let (pool, dial) = (Arc::clone(&self.pool), Arc::clone(&self.dial));
+            let (pool, dial, clock) = (Arc::clone(&self.pool), Arc::clone(&self.dial), self.clock.clone());
             tasks.spawn(async move {
-                let result = probe(&*dial, &pool, origin, address).await;
+                let result = probe(&*dial, &clock, &pool, origin, address).await;
                 Finding::Probe { origin, address, result }
             });
         }

@@ -44,6 +44,36 @@ async fn an_origin_whose_probe_lacks_the_expected_text_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_origin_whose_probe_is_not_answered_as_expected_is_left() {
+    let page = |body: &str| Answer::ok(body).with("content-type", "text/html");
+    let settings = r#"
+        [site.probe]
+        latency_max = "200ms"
+        fields = ["content-type: text/html"]
+        body_regex = "<h1>(Home|Start)</h1>"
+        body_min = 20
+    "#;
+    for (bad, reason) in [
+        (page("<h1>Home</h1> and more").after(SECOND / 2), "its head took 500ms, longer than 200ms"),
+        (Answer::ok("<h1>Home</h1> and more"), "it has no field content-type"),
+        (page("<h1>It works!</h1> and more"), "nothing in the body matches \"<h1>(Home|Start)</h1>\""),
+        (page("<h1>Home</h1>"), "a body of 13 bytes, where at least 20 are expected"),
+    ] {
+        let lab = Lab::start(&["a", "b"], settings).await;
+        for name in ["a", "b"] {
+            lab.origin(name).answers("/", page("<h1>Start</h1> and more"));
+            lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+        }
+        lab.time_passes(60 * SECOND).await;
+        lab.client().await.get("/x").await.says(200, "a");
+        lab.origin("a").answers("/", bad);
+        lab.time_passes(10 * SECOND).await;
+        lab.client().await.get("/x").await.says(200, "b");
+        assert_eq!(lab.why_ejected("a").await, format!("3 probes failed in a row, the last: {reason}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_fails_requests_is_left_though_its_probes_pass() {
     let lab = Lab::start(&["a", "b"], "").await;
     lab.origin("a").answers("/x", Answer::new(500, "broken"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::{FILE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Accepts, FailbackMode, HostField};
-use crate::config::names::{Name, OriginUrl, ProbePath, ProbeText};
+use crate::config::names::{ExpectedField, Name, OriginUrl, ProbePath, ProbeText};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 
@@ -178,10 +178,37 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Statuses of a healthy origin.",
             ),
             key(
+                "latency_max",
+                duration(milliseconds(1), minutes(1)),
+                Absence::Optional("\"800ms\""),
+                "Longest time from the request sent to the head of the answer, beyond which the probe has failed; at \
+                 most `timeout`, which alone holds by default.",
+            ),
+            key(
+                "fields",
+                Form::List { item: &EXPECTED_FIELD, least: 0, most: 32 },
+                Absence::Default("[]"),
+                "Fields that a healthy origin sends, each a name alone or with text that must occur in a value of it, \
+                 in whatever case.",
+            ),
+            key(
                 "body",
-                Form::Text { accepts: reads::<ProbeText>, expected: "1 to 1024 bytes of text" },
+                PROBE_TEXT,
                 Absence::Optional("\"ok\""),
                 "Text that must occur in the first 16 KiB of the body; any body will do by default.",
+            ),
+            key(
+                "body_regex",
+                PROBE_TEXT,
+                Absence::Optional("\"(?i)status: *(ok|degraded)\""),
+                "A regular expression, in the syntax of the Rust crate regex, that must match somewhere in the first 16 \
+                 KiB of the body; `$`, written `$$` in this file, is their end or, after `(?m)`, that of a line.",
+            ),
+            key(
+                "body_min",
+                Form::Size { least: 1, most: 1 << 20 },
+                Absence::Optional("512"),
+                "Least length of the body. `Content-Length` decides at once; without it, the body is read this far.",
             ),
             key(
                 "rise",
@@ -268,6 +295,11 @@ pub(super) const SECTIONS: &[Section] = &[
     },
 ];
 
+const EXPECTED_FIELD: Form = Form::Text {
+    accepts: reads::<ExpectedField>,
+    expected: "the name of a field, with or without \":\" and text, such as \"content-type: text/html\"",
+};
+
 const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
 
 const HOST_FIELD: &str = "\"origin\", \"client\", or a host name with or without port";
@@ -277,6 +309,8 @@ const ORIGIN_URL: &str = "an http:// or https:// URL without a path, such as \"h
 const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query, such as \"/healthz\"";
 
 const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
+
+const PROBE_TEXT: Form = Form::Text { accepts: reads::<ProbeText>, expected: "1 to 1024 bytes of text" };
 
 const RANK_MAX: u64 = 100;
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::expectation::ProbeExpectation;
+
 /// Deadlines of forward requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeouts {
@@ -79,10 +81,8 @@ pub struct ProbePolicy {
     pub interval_in_transition: Duration,
     /// Connect, head and body prefix together.
     pub timeout: Duration,
-    /// Statuses of a healthy origin.
-    pub expect: StatusSet,
-    /// Must occur in the first 16 KiB of the body.
-    pub body: Option<String>,
+    /// What a healthy origin answers.
+    pub expect: ProbeExpectation,
     /// Good probes in a row that make an ejected address healthy.
     pub rise: u32,
     /// Bad probes in a row that eject an address.

@@ -6,7 +6,10 @@ use toml::Spanned;
 
 use crate::config::faults::{Faults, quoted};
 use crate::config::file::{self, Value};
-use crate::config::model::{FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme, StatusSet};
+use crate::config::model::{
+    BodyPattern, FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbeExpectation, ProbePolicy, Scheme,
+    StatusSet,
+};
 use crate::config::units::Statuses;
 
 pub(super) fn origin(
@@ -71,15 +74,14 @@ pub(super) fn check_first_host(site: &file::Site, faults: &mut Faults) {
     }
 }
 
-pub(super) fn probe(probe: file::Probe) -> ProbePolicy {
+pub(super) fn probe(probe: file::Probe, faults: &mut Faults) -> ProbePolicy {
     ProbePolicy {
+        expect: expectation(&probe, faults),
         enabled: probe.enabled.value,
         path: probe.path.value.0,
         interval: probe.interval.value,
         interval_in_transition: probe.interval_in_transition.value,
         timeout: probe.timeout.value,
-        expect: status_set(&probe.expect),
-        body: probe.body.map(|body| body.value.0),
         rise: probe.rise.value,
         fall: probe.fall.value,
     }
@@ -100,6 +102,25 @@ pub(super) fn latency(written: &file::Latency) -> LatencyPolicy {
         demote: written.demote.value,
         budget: written.budget.as_ref().map(|budget| budget.value),
         factor: written.factor.value,
+    }
+}
+
+fn expectation(probe: &file::Probe, faults: &mut Faults) -> ProbeExpectation {
+    let body_pattern = probe.body_regex.as_ref().and_then(|written| match BodyPattern::new(&written.value.0) {
+        Ok(pattern) => Some(pattern),
+        Err(reason) => {
+            let expected = format!("a regular expression ({reason})");
+            faults.add("site.probe.body_regex", written.span.start, &quoted(&written.text), &expected);
+            None
+        }
+    });
+    ProbeExpectation {
+        statuses: status_set(&probe.expect),
+        latency_max: probe.latency_max.as_ref().map(|latency| latency.value),
+        fields: probe.fields.iter().map(|field| field.value.0.clone()).collect(),
+        body: probe.body.as_ref().map(|body| body.value.0.clone()),
+        body_pattern,
+        body_min: probe.body_min.as_ref().map_or(0, |length| length.value.0),
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::model::{
     Accepts, Authorization, FailbackMode, FailoverPolicy, FirstRemedy, ForwardFields, HostField, OriginConfig,
-    PlainHttp, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
+    PlainHttp, ProbeExpectation, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
 };
 use crate::origin::health::HealthState;
 use crate::origin::latency::{TRIALS, next_mark};
@@ -413,8 +413,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             interval: seconds(2),
             interval_in_transition: Duration::from_millis(500),
             timeout: seconds(1),
-            expect: StatusSet(vec![(200, 399)]),
-            body: None,
+            expect: ProbeExpectation::default(),
             rise: 2,
             fall: 3,
         },
