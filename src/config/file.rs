@@ -251,6 +251,7 @@ pub(super) struct Probe {
     pub(super) body: Option<Value<ProbeText>>,
     pub(super) body_regex: Option<Value<ProbeText>>,
     pub(super) body_min: Option<Value<Bytes>>,
+    pub(super) lame_duck: Vec<Value<ExpectedField>>,
     pub(super) rise: Value<u32>,
     pub(super) fall: Value<u32>,
 }

@@ -14,27 +14,21 @@ use tokio_util::task::TaskTracker;
 use super::causes::with_causes;
 use super::connect::{Dial, connect};
 use super::expectation::{AnswerHead, Examination, Verdict};
+use super::health::Evidence;
 use super::pool::{Origin, Pool};
 use crate::clock::Clock;
 use crate::config::model::{ProbeExpectation, ProbePolicy};
 
-/// Asks `address` of an origin for the probe path, over the dialer that traffic uses.
-///
-/// # Errors
-/// The reason, in words, why the answer is not that of a healthy origin.
-pub async fn probe(
-    dial: &dyn Dial,
-    clock: &Clock,
-    pool: &Arc<Pool>,
-    origin: usize,
-    address: SocketAddr,
-) -> Result<(), String> {
+/// Asks `address` of an origin for the probe path, over the dialer that traffic uses: what its answer, or that there is
+/// none, says of it.
+pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usize, address: SocketAddr) -> Evidence {
     let policy = &pool.config.probe;
-    let origin = pool.origins.get(origin).ok_or("no such origin")?;
+    let Some(origin) = pool.origins.get(origin) else { return Evidence::ProbeFailed("no such origin".to_owned()) };
     let host = pool.config.hosts.first().map_or("", |host| host.trim_start_matches("*."));
     let tasks = TaskTracker::new();
     let exchange = exchange(dial, clock, origin, host, address, policy, &tasks);
-    timeout(policy.timeout, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {:?}", policy.timeout)))
+    let late = |_| Err(format!("no answer within {:?}", policy.timeout));
+    timeout(policy.timeout, exchange).await.unwrap_or_else(late).unwrap_or_else(Evidence::ProbeFailed)
 }
 
 async fn exchange(
@@ -45,7 +39,7 @@ async fn exchange(
     address: SocketAddr,
     policy: &ProbePolicy,
     tasks: &TaskTracker,
-) -> Result<(), String> {
+) -> Result<Evidence, String> {
     let mut sender = connect(dial, origin, address, policy.timeout, tasks)
         .await
         .map_err(|error| format!("{}: {}", error.kind.as_str(), error.cause))?;
@@ -60,7 +54,10 @@ async fn exchange(
     let asked = clock.now().monotonic;
     let response = sender.send_request(request).await.map_err(|error| with_causes(&error))?;
     let latency = clock.now().monotonic.saturating_duration_since(asked);
-    examine(response, latency, &policy.expect).await
+    if let Some(said) = policy.lame_duck.iter().find(|field| field.is_in(response.headers())) {
+        return Ok(Evidence::LameDuck(said.to_string()));
+    }
+    examine(response, latency, &policy.expect).await.map(|()| Evidence::ProbePassed)
 }
 
 /// Reads as much of an answer as it takes to judge it.

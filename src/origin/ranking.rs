@@ -57,7 +57,7 @@ pub fn hash(target: &str) -> u64 {
 }
 
 /// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, but for those of an
-/// origin that an operator forces.
+/// origin that an operator forces. Lame ducks come after all others of their duty that are usable.
 pub fn candidates(view: &PoolView, demand: Demand, now: Instant, random: &mut fastrand::Rng) -> Vec<Candidate> {
     let queue = |origin: &OriginView, random: &mut fastrand::Rng| Queue {
         origin: origin.index,
@@ -76,16 +76,17 @@ pub fn candidates(view: &PoolView, demand: Demand, now: Instant, random: &mut fa
 }
 
 fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidate>) {
-    let usable = queues.iter().filter(|queue| queue.next_state().is_some_and(HealthState::usable)).count();
+    let usable = queues.iter().filter(|queue| queue.next().is_some_and(Choice::is_willing)).count();
     let mut spare = tries.saturating_sub(usable);
     for queue in &mut *queues {
-        candidates.extend(queue.take_if(HealthState::usable));
-        while spare > 0 && queue.next_state() == Some(HealthState::Healthy) {
-            candidates.extend(queue.take_if(HealthState::usable));
+        candidates.extend(queue.take_if(Choice::is_willing));
+        while spare > 0 && queue.next().is_some_and(Choice::is_sound) {
+            candidates.extend(queue.take_if(Choice::is_sound));
             spare -= 1;
         }
     }
-    take_in_turn(queues, HealthState::usable, candidates);
+    take_in_turn(queues, Choice::is_willing, candidates);
+    take_in_turn(queues, |choice| choice.state.usable(), candidates);
 }
 
 /// The endpoint that would be asked next if the first origin failed, where one is usable.
@@ -174,30 +175,26 @@ fn notably_less(cost: f64, than: f64) -> bool {
 }
 
 /// The best endpoint last, so that taking one is a `pop`.
-fn in_order(
-    origin: &OriginView,
-    safe: bool,
-    now: Instant,
-    random: &mut fastrand::Rng,
-) -> Vec<(HealthState, SocketAddr)> {
+fn in_order(origin: &OriginView, safe: bool, now: Instant, random: &mut fastrand::Rng) -> Vec<Choice> {
     let mut endpoints: Vec<&EndpointView> = origin.endpoints.iter().collect();
     random.shuffle(&mut endpoints);
     // Without probes only a request can prove an endpoint; a safe one that fails is simply tried again.
     let trial = safe && random.u32(0..TRIAL_ODDS) == 0;
     let on_probation = endpoints.iter().find(|endpoint| endpoint.state == HealthState::Probation);
     let tried = on_probation.map(|endpoint| endpoint.address).filter(|_| trial);
-    let place = |endpoint: &&EndpointView| match state(origin, endpoint) {
-        HealthState::Probation if Some(endpoint.address) == tried => 0,
-        HealthState::Healthy => 1,
-        HealthState::Probation | HealthState::Suspect => 2,
-        HealthState::Ejected => 3,
+    let place = |endpoint: &&EndpointView| match choice(origin, endpoint) {
+        Choice { state: HealthState::Ejected, .. } => 4,
+        Choice { lame_duck: true, .. } => 3,
+        Choice { state: HealthState::Probation, address, .. } if Some(address) == tried => 0,
+        Choice { state: HealthState::Healthy, .. } => 1,
+        Choice { state: HealthState::Probation | HealthState::Suspect, .. } => 2,
     };
     endpoints.sort_by_key(place);
     for equals in endpoints.chunk_by_mut(|a, b| place(a) == place(b)) {
         spare_the_busy(equals, now);
         alternate_families(equals);
     }
-    endpoints.iter().rev().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect()
+    endpoints.iter().rev().map(|endpoint| choice(origin, endpoint)).collect()
 }
 
 /// Of each two neighbors in a random order, the one that costs notably less comes first.
@@ -208,6 +205,31 @@ fn spare_the_busy(endpoints: &mut [&EndpointView], now: Instant) {
             endpoints.swap(place - 1, place);
         }
     }
+}
+
+/// An endpoint as a request sees it.
+#[derive(Clone, Copy)]
+struct Choice {
+    address: SocketAddr,
+    state: HealthState,
+    lame_duck: bool,
+}
+
+impl Choice {
+    /// Whether it may get requests and wants them.
+    fn is_willing(&self) -> bool {
+        self.state.usable() && !self.lame_duck
+    }
+
+    /// Whether a second try of the same origin is well spent on it.
+    fn is_sound(&self) -> bool {
+        self.state == HealthState::Healthy && !self.lame_duck
+    }
+}
+
+fn choice(origin: &OriginView, endpoint: &EndpointView) -> Choice {
+    let lame_duck = endpoint.lame_duck && origin.duty != Duty::Forced;
+    Choice { address: endpoint.address, state: state(origin, endpoint), lame_duck }
 }
 
 /// Whoever forces an origin knows better than its probes.
@@ -232,22 +254,22 @@ fn alternate_families(endpoints: &mut [&EndpointView]) {
 struct Queue {
     origin: usize,
     duty: Duty,
-    endpoints: Vec<(HealthState, SocketAddr)>,
+    endpoints: Vec<Choice>,
 }
 
 impl Queue {
-    fn next_state(&self) -> Option<HealthState> {
-        self.endpoints.last().map(|(state, _)| *state)
+    fn next(&self) -> Option<&Choice> {
+        self.endpoints.last()
     }
 
-    fn take_if(&mut self, wanted: impl Fn(HealthState) -> bool) -> Option<Candidate> {
-        let (_, address) = self.endpoints.pop_if(|(state, _)| wanted(*state))?;
-        Some(Candidate { origin: self.origin, address })
+    fn take_if(&mut self, wanted: impl Fn(&Choice) -> bool) -> Option<Candidate> {
+        let choice = self.endpoints.pop_if(|choice| wanted(choice))?;
+        Some(Candidate { origin: self.origin, address: choice.address })
     }
 }
 
 /// One of each origin, then the next of each, until none is wanted.
-fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidates: &mut Vec<Candidate>) {
+fn take_in_turn(queues: &mut [Queue], wanted: fn(&Choice) -> bool, candidates: &mut Vec<Candidate>) {
     loop {
         let before = candidates.len();
         candidates.extend(queues.iter_mut().filter_map(|queue| queue.take_if(wanted)));

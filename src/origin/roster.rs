@@ -84,9 +84,9 @@ impl Roster {
     ) {
         let (told, rival) = (out.len(), self.rival(origin));
         let Some(origin) = self.origins.get_mut(origin) else { return };
-        if let Some((address, transition)) = origin.on_evidence(address, evidence, rival, &self.policies, now) {
-            out.push(endpoint_changed(&self.site, &origin.name, address, transition));
-        }
+        let findings = origin.on_evidence(address, evidence, rival, &self.policies, now);
+        out.extend(findings.lame_duck.map(|change| change.told(&self.site, &origin.name, address)));
+        out.extend(findings.transition.map(|change| endpoint_changed(&self.site, &origin.name, address, change)));
         self.go_on(told, now, out);
     }
 
@@ -253,8 +253,11 @@ impl Roster {
         let from = std::mem::replace(&mut self.preferred, best);
         self.preferred_since = now;
         let name = |index: usize| self.origins[index].name.to_string();
-        // Either the old one failed or is slow or drained, or the new one came back.
-        let left = |from: &usize| !self.origins[*from].usable() || !self.origins[*from].stands_in();
+        // Either the old one failed, is slow, drained or going away, or the new one came back.
+        let left = |from: &usize| {
+            let from = &self.origins[*from];
+            !from.usable() || !from.stands_in() || from.lame_duck().is_some()
+        };
         let cause = from.filter(left).or(best);
         out.push(Event::FailedOver {
             site: self.site.clone(),
@@ -267,9 +270,13 @@ impl Roster {
     /// The origin that requests go to first: the one they go to already, until it is unusable or a better one stands in.
     /// Where all of them failed, the first to have its hold-down over would otherwise take over from a better one.
     fn best(&self) -> Option<usize> {
-        let usable = self.origins.iter().enumerate().filter(|(_, origin)| origin.usable());
-        let (challenger, best) = usable.min_by_key(|(index, origin)| (origin.merit(), *index))?;
-        let kept = self.preferred.filter(|current| self.origins[*current].usable());
+        let is_willing = |origin: &Origin| origin.usable() && origin.lame_duck().is_none();
+        // What an operator wants goes before what an origin says of itself.
+        let is_spared = |lame: &Origin| self.origins.iter().any(|other| is_willing(other) && other.duty <= lame.duty);
+        let eligible = |origin: &Origin| is_willing(origin) || origin.usable() && !is_spared(origin);
+        let candidates = self.origins.iter().enumerate().filter(|(_, origin)| eligible(origin));
+        let (challenger, best) = candidates.min_by_key(|(index, origin)| (origin.merit(), *index))?;
+        let kept = self.preferred.filter(|current| eligible(&self.origins[*current]));
         let taken_over = |current: &usize| {
             let current = &self.origins[*current];
             let is_quicker = current.failback.standing() == Standing::Slow;

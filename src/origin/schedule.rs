@@ -121,6 +121,7 @@ mod tests {
             interval_in_transition: Duration::from_millis(500),
             timeout: Duration::from_secs(1),
             expect: ProbeExpectation::default(),
+            lame_duck: Vec::new(),
             rise: 2,
             fall: 3,
         }

@@ -120,8 +120,8 @@ impl Steward {
         for (origin, address) in self.roster.probes_due(&mut self.random, now) {
             let (pool, dial, clock) = (Arc::clone(&self.pool), Arc::clone(&self.dial), self.clock.clone());
             tasks.spawn(async move {
-                let result = probe(&*dial, &clock, &pool, origin, address).await;
-                Finding::Probe { origin, address, result }
+                let evidence = probe(&*dial, &clock, &pool, origin, address).await;
+                Finding::Probe { origin, address, evidence }
             });
         }
     }
@@ -160,11 +160,7 @@ impl Steward {
                 let name = self.pool.origins.get(origin).map_or("", |origin| &origin.name);
                 self.metrics.dns_refreshed(&self.pool.site, name, result);
             }
-            Finding::Probe { origin, address, result } => {
-                let evidence = match result {
-                    Ok(()) => Evidence::ProbePassed,
-                    Err(reason) => Evidence::ProbeFailed(reason),
-                };
+            Finding::Probe { origin, address, evidence } => {
                 self.roster.on_evidence(origin, address, evidence, now, events);
             }
         }
@@ -215,7 +211,7 @@ enum Question {
 
 enum Finding {
     Lookup { origin: usize, lookup: Lookup },
-    Probe { origin: usize, address: SocketAddr, result: Result<(), String> },
+    Probe { origin: usize, address: SocketAddr, evidence: Evidence },
 }
 
 const ANSWER_MAX: Duration = Duration::from_secs(1);

@@ -60,6 +60,8 @@ pub struct EndpointView {
     pub address: SocketAddr,
     /// How healthy it is.
     pub state: HealthState,
+    /// Whether it says that it is going away.
+    pub lame_duck: bool,
     /// What it has to do; the only part that changes with every request.
     pub load: Arc<Load>,
 }
@@ -67,6 +69,6 @@ pub struct EndpointView {
 /// Two views are the same if they say the same of its health.
 impl PartialEq for EndpointView {
     fn eq(&self, other: &Self) -> bool {
-        (self.address, self.state) == (other.address, other.state)
+        (self.address, self.state, self.lame_duck) == (other.address, other.state, other.lame_duck)
     }
 }

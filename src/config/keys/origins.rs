@@ -211,6 +211,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Least length of the body. `Content-Length` decides at once; without it, the body is read this far.",
             ),
             key(
+                "lame_duck",
+                Form::List { item: &EXPECTED_FIELD, least: 0, most: 8 },
+                Absence::Default("[\"x-health: drain\", \"x-envoy-immediate-health-check-fail\"]"),
+                "Fields by one of which the answer to a probe says that its address is going away, whatever else it says: \
+                 no failure, though there are no new requests for it while another address is usable.",
+            ),
+            key(
                 "rise",
                 Form::Whole { least: 1, most: 100 },
                 Absence::Default("2"),

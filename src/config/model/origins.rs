@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::expectation::ProbeExpectation;
+use super::expectation::{ExpectedField, ProbeExpectation};
 
 /// Deadlines of forward requests.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,8 @@ pub struct ProbePolicy {
     pub timeout: Duration,
     /// What a healthy origin answers.
     pub expect: ProbeExpectation,
+    /// Fields by one of which an origin says that it is going away, whatever else it answers.
+    pub lame_duck: Vec<ExpectedField>,
     /// Good probes in a row that make an ejected address healthy.
     pub rise: u32,
     /// Bad probes in a row that eject an address.

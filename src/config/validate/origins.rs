@@ -7,9 +7,10 @@ use toml::Spanned;
 use crate::config::faults::{Faults, quoted};
 use crate::config::file::{self, Value};
 use crate::config::model::{
-    BodyPattern, FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbeExpectation, ProbePolicy, Scheme,
-    StatusSet,
+    BodyPattern, ExpectedField, FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbeExpectation, ProbePolicy,
+    Scheme, StatusSet,
 };
+use crate::config::names;
 use crate::config::units::Statuses;
 
 pub(super) fn origin(
@@ -77,6 +78,7 @@ pub(super) fn check_first_host(site: &file::Site, faults: &mut Faults) {
 pub(super) fn probe(probe: file::Probe, faults: &mut Faults) -> ProbePolicy {
     ProbePolicy {
         expect: expectation(&probe, faults),
+        lame_duck: fields(&probe.lame_duck),
         enabled: probe.enabled.value,
         path: probe.path.value.0,
         interval: probe.interval.value,
@@ -117,11 +119,15 @@ fn expectation(probe: &file::Probe, faults: &mut Faults) -> ProbeExpectation {
     ProbeExpectation {
         statuses: status_set(&probe.expect),
         latency_max: probe.latency_max.as_ref().map(|latency| latency.value),
-        fields: probe.fields.iter().map(|field| field.value.0.clone()).collect(),
+        fields: fields(&probe.fields),
         body: probe.body.as_ref().map(|body| body.value.0.clone()),
         body_pattern,
         body_min: probe.body_min.as_ref().map_or(0, |length| length.value.0),
     }
+}
+
+fn fields(written: &[Value<names::ExpectedField>]) -> Vec<ExpectedField> {
+    written.iter().map(|field| field.value.0.clone()).collect()
 }
 
 pub(super) fn status_set(statuses: &[Value<Statuses>]) -> StatusSet {

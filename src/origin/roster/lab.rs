@@ -414,6 +414,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             interval_in_transition: Duration::from_millis(500),
             timeout: seconds(1),
             expect: ProbeExpectation::default(),
+            lame_duck: Vec::new(),
             rise: 2,
             fall: 3,
         },

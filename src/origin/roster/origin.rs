@@ -9,7 +9,7 @@ use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
 use crate::origin::answers::{Answers, Lookup};
 use crate::origin::duty::{Duty, Order};
 use crate::origin::failback::{Failback, Footing, Standing, Step};
-use crate::origin::health::{Evidence, Health, HealthState, Transition};
+use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
 use crate::origin::latency::{Latency, Observation, Rival};
 use crate::origin::load::Load;
 use crate::origin::schedule::{Pace, ProbeSchedule};
@@ -40,6 +40,28 @@ pub(super) struct Endpoint {
     load: Arc<Load>,
 }
 
+/// What a piece of evidence changed about an endpoint.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) lame_duck: Option<LameDuckChange>,
+    pub(super) transition: Option<Transition>,
+}
+
+pub(super) enum LameDuckChange {
+    Began { said: String },
+    Ended,
+}
+
+impl LameDuckChange {
+    pub(super) fn told(self, site: &str, origin: &str, address: SocketAddr) -> Event {
+        let (site, origin) = (site.to_owned(), origin.to_owned());
+        match self {
+            Self::Began { said } => Event::LameDuckBegan { site, origin, address, said },
+            Self::Ended => Event::LameDuckEnded { site, origin, address },
+        }
+    }
+}
+
 impl Origin {
     pub(super) fn new(config: &OriginConfig, now: Instant) -> Self {
         let answers = Answers::new(&config.host, now);
@@ -67,10 +89,12 @@ impl Origin {
         rival: Rival,
         policies: &Policies,
         now: Instant,
-    ) -> Option<(SocketAddr, Transition)> {
-        let endpoint = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)?;
+    ) -> Findings {
+        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address) else {
+            return Findings::default();
+        };
         let observation = match &evidence {
-            Evidence::ProbePassed | Evidence::ProbeFailed(_) => {
+            Evidence::ProbePassed | Evidence::ProbeFailed(_) | Evidence::LameDuck(_) => {
                 endpoint.schedule.end();
                 None
             }
@@ -83,12 +107,18 @@ impl Origin {
         if let Some(observation) = observation {
             self.latency.on(observation, rival, &policies.latency, now);
         }
-        let transition = endpoint.health.on(evidence, &policies.health, now)?;
-        if transition.to == HealthState::Ejected {
+        let was_lame_duck = endpoint.health.lame_duck().is_some();
+        let transition = endpoint.health.on(evidence, &policies.health, now);
+        if transition.as_ref().is_some_and(|transition| transition.to == HealthState::Ejected) {
             // The name may have moved.
             self.answers.hasten(now);
         }
-        Some((address, transition))
+        let lame_duck = match endpoint.health.lame_duck() {
+            Some(LameDuck { said, .. }) if !was_lame_duck => Some(LameDuckChange::Began { said: said.clone() }),
+            None if was_lame_duck => Some(LameDuckChange::Ended),
+            Some(_) | None => None,
+        };
+        Findings { lame_duck, transition }
     }
 
     pub(super) fn on_lookup(
@@ -194,6 +224,13 @@ impl Origin {
         self.duty != Duty::Disabled && (self.answers.pending() || is_known_to_work())
     }
 
+    /// An endpoint that is going away, when every usable one is. Whoever forces an origin knows better.
+    pub(super) fn lame_duck(&self) -> Option<&Endpoint> {
+        let usable = self.endpoints.iter().filter(|endpoint| endpoint.health.usable());
+        let going = usable.map(|endpoint| endpoint.health.lame_duck().is_some().then_some(endpoint));
+        going.reduce(Option::and).flatten().filter(|_| self.duty != Duty::Forced)
+    }
+
     fn why_unusable(&self) -> String {
         if self.duty == Duty::Disabled {
             return "disabled by an operator".to_owned();
@@ -221,20 +258,19 @@ impl Origin {
     }
 
     pub(super) fn account(&self) -> String {
-        match self.duty {
-            Duty::Auto => {
+        let lame_duck = self.lame_duck().and_then(|endpoint| Some((endpoint.address, endpoint.health.lame_duck()?)));
+        match (self.duty, lame_duck) {
+            (Duty::Auto, Some((address, LameDuck { said, .. }))) => {
+                format!("{} is going away: {address} says {said}", self.name)
+            }
+            (Duty::Auto, None) => {
                 format!("{} is {}: {}", self.name, self.failback.standing().as_str(), self.failback.reason())
             }
-            duty => format!("{} is {} by an operator", self.name, duty.as_str()),
+            (duty, _) => format!("{} is {} by an operator", self.name, duty.as_str()),
         }
     }
 
     pub(super) fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| EndpointView {
-            address: endpoint.address,
-            state: endpoint.health.state(),
-            load: Arc::clone(&endpoint.load),
-        };
         OriginView {
             name: Arc::clone(&self.name),
             index,
@@ -244,7 +280,7 @@ impl Origin {
             duty: self.duty,
             standing: self.failback.standing(),
             share: self.failback.share(),
-            endpoints: self.endpoints.iter().map(endpoint).collect(),
+            endpoints: self.endpoints.iter().map(Endpoint::view).collect(),
         }
     }
 
@@ -277,12 +313,23 @@ impl Endpoint {
         self.schedule.due(Pace::of(self.health.state(), dark), policy)
     }
 
+    fn view(&self) -> EndpointView {
+        let health = &self.health;
+        EndpointView {
+            address: self.address,
+            state: health.state(),
+            lame_duck: health.lame_duck().is_some(),
+            load: Arc::clone(&self.load),
+        }
+    }
+
     fn status(&self, now: Instant) -> EndpointStatus {
         let health = &self.health;
         EndpointStatus {
             address: self.address,
             health: Entered::since(health.state(), health.since(), health.reason(), now),
             tally: health.tally().clone(),
+            lame_duck: health.lame_duck().map(|lame_duck| Entered::since((), lame_duck.since, &lame_duck.said, now)),
             last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),
         }
     }
