@@ -244,6 +244,7 @@ pub(super) struct Probe {
     pub(super) path: Value<ProbePath>,
     pub(super) interval: Value<Duration>,
     pub(super) interval_in_transition: Value<Duration>,
+    pub(super) interval_down: Value<Duration>,
     pub(super) timeout: Value<Duration>,
     pub(super) expect: Vec<Value<Statuses>>,
     pub(super) latency_max: Option<Value<Duration>>,

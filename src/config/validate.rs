@@ -300,6 +300,9 @@ fn check_times(site: &file::Site, faults: &mut Faults) {
     let interval = ("site.probe.interval", &site.probe.interval);
     at_most(faults, ("site.probe.timeout", &site.probe.timeout), interval);
     at_most(faults, ("site.probe.interval_in_transition", &site.probe.interval_in_transition), interval);
+    if !site.probe.interval_down.is_default() {
+        at_most(faults, interval, ("site.probe.interval_down", &site.probe.interval_down));
+    }
     if let Some(latency_max) = &site.probe.latency_max {
         at_most(faults, ("site.probe.latency_max", latency_max), ("site.probe.timeout", &site.probe.timeout));
     }

@@ -59,8 +59,12 @@ impl Roster {
             latency: site.latency.clone(),
             guard,
         };
-        let origins: Vec<Origin> = site.origins.iter().map(|origin| Origin::new(origin, now)).collect();
-        let preferred = (0..origins.len()).min_by_key(|index| (origins[*index].rank, *index));
+        let mut order: Vec<usize> = (0..site.origins.len()).collect();
+        order.sort_by_key(|index| site.origins[*index].rank);
+        let place = |index| order.iter().position(|other| *other == index).unwrap_or(index);
+        let origin = |(index, origin)| Origin::new(origin, place(index), now);
+        let origins: Vec<Origin> = site.origins.iter().enumerate().map(origin).collect();
+        let preferred = order.first().copied();
         Self {
             site: site.name.clone(),
             policies,
@@ -137,9 +141,9 @@ impl Roster {
         let changes = healths.chain(standings).chain(settled).chain(self.outage.due());
         let changes = changes.filter(|due| *due > self.reckoned);
         let lookups = self.origins.iter().filter_map(|origin| origin.answers.due());
-        let dark = self.dark();
+        let dark_since = self.dark_since();
         let probed = self.probed().filter(|_| self.policies.probe.enabled);
-        let probes = probed.map(|endpoint| endpoint.probe_due(dark, &self.policies.probe));
+        let probes = probed.map(|endpoint| endpoint.probe_due(dark_since, &self.policies.probe));
         changes.chain(lookups).chain(probes).min()
     }
 
@@ -149,10 +153,10 @@ impl Roster {
         if !self.policies.probe.enabled {
             return due;
         }
-        let dark = self.dark();
+        let dark_since = self.dark_since();
         for (index, origin) in self.origins.iter_mut().enumerate().filter(|(_, origin)| is_watched(origin)) {
             for endpoint in &mut origin.endpoints {
-                if endpoint.probe_due(dark, &self.policies.probe) <= now {
+                if endpoint.probe_due(dark_since, &self.policies.probe) <= now {
                     endpoint.schedule.begin(random.f64(), now);
                     due.push((index, endpoint.address));
                 }
@@ -220,9 +224,9 @@ impl Roster {
         self.history.drain(..surplus);
     }
 
-    /// Whether there is no usable endpoint at all.
-    fn dark(&self) -> bool {
-        !self.origins.iter().any(Origin::usable)
+    /// Since when there has been no usable endpoint at all.
+    fn dark_since(&self) -> Option<Instant> {
+        (!self.origins.iter().any(Origin::usable)).then(|| self.outage.since())
     }
 
     fn probed(&self) -> impl Iterator<Item = &Endpoint> {

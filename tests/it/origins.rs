@@ -131,3 +131,23 @@ async fn what_was_not_asked_for_is_no_answer() {
         lab.client().await.get("/x").await.says(200, "whole");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_stays_down_is_probed_less_often_and_found_back_all_the_same() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+    }
+    lab.origin("a").answers("/", Answer::new(500, "broken"));
+    let mut rates = Vec::new();
+    for minutes in [4, 36] {
+        lab.time_passes(minutes * 60 * SECOND).await;
+        let before = lab.origin("a").probes();
+        lab.time_passes(100 * SECOND).await;
+        rates.push(lab.origin("a").probes() - before);
+    }
+    assert!((45..=56).contains(&rates[0]) && (9..=11).contains(&rates[1]), "{rates:?}");
+    lab.origin("a").answers("/", Answer::ok("mended"));
+    lab.time_passes(180 * SECOND).await;
+    lab.client().await.get("/x").await.says(200, "a");
+}

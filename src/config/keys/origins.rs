@@ -166,6 +166,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 "The same while an address is on its way in or out; at most `interval`.",
             ),
             key(
+                "interval_down",
+                duration(milliseconds(100), hours(1)),
+                Absence::Default("\"10s\""),
+                "The longest it becomes for an address that stays out of use while others serve: a hundred and fiftieth \
+                 of the time it has been out, from `interval` up to this. At least `interval`, which replaces a shorter \
+                 default.",
+            ),
+            key(
                 "timeout",
                 duration(milliseconds(10), minutes(1)),
                 Absence::Default("\"1s\""),

@@ -79,6 +79,8 @@ pub struct ProbePolicy {
     pub interval: Duration,
     /// Between probes while the address is in transition.
     pub interval_in_transition: Duration,
+    /// Longest time between probes of an address that stays out of use; at least `interval`.
+    pub interval_down: Duration,
     /// Connect, head and body prefix together.
     pub timeout: Duration,
     /// What a healthy origin answers.

@@ -83,6 +83,7 @@ pub(super) fn probe(probe: file::Probe, faults: &mut Faults) -> ProbePolicy {
         path: probe.path.value.0,
         interval: probe.interval.value,
         interval_in_transition: probe.interval_in_transition.value,
+        interval_down: probe.interval_down.value.max(probe.interval.value),
         timeout: probe.timeout.value,
         rise: probe.rise.value,
         fall: probe.fall.value,

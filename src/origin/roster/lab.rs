@@ -412,6 +412,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             path: "/".to_owned(),
             interval: seconds(2),
             interval_in_transition: Duration::from_millis(500),
+            interval_down: seconds(10),
             timeout: seconds(1),
             expect: ProbeExpectation::default(),
             lame_duck: Vec::new(),

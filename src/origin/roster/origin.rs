@@ -12,7 +12,7 @@ use crate::origin::failback::{Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
 use crate::origin::latency::{Latency, Observation, Rival};
 use crate::origin::load::Load;
-use crate::origin::schedule::{Pace, ProbeSchedule};
+use crate::origin::schedule::{ProbeSchedule, Situation};
 use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
 use crate::origin::view::{EndpointView, OriginView};
 use crate::telemetry::event::Event;
@@ -25,6 +25,8 @@ pub(super) struct Origin {
     pub(super) rank: u32,
     weight: u32,
     accepts: Accepts,
+    /// Number of origins that are tried before this one when all is well.
+    place: usize,
     pub(super) answers: Answers,
     pub(super) failback: Failback,
     pub(super) duty: Duty,
@@ -63,10 +65,9 @@ impl LameDuckChange {
 }
 
 impl Origin {
-    pub(super) fn new(config: &OriginConfig, now: Instant) -> Self {
+    pub(super) fn new(config: &OriginConfig, place: usize, now: Instant) -> Self {
         let answers = Answers::new(&config.host, now);
-        let endpoint = |address: &IpAddr| Endpoint::new(SocketAddr::new(*address, config.port), now);
-        let endpoints = answers.addresses().iter().map(endpoint).collect();
+        let endpoints = new_endpoints(answers.addresses(), config.port, place, now).collect();
         Self {
             name: config.name.as_str().into(),
             host: config.host.clone(),
@@ -74,6 +75,7 @@ impl Origin {
             rank: config.rank,
             weight: config.weight,
             accepts: config.accepts,
+            place,
             answers,
             failback: Failback::new(now),
             duty: Duty::Auto,
@@ -135,8 +137,7 @@ impl Origin {
         let alive = |address| endpoints.iter().any(|known| known.address.ip() == address && known.health.usable());
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
         self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address.ip()));
-        self.endpoints
-            .extend(change.added.iter().map(|address| Endpoint::new(SocketAddr::new(*address, self.port), now)));
+        self.endpoints.extend(new_endpoints(&change.added, self.port, self.place, now));
         // The same failure again is no news.
         if let Some(reason) = change.failure.filter(|reason| known_failure.as_ref() != Some(reason)) {
             out.push(Event::ResolveFailed {
@@ -171,7 +172,7 @@ impl Origin {
         let before = std::mem::replace(&mut self.duty, duty);
         if before == Duty::Disabled && duty != Duty::Disabled {
             // It was not probed meanwhile, so nothing is known of it.
-            self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, now));
+            self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, 0, now));
         }
         if matches!(order, Order::Enable | Order::Failback) {
             self.failback.recall();
@@ -304,13 +305,21 @@ impl Origin {
     }
 }
 
+/// New endpoints of the origin at `place`; the first probes of later ones begin later.
+fn new_endpoints(addresses: &[IpAddr], port: u16, place: usize, now: Instant) -> impl Iterator<Item = Endpoint> {
+    let addresses = addresses.iter().map(move |address| SocketAddr::new(*address, port));
+    addresses.enumerate().map(move |(index, address)| Endpoint::new(address, place + index, now))
+}
+
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr, now: Instant) -> Self {
-        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now), load: Arc::new(Load::new(now)) }
+    fn new(address: SocketAddr, place: usize, now: Instant) -> Self {
+        let (health, schedule) = (Health::new(now), ProbeSchedule::new(place, now));
+        Self { address, health, schedule, load: Arc::new(Load::new(now)) }
     }
 
-    pub(super) fn probe_due(&self, dark: bool, policy: &ProbePolicy) -> Instant {
-        self.schedule.due(Pace::of(self.health.state(), dark), policy)
+    pub(super) fn probe_due(&self, dark_since: Option<Instant>, policy: &ProbePolicy) -> Instant {
+        let situation = Situation { state: self.health.state(), since: self.health.since(), dark_since };
+        self.schedule.due(&situation, policy)
     }
 
     fn view(&self) -> EndpointView {
