@@ -271,6 +271,8 @@ pub(super) struct Origin {
     pub(super) queue_max: Value<usize>,
     pub(super) host: Value<HostField>,
     pub(super) ca_file: Option<Value<PathBuf>>,
+    pub(super) client_certificate: Option<Value<PathBuf>>,
+    pub(super) client_key: Option<Value<PathBuf>>,
 }
 
 /// A value and where it stands.

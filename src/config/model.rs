@@ -22,8 +22,8 @@ mod origins;
 pub use expectation::{BodyPattern, ExpectedField, ProbeExpectation};
 pub(super) use origins::authority;
 pub use origins::{
-    Accepts, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig, ProbePolicy, Scheme,
-    StatusSet, Timeouts,
+    Accepts, ClientCertificate, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig,
+    ProbePolicy, Scheme, StatusSet, Timeouts,
 };
 
 /// Everything one node needs to know, for the region it runs in.

@@ -202,6 +202,7 @@ fn every_key_reaches_the_model() {
     assert_eq!((origin.rank, origin.accepts), (2, Accepts::ReadOnly));
     assert_eq!(origin.host_field, HostField::Named("shop.example:8443".to_owned()));
     assert!(origin.ca_file.is_some());
+    assert!(origin.client_certificate.as_ref().is_some_and(|own| own.key.ends_with("client.key")));
 }
 
 #[test]

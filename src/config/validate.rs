@@ -11,7 +11,7 @@ use http::HeaderName;
 use http::header::COOKIE;
 use toml::Spanned;
 
-use self::origins::{check_first_host, failback, latency, one_of, origin, origin_name, probe, status_set};
+use self::origins::{check_first_host, failback, latency, one_of, origin_name, origins, probe, status_set};
 use super::faults::{Faults, quoted};
 use super::file::{self, Value};
 use super::load::Surroundings;
@@ -191,10 +191,15 @@ fn cache(cache: &file::Cache, faults: &mut Faults) -> CacheBounds {
 }
 
 fn certificates(sources: Vec<Spanned<file::Certificate>>, faults: &mut Faults) -> Vec<CertificateSource> {
-    let starts: Vec<usize> = sources.iter().map(|source| source.span().start).collect();
-    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
-    let ranges: Vec<Range<usize>> = starts.iter().zip(ends).map(|(start, end)| *start..end).collect();
+    let ranges = ranges(&sources);
     sources.into_iter().zip(ranges).filter_map(|(source, range)| certificate(source, range, faults)).collect()
+}
+
+/// From the start of each table to that of the next.
+fn ranges<T>(tables: &[Spanned<T>]) -> Vec<Range<usize>> {
+    let starts = tables.iter().map(|table| table.span().start);
+    let ends = starts.clone().skip(1).chain([usize::MAX]);
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 /// Files or names; both or neither is a fault, and so is half a pair.
@@ -286,7 +291,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         failback: failback(&site.failback),
         latency: latency(&site.latency),
         probe: probe(site.probe, faults),
-        origins: site.origin.into_iter().filter_map(|written| origin(written, regions, region, faults)).collect(),
+        origins: origins(site.origin, regions, region, faults),
         hosts: site.hosts.into_iter().map(|host| host.value.0).collect(),
     }
 }

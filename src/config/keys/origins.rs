@@ -306,6 +306,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 Absence::Optional("\"/etc/holdover/private-ca.pem\""),
                 "PEM file of the authorities this origin is verified against, in place of the public ones.",
             ),
+            key(
+                "client_certificate",
+                FILE,
+                Absence::Optional("\"/etc/holdover/client.pem\""),
+                "PEM file of the chain, leaf first, that the node shows this origin when it asks for a certificate; with \
+                 `client_key`.",
+            ),
+            key(
+                "client_key",
+                FILE,
+                Absence::Optional("\"/etc/holdover/client.key\""),
+                "PEM file of the key of `client_certificate`, not encrypted.",
+            ),
         ],
     },
 ];

@@ -130,6 +130,17 @@ pub struct OriginConfig {
     pub host_field: HostField,
     /// PEM file of private trust anchors; replaces the public ones.
     pub ca_file: Option<PathBuf>,
+    /// What the node shows an origin that asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// A certificate of the node's own, for origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// PEM file of the chain, leaf first.
+    pub chain: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
 }
 
 impl OriginConfig {

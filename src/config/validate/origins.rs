@@ -1,35 +1,48 @@
 //! A site's origins, from the written form to the model.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use toml::Spanned;
 
+use super::ranges;
 use crate::config::faults::{Faults, quoted};
 use crate::config::file::{self, Value};
 use crate::config::model::{
-    BodyPattern, ExpectedField, FailbackPolicy, HostField, LatencyPolicy, OriginConfig, ProbeExpectation, ProbePolicy,
-    Scheme, StatusSet,
+    BodyPattern, ClientCertificate, ExpectedField, FailbackPolicy, HostField, LatencyPolicy, OriginConfig,
+    ProbeExpectation, ProbePolicy, Scheme, StatusSet,
 };
 use crate::config::names;
 use crate::config::units::Statuses;
 
-pub(super) fn origin(
-    origin: Spanned<file::Origin>,
+pub(super) fn origins(
+    written: Vec<Spanned<file::Origin>>,
+    regions: &BTreeSet<String>,
+    region: &str,
+    faults: &mut Faults,
+) -> Vec<OriginConfig> {
+    let ranges = ranges(&written);
+    let tables = written.into_iter().map(Spanned::into_inner).zip(ranges);
+    tables.filter_map(|(written, range)| origin(written, range, regions, region, faults)).collect()
+}
+
+fn origin(
+    origin: file::Origin,
+    range: Range<usize>,
     regions: &BTreeSet<String>,
     region: &str,
     faults: &mut Faults,
 ) -> Option<OriginConfig> {
-    let origin = origin.into_inner();
     for named in origin.ranks.keys().filter(|named| !regions.is_empty() && !regions.contains(named.get_ref())) {
         let expected = format!("{} (node.regions)", one_of(regions));
         faults.add("site.origin.ranks", named.span().start, &quoted(named.get_ref()), &expected);
     }
     let (name, _) = origin_name(&origin)?;
-    let url = origin.url?;
-    if let (Scheme::Http, Some(ca_file)) = (url.value.scheme, &origin.ca_file) {
-        let found = format!("{} for an http:// origin", quoted(&ca_file.text));
-        faults.add("site.origin.ca_file", ca_file.span.start, &found, "an https:// url, or no ca_file");
+    if origin.url.as_ref().is_some_and(|url| url.value.scheme == Scheme::Http) {
+        refuse_tls_files(&origin, faults);
     }
+    let url = origin.url?;
     let rank = origin
         .ranks
         .iter()
@@ -46,8 +59,43 @@ pub(super) fn origin(
         requests_max: origin.requests_max.value,
         queue_max: origin.queue_max.value,
         host_field: origin.host.value,
+        client_certificate: client_certificate(origin.client_certificate, origin.client_key, range, faults),
         ca_file: origin.ca_file.map(|path| path.value),
     })
+}
+
+fn refuse_tls_files(origin: &file::Origin, faults: &mut Faults) {
+    for (name, file) in [
+        ("ca_file", &origin.ca_file),
+        ("client_certificate", &origin.client_certificate),
+        ("client_key", &origin.client_key),
+    ] {
+        if let Some(file) = file {
+            let found = format!("{} for an http:// origin", quoted(&file.text));
+            let expected = format!("an https:// url, or no {name}");
+            faults.add(&format!("site.origin.{name}"), file.span.start, &found, &expected);
+        }
+    }
+}
+
+/// Both files or neither.
+fn client_certificate(
+    chain: Option<Value<PathBuf>>,
+    key: Option<Value<PathBuf>>,
+    range: Range<usize>,
+    faults: &mut Faults,
+) -> Option<ClientCertificate> {
+    let (missing, beside, half) = match (chain, key) {
+        (Some(chain), Some(key)) => return Some(ClientCertificate { chain: chain.value, key: key.value }),
+        (Some(chain), None) => ("site.origin.client_key", "client_certificate", chain),
+        (None, Some(key)) => ("site.origin.client_certificate", "client_key", key),
+        (None, None) => return None,
+    };
+    // The missing half may have been refused.
+    if !faults.touch(missing, range) {
+        faults.add(missing, half.span.start, &format!("nothing beside {beside}"), "the path of a file");
+    }
+    None
 }
 
 /// The name of an origin and the place it is taken from; none when that was refused.

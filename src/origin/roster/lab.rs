@@ -375,6 +375,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             queue_max: 256,
             host_field: HostField::Client,
             ca_file: None,
+            client_certificate: None,
         }
     };
     SiteConfig {
