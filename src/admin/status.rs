@@ -84,6 +84,8 @@ fn endpoint(status: &EndpointStatus) -> Value {
         "health": status.health.state.as_str(),
         "health_seconds": seconds(status.health.age),
         "health_reason": status.health.reason,
+        "lame_duck_seconds": status.lame_duck.as_ref().map(|lame_duck| seconds(lame_duck.age)),
+        "lame_duck_reason": status.lame_duck.as_ref().map(|lame_duck| &lame_duck.reason),
         "last_probe_seconds": status.last_probe_age.map(seconds),
     })
 }

@@ -6,7 +6,7 @@ use super::args::ConfigFile;
 use super::config_file::{Loaded, load_config, print};
 use crate::config::model::{Config, LogTarget};
 use crate::tls::certificates::CertificateTable;
-use crate::tls::client::client_config;
+use crate::tls::client::origin_side;
 
 /// The configuration, with every file it names usable, and where it was found; `None` once everything that is wrong has
 /// been printed.
@@ -28,8 +28,9 @@ pub(super) fn load_usable(file: &ConfigFile) -> anyhow::Result<Option<(Config, P
 fn unusable_files(config: &Config) -> Vec<String> {
     let certificates = CertificateTable::load(&config.certificates).err().unwrap_or_default();
     let origins = config.sites.iter().flat_map(|site| &site.origins);
-    let anchors = origins.filter_map(|origin| client_config(origin.ca_file.as_deref()).err());
-    let tls = certificates.into_iter().chain(anchors).map(|fault| fault.to_string());
+    let sides =
+        origins.filter_map(|origin| origin_side(origin.ca_file.as_deref(), origin.client_certificate.as_ref()).err());
+    let tls = certificates.into_iter().chain(sides.flatten()).map(|fault| fault.to_string());
     tls.chain([&config.log.access, &config.log.events].into_iter().filter_map(unusable_log)).collect()
 }
 

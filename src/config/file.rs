@@ -14,8 +14,8 @@ use toml::Spanned;
 use super::fields::{CookieName, KeyField, MediaType, RequestField, TargetedField};
 use super::model::{Accepts, Authorization, FailbackMode, FirstRemedy, HostField, LogTarget, PlainHttp};
 use super::names::{
-    Extension, HostPattern, Name, NameServer, Network, OriginUrl, PathPrefix, ProbePath, ProbeText, Region,
-    ServiceName, Token,
+    ExpectedField, Extension, HostPattern, Name, NameServer, Network, OriginUrl, PathPrefix, ProbePath, ProbeText,
+    Region, ServiceName, Token,
 };
 use super::units::{Bytes, FromText, Percent, Statuses, Workers};
 use crate::semantics::cache_control::Honored;
@@ -265,9 +265,15 @@ pub(super) struct Probe {
     pub(super) path: Value<ProbePath>,
     pub(super) interval: Value<Duration>,
     pub(super) interval_in_transition: Value<Duration>,
+    pub(super) interval_down: Value<Duration>,
     pub(super) timeout: Value<Duration>,
     pub(super) expect: Vec<Value<Statuses>>,
+    pub(super) latency_max: Option<Value<Duration>>,
+    pub(super) fields: Vec<Value<ExpectedField>>,
     pub(super) body: Option<Value<ProbeText>>,
+    pub(super) body_regex: Option<Value<ProbeText>>,
+    pub(super) body_min: Option<Value<Bytes>>,
+    pub(super) lame_duck: Vec<Value<ExpectedField>>,
     pub(super) rise: Value<u32>,
     pub(super) fall: Value<u32>,
 }
@@ -287,6 +293,8 @@ pub(super) struct Origin {
     pub(super) queue_max: Value<usize>,
     pub(super) host: Value<HostField>,
     pub(super) ca_file: Option<Value<PathBuf>>,
+    pub(super) client_certificate: Option<Value<PathBuf>>,
+    pub(super) client_key: Option<Value<PathBuf>>,
 }
 
 /// A value and where it stands.

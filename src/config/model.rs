@@ -16,12 +16,14 @@ use crate::semantics::key::KeyPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::transformation::CodingPolicy;
 
+mod expectation;
 mod origins;
 
+pub use expectation::{BodyPattern, ExpectedField, ProbeExpectation};
 pub(super) use origins::authority;
 pub use origins::{
-    Accepts, Expectation, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy, OriginConfig,
-    ProbePolicy, Scheme, StatusSet, Timeouts,
+    Accepts, ClientCertificate, Expectation, FailbackMode, FailbackPolicy, FailoverPolicy, HostField, LatencyPolicy,
+    OriginConfig, ProbePolicy, Scheme, StatusSet, Timeouts,
 };
 
 /// Everything one node needs to know, for the region it runs in.

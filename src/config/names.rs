@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::model::{self, HostField, LogTarget, Scheme};
@@ -51,6 +52,10 @@ pub(super) struct PathPrefix(pub(super) String);
 /// Path and query of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbePath(pub(super) String);
+
+/// A field that a response is expected to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ExpectedField(pub(super) model::ExpectedField);
 
 /// Text a probe looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +179,18 @@ impl FromText for ProbePath {
         let is_path = text.starts_with('/') && text.len() <= PATH_BYTES_MAX;
         let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte));
         (is_path && is_plain && text.parse::<http::uri::PathAndQuery>().is_ok()).then(|| Self(text.to_owned()))
+    }
+}
+
+impl FromText for ExpectedField {
+    fn from_text(text: &str) -> Option<Self> {
+        let (name, value) = match text.split_once(':') {
+            Some((name, value)) => (name.trim_end(), Some(value.trim()).filter(|value| !value.is_empty())?),
+            None => (text, ""),
+        };
+        let fits = text.len() <= PROBE_TEXT_BYTES_MAX && !value.contains(char::is_control);
+        let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|_| fits)?;
+        Some(Self(model::ExpectedField { name, value: value.to_owned() }))
     }
 }
 
@@ -387,6 +404,24 @@ mod tests {
             ("_https._tcp.example:443", None),
             ("origin.example.net", None),
             ("192.0.2.1", None),
+            ("", None),
+        ]);
+    }
+
+    #[test]
+    fn an_expected_field_is_a_name_with_or_without_text() {
+        let field = |name, value: &str| {
+            Some(ExpectedField(model::ExpectedField { name: HeaderName::from_static(name), value: value.to_owned() }))
+        };
+        check(&[
+            ("Content-Type: text/html", field("content-type", "text/html")),
+            ("content-type:text/html; charset=utf-8", field("content-type", "text/html; charset=utf-8")),
+            ("x-note: a: b", field("x-note", "a: b")),
+            ("x-served-by", field("x-served-by", "")),
+            ("x-served-by:", None),
+            ("content type: text/html", None),
+            ("x-note: a\nb", None),
+            (": a", None),
             ("", None),
         ]);
     }

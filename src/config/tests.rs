@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -195,7 +196,10 @@ fn every_key_reaches_the_model() {
     let site = &config.sites[0];
     assert_eq!(site.purge.token.as_ref().map(|token| token.expose()), Some("correct-horse-battery"));
     assert_eq!((site.name.as_str(), site.hosts[1].as_str()), ("shop", "*.example.org"));
-    assert_eq!(site.probe.body.as_deref(), Some("ok"));
+    let expect = &site.probe.expect;
+    assert_eq!((expect.body.as_deref(), expect.body_min), (Some("ok"), 512));
+    assert!(expect.body_pattern.as_ref().is_some_and(|pattern| pattern.matches(b"Status: degraded")));
+    assert_eq!(expect.latency_max, Some(Duration::from_millis(800)));
     assert_eq!(site.failover.statuses.0, [(500, 500), (502, 502), (503, 503), (504, 504)]);
     let [expectation] = &site.expectations[..] else { panic!("one is written") };
     assert_eq!((expectation.extensions[1].as_str(), expectation.prefixes[0].as_str()), ("mjs", "/static/"));
@@ -207,6 +211,7 @@ fn every_key_reaches_the_model() {
     assert_eq!(origin.host_field, HostField::Named("shop.example:8443".to_owned()));
     assert_eq!(origin.srv.as_deref(), Some("_https._tcp.frankfurt.example.net"));
     assert!(origin.ca_file.is_some());
+    assert!(origin.client_certificate.as_ref().is_some_and(|own| own.key.ends_with("client.key")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use http::header::COOKIE;
 use toml::Spanned;
 
 use self::origins::{
-    check_first_host, expectations, failback, latency, one_of, origin, origin_name, probe, status_set,
+    check_first_host, expectations, failback, latency, one_of, origin_name, origins, probe, status_set,
 };
 use super::faults::{Faults, quoted};
 use super::file::{self, Value};
@@ -202,10 +202,15 @@ fn state_directory(state: file::State, surroundings: &Surroundings<'_>) -> Optio
 }
 
 fn certificates(sources: Vec<Spanned<file::Certificate>>, faults: &mut Faults) -> Vec<CertificateSource> {
-    let starts: Vec<usize> = sources.iter().map(|source| source.span().start).collect();
-    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
-    let ranges: Vec<Range<usize>> = starts.iter().zip(ends).map(|(start, end)| *start..end).collect();
+    let ranges = ranges(&sources);
     sources.into_iter().zip(ranges).filter_map(|(source, range)| certificate(source, range, faults)).collect()
+}
+
+/// From the start of each table to that of the next.
+fn ranges<T>(tables: &[Spanned<T>]) -> Vec<Range<usize>> {
+    let starts = tables.iter().map(|table| table.span().start);
+    let ends = starts.clone().skip(1).chain([usize::MAX]);
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 /// Files or names; both or neither is a fault, and so is half a pair.
@@ -297,8 +302,8 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         expectations: expectations(site.expect, faults),
         failback: failback(&site.failback),
         latency: latency(&site.latency),
-        probe: probe(site.probe),
-        origins: site.origin.into_iter().filter_map(|written| origin(written, regions, region, faults)).collect(),
+        probe: probe(site.probe, faults),
+        origins: origins(site.origin, regions, region, faults),
         hosts: site.hosts.into_iter().map(|host| host.value.0).collect(),
     }
 }
@@ -312,6 +317,12 @@ fn check_times(site: &file::Site, faults: &mut Faults) {
     let interval = ("site.probe.interval", &site.probe.interval);
     at_most(faults, ("site.probe.timeout", &site.probe.timeout), interval);
     at_most(faults, ("site.probe.interval_in_transition", &site.probe.interval_in_transition), interval);
+    if !site.probe.interval_down.is_default() {
+        at_most(faults, interval, ("site.probe.interval_down", &site.probe.interval_down));
+    }
+    if let Some(latency_max) = &site.probe.latency_max {
+        at_most(faults, ("site.probe.latency_max", latency_max), ("site.probe.timeout", &site.probe.timeout));
+    }
 }
 
 /// Reports a quantity above its bound: at whichever of the two is written, since the other one may be a default.

@@ -28,7 +28,7 @@ use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
-use crate::tls::client::client_config;
+use crate::tls::client::origin_side;
 
 /// How a node reaches the world outside.
 #[derive(Clone)]
@@ -154,7 +154,11 @@ fn origin_tls(site: &SiteConfig, origin: &OriginConfig) -> anyhow::Result<Option
         return Ok(None);
     }
     let named = || format!("site {}, origin {}", site.name, origin.name);
-    let config = client_config(origin.ca_file.as_deref()).map_err(|fault| anyhow!(fault)).with_context(named)?;
+    let side = origin_side(origin.ca_file.as_deref(), origin.client_certificate.as_ref()).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        anyhow!("{}", faults.join("\n"))
+    });
+    let config = side.with_context(named)?.config;
     let server_name = ServerName::try_from(origin.host.clone()).with_context(named)?;
     Ok(Some(OriginTls { config, server_name }))
 }

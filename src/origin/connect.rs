@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
+use super::causes::with_causes;
 use super::pool::Origin;
 use super::retry::FailureKind;
 
@@ -98,7 +99,7 @@ async fn handshake(
         Some(tls) => {
             let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
             let connected = connector.connect(tls.server_name.clone(), stream).await;
-            Box::new(connected.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: error.to_string() })?)
+            Box::new(connected.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: with_causes(&error) })?)
         }
     };
     let (sender, connection) = http1::Builder::new()

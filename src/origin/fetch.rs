@@ -13,6 +13,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
+use super::causes::with_causes;
 use super::connect::{Dial, RequestBody};
 use super::examine::{Examined, examine};
 use super::idle::{Place, idle_time};
@@ -188,7 +189,7 @@ impl Fetcher {
                     } else {
                         FailureKind::ClosedUnanswered { reused }
                     };
-                    Failure { kind, cause: error.into_error().to_string(), sent }
+                    Failure { kind, cause: with_causes(&error.into_error()), sent }
                 }),
                 () = sleep_until(until.into()) => {
                     if progress.frames() == frames {

@@ -14,6 +14,9 @@
 //! failed traffic stays ejected for a minimum time however well probes fare, longer each time, and stands on trial after
 //! that: one failed request ejects it again until one has succeeded. Once probes fail too, they evidently see the fault,
 //! and are trusted to see its end.
+//!
+//! Beside its state an endpoint may be a lame duck: it says that it is going away. That is no failure, and ends with the
+//! first good probe that does not say so.
 
 use std::time::{Duration, Instant};
 
@@ -56,6 +59,8 @@ pub enum Evidence {
     ProbePassed,
     /// A probe did not, and why.
     ProbeFailed(String),
+    /// The answer to a probe says that the endpoint is going away, in this field; of its health it says nothing.
+    LameDuck(String),
     /// A forward request was answered.
     RequestSucceeded {
         /// From the request to the response head.
@@ -128,6 +133,15 @@ pub struct Tally {
     pub probe_failure: Option<String>,
 }
 
+/// An endpoint that answers, and wants no new requests while there is another to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LameDuck {
+    /// When it first said so.
+    pub since: Instant,
+    /// What it said.
+    pub said: String,
+}
+
 /// The health of one endpoint.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -137,6 +151,7 @@ pub struct Health {
     /// False until the first verdict, when a single piece of evidence decides.
     judged: bool,
     tally: Tally,
+    lame_duck: Option<LameDuck>,
     request_failed_at: Option<Instant>,
     window: Window,
     sentence: Sentence,
@@ -151,6 +166,7 @@ impl Health {
             reason: "new".to_owned(),
             judged: false,
             tally: Tally::default(),
+            lame_duck: None,
             request_failed_at: None,
             window: Window::new(now),
             sentence: Sentence { until: now, repetitions: 0, on_trial: false },
@@ -216,6 +232,11 @@ impl Health {
         &self.tally
     }
 
+    /// Whether it is going away, by its own account.
+    pub fn lame_duck(&self) -> Option<&LameDuck> {
+        self.lame_duck.as_ref()
+    }
+
     fn note(&mut self, evidence: &Evidence, now: Instant) {
         let tally = &mut self.tally;
         match evidence {
@@ -224,7 +245,15 @@ impl Health {
                 tally.bad_probes = 0;
                 tally.last_probe_at = Some(now);
                 tally.probe_failure = None;
+                self.lame_duck = None;
             }
+            Evidence::LameDuck(said) => {
+                tally.bad_probes = 0;
+                tally.last_probe_at = Some(now);
+                tally.probe_failure = None;
+                self.lame_duck.get_or_insert_with(|| LameDuck { since: now, said: said.clone() });
+            }
+            // A lame duck that stops answering is gone, and no less so.
             Evidence::ProbeFailed(reason) => {
                 tally.good_probes = 0;
                 tally.bad_probes = tally.bad_probes.saturating_add(1);
@@ -257,7 +286,7 @@ impl Health {
                 Some(Verdict::to(HealthState::Healthy, "the first request succeeded".to_owned()))
             }
             Evidence::ProbeFailed(_) | Evidence::RequestFailed(_) => self.healthy(evidence, policy, now),
-            Evidence::RequestWaiting { .. } => None,
+            Evidence::LameDuck(_) | Evidence::RequestWaiting { .. } => None,
         }
     }
 
@@ -292,6 +321,7 @@ impl Health {
             }
             Evidence::ProbePassed
             | Evidence::ProbeFailed(_)
+            | Evidence::LameDuck(_)
             | Evidence::RequestSucceeded { .. }
             | Evidence::RequestFailed(_)
             | Evidence::RequestWaiting { .. } => None,
@@ -317,7 +347,10 @@ impl Health {
                     })
                 }
             }
-            Evidence::ProbePassed | Evidence::RequestSucceeded { .. } | Evidence::RequestWaiting { .. } => None,
+            Evidence::ProbePassed
+            | Evidence::LameDuck(_)
+            | Evidence::RequestSucceeded { .. }
+            | Evidence::RequestWaiting { .. } => None,
         };
         reason.map(|reason| Verdict::eject(evidence, reason))
     }
@@ -367,7 +400,10 @@ fn failure(evidence: &Evidence) -> Option<String> {
     match evidence {
         Evidence::ProbeFailed(reason) => Some(format!("probe failed: {reason}")),
         Evidence::RequestFailed(reason) => Some(format!("request failed: {reason}")),
-        Evidence::ProbePassed | Evidence::RequestSucceeded { .. } | Evidence::RequestWaiting { .. } => None,
+        Evidence::ProbePassed
+        | Evidence::LameDuck(_)
+        | Evidence::RequestSucceeded { .. }
+        | Evidence::RequestWaiting { .. } => None,
     }
 }
 

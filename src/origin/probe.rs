@@ -2,40 +2,44 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use memchr::memmem;
+use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::causes::with_causes;
 use super::connect::{Dial, connect};
+use super::expectation::{AnswerHead, Examination, Verdict};
+use super::health::Evidence;
 use super::pool::{Origin, Pool};
-use crate::config::model::ProbePolicy;
+use crate::clock::Clock;
+use crate::config::model::{ProbeExpectation, ProbePolicy};
 
-/// Asks `address` of an origin for the probe path, over the dialer that traffic uses.
-///
-/// # Errors
-/// The reason, in words, why the answer is not that of a healthy origin.
-pub async fn probe(dial: &dyn Dial, pool: &Arc<Pool>, origin: usize, address: SocketAddr) -> Result<(), String> {
+/// Asks `address` of an origin for the probe path, over the dialer that traffic uses: what its answer, or that there is
+/// none, says of it.
+pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usize, address: SocketAddr) -> Evidence {
     let policy = &pool.config.probe;
-    let origin = pool.origins.get(origin).ok_or("no such origin")?;
+    let Some(origin) = pool.origins.get(origin) else { return Evidence::ProbeFailed("no such origin".to_owned()) };
     let host = pool.config.hosts.first().map_or("", |host| host.trim_start_matches("*."));
     let tasks = TaskTracker::new();
-    let exchange = exchange(dial, origin, host, address, policy, &tasks);
-    timeout(policy.timeout, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {:?}", policy.timeout)))
+    let exchange = exchange(dial, clock, origin, host, address, policy, &tasks);
+    let late = |_| Err(format!("no answer within {:?}", policy.timeout));
+    timeout(policy.timeout, exchange).await.unwrap_or_else(late).unwrap_or_else(Evidence::ProbeFailed)
 }
 
 async fn exchange(
     dial: &dyn Dial,
+    clock: &Clock,
     origin: &Origin,
     client_host: &str,
     address: SocketAddr,
     policy: &ProbePolicy,
     tasks: &TaskTracker,
-) -> Result<(), String> {
+) -> Result<Evidence, String> {
     let mut sender = connect(dial, origin, address, policy.timeout, tasks)
         .await
         .map_err(|error| format!("{}: {}", error.kind.as_str(), error.cause))?;
@@ -47,31 +51,36 @@ async fn exchange(
         .header(header::CONNECTION, HeaderValue::from_static("close"))
         .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync())
         .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    if !policy.expect.contains(response.status()) {
-        return Err(format!("status {}", response.status().as_u16()));
+    let asked = clock.now().monotonic;
+    let response = sender.send_request(request).await.map_err(|error| with_causes(&error))?;
+    let latency = clock.now().monotonic.saturating_duration_since(asked);
+    if let Some(said) = policy.lame_duck.iter().find(|field| field.is_in(response.headers())) {
+        return Ok(Evidence::LameDuck(said.to_string()));
     }
-    match &policy.body {
-        Some(expected) => contains(response.into_body(), expected).await,
-        None => Ok(()),
-    }
+    examine(response, latency, &policy.expect).await.map(|()| Evidence::ProbePassed)
 }
 
-/// Whether `expected` occurs in the first [`PREFIX_BYTES`] of the body.
-async fn contains(mut body: Incoming, expected: &str) -> Result<(), String> {
-    let mut prefix = Vec::new();
-    while prefix.len() < PREFIX_BYTES {
-        let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame.map_err(|error| format!("the body broke off: {error}"))?.into_data() {
-            prefix.extend_from_slice(&data[..data.len().min(PREFIX_BYTES - prefix.len())]);
+/// Reads as much of an answer as it takes to judge it.
+async fn examine(response: Response<Incoming>, latency: Duration, expect: &ProbeExpectation) -> Result<(), String> {
+    let (head, mut body) = response.into_parts();
+    let mut examination = Examination::new(expect);
+    let length = body.size_hint().exact();
+    let head = AnswerHead { status: head.status, headers: &head.headers, length, latency };
+    let mut verdict = examination.head(&head);
+    loop {
+        match verdict {
+            Verdict::Enough => return Ok(()),
+            Verdict::Failed(reason) => return Err(reason),
+            Verdict::NeedMore => {}
         }
-        if memmem::find(&prefix, expected.as_bytes()).is_some() {
-            return Ok(());
-        }
+        verdict = match body.frame().await {
+            None => examination.end(),
+            Some(frame) => {
+                let frame = frame.map_err(|error| format!("the body broke off: {}", with_causes(&error)))?;
+                frame.data_ref().map_or(Verdict::NeedMore, |data| examination.piece(data))
+            }
+        };
     }
-    Err(format!("{expected:?} is not in the first {PREFIX_BYTES} bytes of the body"))
 }
-
-const PREFIX_BYTES: usize = 16 * 1024;
 
 const USER_AGENT: &str = concat!("holdover-probe/", env!("CARGO_PKG_VERSION"));

@@ -57,7 +57,7 @@ pub fn hash(target: &str) -> u64 {
 }
 
 /// All endpoints that may be tried, best first; at most one mention each. Ejected ones come last, but for those of an
-/// origin that an operator forces.
+/// origin that an operator forces. Lame ducks come after all others of their duty that are usable.
 pub fn candidates(view: &PoolView, demand: Demand, now: Instant, random: &mut fastrand::Rng) -> Vec<Candidate> {
     let queue = |origin: &OriginView, random: &mut fastrand::Rng| Queue {
         origin: origin.index,
@@ -76,16 +76,17 @@ pub fn candidates(view: &PoolView, demand: Demand, now: Instant, random: &mut fa
 }
 
 fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidate>) {
-    let usable = queues.iter().filter(|queue| queue.next_state().is_some_and(HealthState::usable)).count();
+    let usable = queues.iter().filter(|queue| queue.next().is_some_and(Choice::is_willing)).count();
     let mut spare = tries.saturating_sub(usable);
     for queue in &mut *queues {
-        candidates.extend(queue.take_if(HealthState::usable));
-        while spare > 0 && queue.next_state() == Some(HealthState::Healthy) {
-            candidates.extend(queue.take_if(HealthState::usable));
+        candidates.extend(queue.take_if(Choice::is_willing));
+        while spare > 0 && queue.next().is_some_and(Choice::is_sound) {
+            candidates.extend(queue.take_if(Choice::is_sound));
             spare -= 1;
         }
     }
-    take_in_turn(queues, HealthState::usable, candidates);
+    take_in_turn(queues, Choice::is_willing, candidates);
+    take_in_turn(queues, |choice| choice.state.usable(), candidates);
 }
 
 /// The endpoint that would be asked next if the first origin failed, where one is usable.
@@ -174,12 +175,7 @@ fn notably_less(cost: f64, than: f64) -> bool {
 }
 
 /// The best endpoint last, so that taking one is a `pop`.
-fn in_order(
-    origin: &OriginView,
-    safe: bool,
-    now: Instant,
-    random: &mut fastrand::Rng,
-) -> Vec<(HealthState, SocketAddr)> {
+fn in_order(origin: &OriginView, safe: bool, now: Instant, random: &mut fastrand::Rng) -> Vec<Choice> {
     let mut lots: Vec<_> = origin.endpoints.iter().map(|endpoint| (lot(endpoint, random), endpoint)).collect();
     lots.sort_by(|(lot, _), (other, _)| other.total_cmp(lot));
     let mut endpoints: Vec<&EndpointView> = lots.into_iter().map(|(_, endpoint)| endpoint).collect();
@@ -190,19 +186,20 @@ fn in_order(
     let is_proven = |endpoint: &&EndpointView| matches!(endpoint.state, HealthState::Healthy | HealthState::Suspect);
     // What is unproven does not go before what is proven, whatever its priority (RFC 2782).
     let proven = origin.endpoints.iter().filter(is_proven).map(|endpoint| endpoint.priority).max().unwrap_or(0);
-    let place = |endpoint: &&EndpointView| match state(origin, endpoint) {
-        HealthState::Probation if Some(endpoint.address) == tried => (0, 0, 0),
-        HealthState::Healthy => (1, endpoint.priority, 0),
-        HealthState::Suspect => (1, endpoint.priority, 1),
-        HealthState::Probation => (1, endpoint.priority.max(proven), 1),
-        HealthState::Ejected => (2, endpoint.priority, 0),
+    let place = |endpoint: &&EndpointView| match choice(origin, endpoint) {
+        Choice { state: HealthState::Ejected, .. } => (4, endpoint.priority, 0),
+        Choice { lame_duck: true, .. } => (3, endpoint.priority, 0),
+        Choice { state: HealthState::Probation, address, .. } if Some(address) == tried => (0, 0, 0),
+        Choice { state: HealthState::Healthy, .. } => (1, endpoint.priority, 0),
+        Choice { state: HealthState::Suspect, .. } => (1, endpoint.priority, 1),
+        Choice { state: HealthState::Probation, .. } => (1, endpoint.priority.max(proven), 1),
     };
     endpoints.sort_by_key(place);
     for equals in endpoints.chunk_by_mut(|a, b| place(a) == place(b)) {
         spare_the_busy(equals, now);
         alternate_families(equals);
     }
-    endpoints.iter().rev().map(|endpoint| (state(origin, endpoint), endpoint.address)).collect()
+    endpoints.iter().rev().map(|endpoint| choice(origin, endpoint)).collect()
 }
 
 /// A number that is the greatest of several with a probability in proportion to weight; a weight of 0 seldom wins.
@@ -219,6 +216,31 @@ fn spare_the_busy(endpoints: &mut [&EndpointView], now: Instant) {
             endpoints.swap(place - 1, place);
         }
     }
+}
+
+/// An endpoint as a request sees it.
+#[derive(Clone, Copy)]
+struct Choice {
+    address: SocketAddr,
+    state: HealthState,
+    lame_duck: bool,
+}
+
+impl Choice {
+    /// Whether it may get requests and wants them.
+    fn is_willing(&self) -> bool {
+        self.state.usable() && !self.lame_duck
+    }
+
+    /// Whether a second try of the same origin is well spent on it.
+    fn is_sound(&self) -> bool {
+        self.state == HealthState::Healthy && !self.lame_duck
+    }
+}
+
+fn choice(origin: &OriginView, endpoint: &EndpointView) -> Choice {
+    let lame_duck = endpoint.lame_duck && origin.duty != Duty::Forced;
+    Choice { address: endpoint.address, state: state(origin, endpoint), lame_duck }
 }
 
 /// Whoever forces an origin knows better than its probes.
@@ -243,22 +265,22 @@ fn alternate_families(endpoints: &mut [&EndpointView]) {
 struct Queue {
     origin: usize,
     duty: Duty,
-    endpoints: Vec<(HealthState, SocketAddr)>,
+    endpoints: Vec<Choice>,
 }
 
 impl Queue {
-    fn next_state(&self) -> Option<HealthState> {
-        self.endpoints.last().map(|(state, _)| *state)
+    fn next(&self) -> Option<&Choice> {
+        self.endpoints.last()
     }
 
-    fn take_if(&mut self, wanted: impl Fn(HealthState) -> bool) -> Option<Candidate> {
-        let (_, address) = self.endpoints.pop_if(|(state, _)| wanted(*state))?;
-        Some(Candidate { origin: self.origin, address })
+    fn take_if(&mut self, wanted: impl Fn(&Choice) -> bool) -> Option<Candidate> {
+        let choice = self.endpoints.pop_if(|choice| wanted(choice))?;
+        Some(Candidate { origin: self.origin, address: choice.address })
     }
 }
 
 /// One of each origin, then the next of each, until none is wanted.
-fn take_in_turn(queues: &mut [Queue], wanted: fn(HealthState) -> bool, candidates: &mut Vec<Candidate>) {
+fn take_in_turn(queues: &mut [Queue], wanted: fn(&Choice) -> bool, candidates: &mut Vec<Candidate>) {
     loop {
         let before = candidates.len();
         candidates.extend(queues.iter_mut().filter_map(|queue| queue.take_if(wanted)));

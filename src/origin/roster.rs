@@ -61,8 +61,12 @@ impl Roster {
             latency: site.latency.clone(),
             guard,
         };
-        let origins: Vec<Origin> = site.origins.iter().map(|origin| Origin::new(origin, now)).collect();
-        let preferred = (0..origins.len()).min_by_key(|index| (origins[*index].rank, *index));
+        let mut order: Vec<usize> = (0..site.origins.len()).collect();
+        order.sort_by_key(|index| site.origins[*index].rank);
+        let place = |index| order.iter().position(|other| *other == index).unwrap_or(index);
+        let origin = |(index, origin)| Origin::new(origin, place(index), now);
+        let origins: Vec<Origin> = site.origins.iter().enumerate().map(origin).collect();
+        let preferred = order.first().copied();
         Self {
             site: site.name.clone(),
             policies,
@@ -100,9 +104,9 @@ impl Roster {
     ) {
         let (told, rival) = (out.len(), self.rival(origin));
         let Some(origin) = self.origins.get_mut(origin) else { return };
-        if let Some((address, transition)) = origin.on_evidence(address, evidence, rival, &self.policies, now) {
-            out.push(endpoint_changed(&self.site, &origin.name, address, transition));
-        }
+        let findings = origin.on_evidence(address, evidence, rival, &self.policies, now);
+        out.extend(findings.lame_duck.map(|change| change.told(&self.site, &origin.name, address)));
+        out.extend(findings.transition.map(|change| endpoint_changed(&self.site, &origin.name, address, change)));
         self.go_on(told, now, out);
     }
 
@@ -153,9 +157,9 @@ impl Roster {
         let changes = healths.chain(standings).chain(settled).chain(self.outage.due());
         let changes = changes.filter(|due| *due > self.reckoned);
         let lookups = self.origins.iter().filter_map(|origin| origin.answers.due());
-        let dark = self.dark();
+        let dark_since = self.dark_since();
         let probed = self.probed().filter(|_| self.policies.probe.enabled);
-        let probes = probed.map(|endpoint| endpoint.probe_due(dark, &self.policies.probe));
+        let probes = probed.map(|endpoint| endpoint.probe_due(dark_since, &self.policies.probe));
         changes.chain(lookups).chain(probes).min()
     }
 
@@ -165,10 +169,10 @@ impl Roster {
         if !self.policies.probe.enabled {
             return due;
         }
-        let dark = self.dark();
+        let dark_since = self.dark_since();
         for (index, origin) in self.origins.iter_mut().enumerate().filter(|(_, origin)| is_watched(origin)) {
             for endpoint in &mut origin.endpoints {
-                if endpoint.probe_due(dark, &self.policies.probe) <= now {
+                if endpoint.probe_due(dark_since, &self.policies.probe) <= now {
                     endpoint.schedule.begin(random.f64(), now);
                     due.push((index, endpoint.address));
                 }
@@ -236,9 +240,9 @@ impl Roster {
         self.history.drain(..surplus);
     }
 
-    /// Whether there is no usable endpoint at all.
-    fn dark(&self) -> bool {
-        !self.origins.iter().any(Origin::usable)
+    /// Since when there has been no usable endpoint at all.
+    fn dark_since(&self) -> Option<Instant> {
+        (!self.origins.iter().any(Origin::usable)).then(|| self.outage.since())
     }
 
     fn probed(&self) -> impl Iterator<Item = &Endpoint> {
@@ -269,8 +273,11 @@ impl Roster {
         let from = std::mem::replace(&mut self.preferred, best);
         self.preferred_since = now;
         let name = |index: usize| self.origins[index].name.to_string();
-        // Either the old one failed or is slow or drained, or the new one came back.
-        let left = |from: &usize| !self.origins[*from].usable() || !self.origins[*from].stands_in();
+        // Either the old one failed, is slow, drained or going away, or the new one came back.
+        let left = |from: &usize| {
+            let from = &self.origins[*from];
+            !from.usable() || !from.stands_in() || from.lame_duck().is_some()
+        };
         let cause = from.filter(left).or(best);
         out.push(Event::FailedOver {
             site: self.site.clone(),
@@ -283,9 +290,13 @@ impl Roster {
     /// The origin that requests go to first: the one they go to already, until it is unusable or a better one stands in.
     /// Where all of them failed, the first to have its hold-down over would otherwise take over from a better one.
     fn best(&self) -> Option<usize> {
-        let usable = self.origins.iter().enumerate().filter(|(_, origin)| origin.usable());
-        let (challenger, best) = usable.min_by_key(|(index, origin)| (origin.merit(), *index))?;
-        let kept = self.preferred.filter(|current| self.origins[*current].usable());
+        let is_willing = |origin: &Origin| origin.usable() && origin.lame_duck().is_none();
+        // What an operator wants goes before what an origin says of itself.
+        let is_spared = |lame: &Origin| self.origins.iter().any(|other| is_willing(other) && other.duty <= lame.duty);
+        let eligible = |origin: &Origin| is_willing(origin) || origin.usable() && !is_spared(origin);
+        let candidates = self.origins.iter().enumerate().filter(|(_, origin)| eligible(origin));
+        let (challenger, best) = candidates.min_by_key(|(index, origin)| (origin.merit(), *index))?;
+        let kept = self.preferred.filter(|current| eligible(&self.origins[*current]));
         let taken_over = |current: &usize| {
             let current = &self.origins[*current];
             let is_quicker = current.failback.standing() == Standing::Slow;

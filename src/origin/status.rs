@@ -69,6 +69,8 @@ pub struct EndpointStatus {
     pub health: Entered<HealthState>,
     /// What speaks for and against it.
     pub tally: Tally,
+    /// What it said, and since when, when it says that it is going away.
+    pub lame_duck: Option<Entered<()>>,
     /// Since its last probe ended.
     pub last_probe_age: Option<Duration>,
 }

@@ -139,10 +139,10 @@ impl Steward {
             });
         }
         for (origin, address) in self.roster.probes_due(&mut self.random, now) {
-            let (pool, dial) = (Arc::clone(&self.pool), Arc::clone(&self.dial));
+            let (pool, dial, clock) = (Arc::clone(&self.pool), Arc::clone(&self.dial), self.clock.clone());
             tasks.spawn(async move {
-                let result = probe(&*dial, &pool, origin, address).await;
-                Finding::Probe { origin, address, result }
+                let evidence = probe(&*dial, &clock, &pool, origin, address).await;
+                Finding::Probe { origin, address, evidence }
             });
         }
     }
@@ -182,11 +182,7 @@ impl Steward {
                 self.metrics.dns_refreshed(&self.pool.site, name, result);
                 self.note(origin, name);
             }
-            Finding::Probe { origin, address, result } => {
-                let evidence = match result {
-                    Ok(()) => Evidence::ProbePassed,
-                    Err(reason) => Evidence::ProbeFailed(reason),
-                };
+            Finding::Probe { origin, address, evidence } => {
                 self.roster.on_evidence(origin, address, evidence.clone(), now, events);
                 match evidence {
                     Evidence::ProbePassed => self.pool.terms.begin(origin, address, now),
@@ -276,7 +272,7 @@ enum Question {
 
 enum Finding {
     Lookup { origin: usize, lookup: Lookup },
-    Probe { origin: usize, address: SocketAddr, result: Result<(), String> },
+    Probe { origin: usize, address: SocketAddr, evidence: Evidence },
 }
 
 const ANSWER_MAX: Duration = Duration::from_secs(1);

@@ -60,6 +60,8 @@ pub struct EndpointView {
     pub address: SocketAddr,
     /// How healthy it is.
     pub state: HealthState,
+    /// Whether it says that it is going away.
+    pub lame_duck: bool,
     /// Lower ones are used first; 0 but for SRV records.
     pub priority: u16,
     /// Share of the load among those of equal priority; only the ratios matter.
@@ -71,7 +73,7 @@ pub struct EndpointView {
 /// Two views are the same if they say the same of its health.
 impl PartialEq for EndpointView {
     fn eq(&self, other: &Self) -> bool {
-        let health = |view: &Self| (view.address, view.state, view.priority, view.weight);
+        let health = |view: &Self| (view.address, view.state, view.lame_duck, view.priority, view.weight);
         health(self) == health(other)
     }
 }

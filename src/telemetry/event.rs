@@ -112,6 +112,26 @@ pub enum Event {
         /// What led to it.
         reason: String,
     },
+    /// An address of an origin says that it is going away; it gets no new requests while there is another to ask.
+    LameDuckBegan {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address.
+        address: SocketAddr,
+        /// The field of its answer that says so.
+        said: String,
+    },
+    /// An address of an origin no longer says that it is going away.
+    LameDuckEnded {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address.
+        address: SocketAddr,
+    },
     /// The node accepts connections.
     Listening {
         /// `https`, `http` or `admin`.
@@ -278,6 +298,8 @@ impl Event {
             Self::DrainStarted { .. } => "drain-started",
             Self::EndpointChanged { .. } => "endpoint-changed",
             Self::FailedOver { .. } => "failed-over",
+            Self::LameDuckBegan { .. } => "lame-duck-began",
+            Self::LameDuckEnded { .. } => "lame-duck-ended",
             Self::Listening { .. } => "listening",
             Self::NodeStarted { .. } => "node-started",
             Self::NodeStopped => "node-stopped",
@@ -300,6 +322,7 @@ impl Event {
             Self::AddressesChanged { .. }
             | Self::AddressesRemembered { .. }
             | Self::CertificateLoaded { .. }
+            | Self::LameDuckEnded { .. }
             | Self::Listening { .. }
             | Self::NodeStarted { .. }
             | Self::NodeStopped
@@ -309,6 +332,7 @@ impl Event {
             Self::AccessLogDropped { .. }
             | Self::AddressesRefused { .. }
             | Self::DrainStarted { .. }
+            | Self::LameDuckBegan { .. }
             | Self::OriginChanged { .. }
             | Self::OriginOrdered { .. }
             | Self::StateIgnored { .. }
@@ -377,6 +401,12 @@ impl Event {
                 format!("{site}: origin {to} takes over: {reason}")
             }
             Self::FailedOver { site, to: None, reason, .. } => format!("{site}: no usable origin is left: {reason}"),
+            Self::LameDuckBegan { site, origin, address, said } => {
+                format!("{site}: origin {origin} at {address} is going away: it says {said}")
+            }
+            Self::LameDuckEnded { site, origin, address } => {
+                format!("{site}: origin {origin} at {address} no longer says that it is going away")
+            }
             Self::Listening { protocol, address } => format!("listening for {protocol} on {address}"),
             Self::NodeStarted { version, region, sites } => {
                 let place = if region.is_empty() { String::new() } else { format!(" in region {region}") };

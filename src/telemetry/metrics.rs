@@ -239,6 +239,8 @@ impl Metrics {
             | Event::CertificateLoaded { .. }
             | Event::DrainFinished { .. }
             | Event::DrainStarted { .. }
+            | Event::LameDuckBegan { .. }
+            | Event::LameDuckEnded { .. }
             | Event::Listening { .. }
             | Event::NodeStarted { .. }
             | Event::NodeStopped

@@ -5,15 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::Error;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
 use super::fault::{TlsFault, TlsProblem};
-use super::provider::provider;
-use super::{pem, self_signed};
+use super::key_pair::{self, Subjects};
+use super::self_signed;
 use crate::config::model::CertificateSource;
 
 /// The certificates in use, replaced as a whole while handshakes go on.
@@ -130,38 +129,27 @@ fn load_files(chain_path: &Path, key_path: &Path) -> Result<Certificate, Vec<Tls
     let source = chain_path.display().to_string();
     let certificate = format!("certificate {source}");
     let private_key = format!("private key {}", key_path.display());
-    let (chain, key) = match (pem::chain(&certificate, chain_path), pem::private_key(&private_key, key_path)) {
-        (Ok(chain), Ok(key)) => (chain, key),
-        (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
-    };
-    certify(source, &certificate, &private_key, chain, key).map_err(|fault| vec![fault])
+    let subjects = Subjects { certificate: &certificate, private_key: &private_key, source: &source };
+    let (chain, key) = key_pair::read(&subjects, chain_path, key_path)?;
+    certify(&subjects, chain, key).map_err(|fault| vec![fault])
 }
 
 fn make(names: &[String]) -> Result<Certificate, TlsFault> {
     let subject = format!("self-signed certificate for {}", names.join(", "));
     let made = self_signed(names).map_err(|error| TlsFault::new(&subject, TlsProblem::NotMade(error.to_string())))?;
-    certify("self-signed".to_owned(), &subject, &subject, vec![made.certificate], made.key.into())
+    let subjects = Subjects { certificate: &subject, private_key: &subject, source: "self-signed" };
+    certify(&subjects, vec![made.certificate], made.key.into())
 }
 
-/// Proves that the key signs for the chain's first certificate, and reads that one's names.
+/// Reads the first certificate's names, and proves that the key signs for it.
 fn certify(
-    source: String,
-    certificate: &str,
-    private_key: &str,
+    subjects: &Subjects<'_>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Certificate, TlsFault> {
-    let names = dns_names(&chain).map_err(|problem| TlsFault::new(certificate, problem))?;
-    let key = provider()
-        .key_provider
-        .load_private_key(key)
-        .map_err(|error| TlsFault::new(private_key, TlsProblem::BadKey(error.to_string())))?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) => Ok(Certificate { source, key: Arc::new(certified), names }),
-        Err(Error::InconsistentKeys(_)) => Err(TlsFault::new(private_key, TlsProblem::KeyMismatch(source))),
-        Err(error) => Err(TlsFault::new(certificate, TlsProblem::BadCertificate(error.to_string()))),
-    }
+    let names = dns_names(&chain).map_err(|problem| TlsFault::new(subjects.certificate, problem))?;
+    let key = Arc::new(key_pair::certify(subjects, chain, key)?);
+    Ok(Certificate { source: subjects.source.to_owned(), key, names })
 }
 
 /// The DNS names of the leaf's `subjectAltName`; its common name counts for nothing (RFC 9525 §2).

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("{subject}: {problem}")]
 pub struct TlsFault {
-    /// `certificate a.pem`, `private key a.key`, `ca_file ca.pem`.
+    /// `certificate a.pem`, `private key a.key`, `ca_file ca.pem`, `client_key client.key`.
     pub subject: String,
     /// What is wrong, and the accepted form.
     pub problem: TlsProblem,

@@ -133,3 +133,47 @@ async fn requests_that_come_too_late_are_not_held_against_an_origin() {
     }
     assert_eq!(lab.news(), Vec::<&str>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_says_it_is_going_away_is_spared_and_gets_its_place_back_at_once() {
+    for going in [
+        Answer::ok("fine").with("x-health", "draining"),
+        Answer::new(503, "no").with("x-envoy-immediate-health-check-fail", "true"),
+    ] {
+        let mut lab = lab_with_two_origins("").await;
+        lab.time_passes(10 * SECOND).await;
+        lab.news();
+        lab.origin("a").answers("/", going);
+        lab.time_passes(10 * SECOND).await;
+        let asked = lab.origin("a").requests("/x").len();
+        let mut client = lab.client().await;
+        for _ in 0..10 {
+            client.get("/x").await.says(200, "b");
+        }
+        assert_eq!(lab.origin("a").requests("/x").len(), asked);
+        assert_eq!(lab.mode().await, "normal");
+        lab.origin("a").answers("/", Answer::ok("fine"));
+        lab.time_passes(3 * SECOND).await;
+        client.get("/x").await.says(200, "a");
+        assert_eq!(lab.news(), ["lame-duck-began", "failed-over", "lame-duck-ended", "failed-over"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_going_away_is_asked_when_there_is_no_other() {
+    let lab = lab_with_two_origins("").await;
+    let going = || Answer::ok("fine").with("x-health", "drain");
+    lab.time_passes(10 * SECOND).await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/", going());
+    }
+    lab.time_passes(10 * SECOND).await;
+    lab.client().await.get("/x").await.says(200, "a");
+    lab.origin("a").answers("/", Answer::ok("fine"));
+    lab.origin("b").answers("/", Answer::ok("fine"));
+    lab.time_passes(10 * SECOND).await;
+    lab.origin("a").answers("/", going());
+    lab.origin("b").dies();
+    lab.time_passes(10 * SECOND).await;
+    lab.client().await.get("/x").await.says(200, "a");
+}

@@ -93,6 +93,36 @@ async fn an_origin_whose_probe_lacks_the_expected_text_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_origin_whose_probe_is_not_answered_as_expected_is_left() {
+    let page = |body: &str| Answer::ok(body).with("content-type", "text/html");
+    let settings = r#"
+        [site.probe]
+        latency_max = "200ms"
+        fields = ["content-type: text/html"]
+        body_regex = "<h1>(Home|Start)</h1>"
+        body_min = 20
+    "#;
+    for (bad, reason) in [
+        (page("<h1>Home</h1> and more").after(SECOND / 2), "its head took 500ms, longer than 200ms"),
+        (Answer::ok("<h1>Home</h1> and more"), "it has no field content-type"),
+        (page("<h1>It works!</h1> and more"), "nothing in the body matches \"<h1>(Home|Start)</h1>\""),
+        (page("<h1>Home</h1>"), "a body of 13 bytes, where at least 20 are expected"),
+    ] {
+        let lab = Lab::start(&["a", "b"], settings).await;
+        for name in ["a", "b"] {
+            lab.origin(name).answers("/", page("<h1>Start</h1> and more"));
+            lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+        }
+        lab.time_passes(60 * SECOND).await;
+        lab.client().await.get("/x").await.says(200, "a");
+        lab.origin("a").answers("/", bad);
+        lab.time_passes(10 * SECOND).await;
+        lab.client().await.get("/x").await.says(200, "b");
+        assert_eq!(lab.why_ejected("a").await, format!("3 probes failed in a row, the last: {reason}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_fails_requests_is_left_though_its_probes_pass() {
     let lab = Lab::start(&["a", "b"], "").await;
     lab.origin("a").answers("/x", Answer::new(500, "broken"));
@@ -149,4 +179,24 @@ async fn what_was_not_asked_for_is_no_answer() {
         lab.origin("b").answers("/x", Answer::ok("whole"));
         lab.client().await.get("/x").await.says(200, "whole");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_stays_down_is_probed_less_often_and_found_back_all_the_same() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+    }
+    lab.origin("a").answers("/", Answer::new(500, "broken"));
+    let mut rates = Vec::new();
+    for minutes in [4, 36] {
+        lab.time_passes(minutes * 60 * SECOND).await;
+        let before = lab.origin("a").probes();
+        lab.time_passes(100 * SECOND).await;
+        rates.push(lab.origin("a").probes() - before);
+    }
+    assert!((45..=56).contains(&rates[0]) && (9..=11).contains(&rates[1]), "{rates:?}");
+    lab.origin("a").answers("/", Answer::ok("mended"));
+    lab.time_passes(180 * SECOND).await;
+    lab.client().await.get("/x").await.says(200, "a");
 }

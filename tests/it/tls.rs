@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use http::Version;
+use serde_json::Value;
 
 use crate::wires::{Authority, Client, LISTEN, Node, Origin, response, skip};
 
@@ -113,6 +114,34 @@ async fn an_https_origin_is_verified_against_its_private_authority() {
         assert!(matches!(reply.status, 502 | 503), "{host}: {}", reply.status);
         assert_eq!(origin.requests("/x").len() + origin.requests("/").len(), 0, "{host}");
     }
+    node.stops_whole().await;
+}
+
+#[tokio::test]
+async fn an_origin_that_asks_for_a_certificate_gets_it_from_probes_and_requests() {
+    let authority = Authority::new();
+    let pair = authority.issue("localhost");
+    let origin = Origin::tls_for_clients_of(&authority, pair, |_| response("", "for you")).await;
+    let (chain, key) = authority.issue("edge.test");
+    let own = format!(", client_certificate = {chain:?}, client_key = {key:?}");
+    let mut text = String::from("[listen]\nhttp = [\"127.0.0.1:0\"]\n");
+    for (host, own) in [("known.test", own.as_str()), ("unknown.test", "")] {
+        let (port, anchor) = (origin.address.port(), authority.anchor());
+        text += &format!(
+            "[[site]]\nhosts = [\"{host}\"]\nplain_http = \"serve\"\n\
+             origin = [{{ url = \"https://localhost:{port}\", ca_file = {anchor:?}{own} }}]\n"
+        );
+    }
+    let node = Node::start(&text).await;
+    let address = node.address("http").unwrap();
+    Client::plain(address, "known.test").get("/x").await.unwrap().says(200, "for you");
+    node.tells("endpoint-changed", |event| event["site"] == "known.test" && event["to"] == "healthy").await;
+    let refused = |event: &Value| event["site"] == "unknown.test" && event["address"] == origin.address.to_string();
+    let refused = node.tells("endpoint-changed", refused).await;
+    assert!(refused["reason"].as_str().unwrap().contains("asks for a client certificate"), "{refused}");
+    let reply = Client::plain(address, "unknown.test").get("/x").await.unwrap();
+    assert!(matches!(reply.status, 502 | 503), "{}", reply.status);
+    assert_eq!(origin.requests("/x").len(), 1);
     node.stops_whole().await;
 }
 

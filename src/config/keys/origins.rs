@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::{FILE, MEDIA_TYPE, NAME, days, duration, hours, key, milliseconds, minutes, seconds};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Accepts, FailbackMode, HostField};
-use crate::config::names::{Extension, Name, OriginUrl, PathPrefix, ProbePath, ProbeText, ServiceName};
+use crate::config::names::{ExpectedField, Extension, Name, OriginUrl, PathPrefix, ProbePath, ProbeText, ServiceName};
 use crate::config::section::{Absence, Repeat, Section};
 use crate::config::words::words;
 
@@ -207,6 +207,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 "The same while an address is on its way in or out; at most `interval`.",
             ),
             key(
+                "interval_down",
+                duration(milliseconds(100), hours(1)),
+                Absence::Default("\"10s\""),
+                "The longest it becomes for an address that stays out of use while others serve: a hundred and fiftieth \
+                 of the time it has been out, from `interval` up to this. At least `interval`, which replaces a shorter \
+                 default.",
+            ),
+            key(
                 "timeout",
                 duration(milliseconds(10), minutes(1)),
                 Absence::Default("\"1s\""),
@@ -219,10 +227,44 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Statuses of a healthy origin.",
             ),
             key(
+                "latency_max",
+                duration(milliseconds(1), minutes(1)),
+                Absence::Optional("\"800ms\""),
+                "Longest time from the request sent to the head of the answer, beyond which the probe has failed; at \
+                 most `timeout`, which alone holds by default.",
+            ),
+            key(
+                "fields",
+                Form::List { item: &EXPECTED_FIELD, least: 0, most: 32 },
+                Absence::Default("[]"),
+                "Fields that a healthy origin sends, each a name alone or with text that must occur in a value of it, \
+                 in whatever case.",
+            ),
+            key(
                 "body",
-                Form::Text { accepts: reads::<ProbeText>, expected: "1 to 1024 bytes of text" },
+                PROBE_TEXT,
                 Absence::Optional("\"ok\""),
                 "Text that must occur in the first 16 KiB of the body; any body will do by default.",
+            ),
+            key(
+                "body_regex",
+                PROBE_TEXT,
+                Absence::Optional("\"(?i)status: *(ok|degraded)\""),
+                "A regular expression, in the syntax of the Rust crate regex, that must match somewhere in the first 16 \
+                 KiB of the body; `$`, written `$$` in this file, is their end or, after `(?m)`, that of a line.",
+            ),
+            key(
+                "body_min",
+                Form::Size { least: 1, most: 1 << 20 },
+                Absence::Optional("512"),
+                "Least length of the body. `Content-Length` decides at once; without it, the body is read this far.",
+            ),
+            key(
+                "lame_duck",
+                Form::List { item: &EXPECTED_FIELD, least: 0, most: 8 },
+                Absence::Default("[\"x-health: drain\", \"x-envoy-immediate-health-check-fail\"]"),
+                "Fields by one of which the answer to a probe says that its address is going away, whatever else it says: \
+                 no failure, though there are no new requests for it while another address is usable.",
             ),
             key(
                 "rise",
@@ -313,6 +355,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 Absence::Optional("\"/etc/holdover/private-ca.pem\""),
                 "PEM file of the authorities this origin is verified against, in place of the public ones.",
             ),
+            key(
+                "client_certificate",
+                FILE,
+                Absence::Optional("\"/etc/holdover/client.pem\""),
+                "PEM file of the chain, leaf first, that the node shows this origin when it asks for a certificate; with \
+                 `client_key`.",
+            ),
+            key(
+                "client_key",
+                FILE,
+                Absence::Optional("\"/etc/holdover/client.key\""),
+                "PEM file of the key of `client_certificate`, not encrypted.",
+            ),
         ],
     },
 ];
@@ -323,6 +378,11 @@ const EXPECTED_BYTES_MAX: u64 = 64 << 10;
 const EXTENSION: Form = Form::Text {
     accepts: reads::<Extension>,
     expected: "1 to 32 letters, digits, \"-\" or \"_\", without a dot, such as \"js\"",
+};
+
+const EXPECTED_FIELD: Form = Form::Text {
+    accepts: reads::<ExpectedField>,
+    expected: "the name of a field, with or without \":\" and text, such as \"content-type: text/html\"",
 };
 
 const FAILURE_STATUSES: Form = Form::Statuses { least: 400, most: 599 };
@@ -341,6 +401,8 @@ const PROBE_PATH: &str = "a path that begins with \"/\", with or without a query
 const PROBE_STATUSES: Form = Form::Statuses { least: 100, most: 599 };
 
 const SERVICE: &str = "a name of SRV records, such as \"_https._tcp.origin.example.net\"";
+
+const PROBE_TEXT: Form = Form::Text { accepts: reads::<ProbeText>, expected: "1 to 1024 bytes of text" };
 
 const RANK_MAX: u64 = 100;
 

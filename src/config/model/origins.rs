@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::expectation::{ExpectedField, ProbeExpectation};
+
 /// Deadlines of forward requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeouts {
@@ -92,12 +94,14 @@ pub struct ProbePolicy {
     pub interval: Duration,
     /// Between probes while the address is in transition.
     pub interval_in_transition: Duration,
+    /// Longest time between probes of an address that stays out of use; at least `interval`.
+    pub interval_down: Duration,
     /// Connect, head and body prefix together.
     pub timeout: Duration,
-    /// Statuses of a healthy origin.
-    pub expect: StatusSet,
-    /// Must occur in the first 16 KiB of the body.
-    pub body: Option<String>,
+    /// What a healthy origin answers.
+    pub expect: ProbeExpectation,
+    /// Fields by one of which an origin says that it is going away, whatever else it answers.
+    pub lame_duck: Vec<ExpectedField>,
     /// Good probes in a row that make an ejected address healthy.
     pub rise: u32,
     /// Bad probes in a row that eject an address.
@@ -143,6 +147,17 @@ pub struct OriginConfig {
     pub host_field: HostField,
     /// PEM file of private trust anchors; replaces the public ones.
     pub ca_file: Option<PathBuf>,
+    /// What the node shows an origin that asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// A certificate of the node's own, for origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// PEM file of the chain, leaf first.
+    pub chain: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
 }
 
 impl OriginConfig {

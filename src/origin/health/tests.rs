@@ -5,8 +5,8 @@ use crate::clock::Clock;
 
 /// Plays a script and compares the states it leads through.
 ///
-/// One letter is one piece of evidence: `p` and `f` are probes that pass and fail, `g` and `b` are good and bad
-/// requests, `.` lets a second pass and ticks. Expected is one letter per transition: `H`, `S`, `E`, `P`.
+/// One letter is one piece of evidence: `p` and `f` are probes that pass and fail, `l` is one whose answer says
+/// that the endpoint is going away, `g` and `b` are good and bad requests, `.` lets a second pass and ticks. Expected is one letter per transition: `H`, `S`, `E`, `P`.
 #[track_caller]
 fn check(script: &str, expected: &str) {
     check_under(&POLICY, script, expected);
@@ -21,6 +21,7 @@ fn check_under(policy: &HealthPolicy, script: &str, expected: &str) {
         let transition = match letter {
             'p' => health.on(Evidence::ProbePassed, policy, now),
             'f' => health.on(Evidence::ProbeFailed("refused".to_owned()), policy, now),
+            'l' => health.on(Evidence::LameDuck("x-health: drain".to_owned()), policy, now),
             'g' => health.on(Evidence::RequestSucceeded { latency: Duration::from_millis(8) }, policy, now),
             'b' => health.on(Evidence::RequestFailed("status 500".to_owned()), policy, now),
             _ => {
@@ -35,6 +36,33 @@ fn check_under(policy: &HealthPolicy, script: &str, expected: &str) {
         seen.extend(transition.to.as_str().chars().next().map(|first| first.to_ascii_uppercase()));
     }
     assert_eq!(seen, expected, "{script}");
+}
+
+#[test]
+fn a_lame_duck_neither_passes_nor_fails() {
+    check("l", "");
+    check("p lll", "H");
+    check("p ff l f", "HS");
+    check("p fff lll p", "HSEP");
+    check("p fff p l p", "HSEPH");
+}
+
+#[test]
+fn a_lame_duck_is_one_until_a_probe_passes() {
+    let start = Clock::new().now().monotonic;
+    let mut health = Health::new(start);
+    let said = || Evidence::LameDuck("x-health: drain".to_owned());
+    let mut lame_after = |evidence, seconds| {
+        health.on(evidence, &POLICY, start + Duration::from_secs(seconds));
+        health.lame_duck().map(|lame_duck| lame_duck.since - start)
+    };
+    let since = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(lame_after(Evidence::ProbePassed, 1), None);
+    assert_eq!(lame_after(said(), 2), since(2));
+    assert_eq!(lame_after(said(), 3), since(2));
+    assert_eq!(lame_after(Evidence::RequestSucceeded { latency: Duration::from_millis(8) }, 4), since(2));
+    assert_eq!(lame_after(Evidence::ProbeFailed("refused".to_owned()), 5), since(2));
+    assert_eq!(lame_after(Evidence::ProbePassed, 6), None);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::origin::outage::OutageMode;
 use crate::origin::place::WHOLE;
 
 /// An origin is `name:rank standing endpoints`: standing `I`, `L` (slow), `R` or `O`, with a share in percent after it, or
-/// `!` when it is forced, `~` when drained, `x` when disabled; a letter per endpoint, `H`, `S`, `P` or `E`; a trailing `-`
+/// `!` when it is forced, `~` when drained, `x` when disabled; a letter per endpoint, `H`, `S`, `P` or `E`, `L` for a healthy
+/// lame duck; a trailing `-`
 /// makes it read-only; a leading `*` makes it the preferred one. Expected are names with the place of the endpoint.
 #[track_caller]
 fn check(origins: &[&str], demand: Demand, expected: &str) {
@@ -49,6 +50,19 @@ fn healthy_endpoints_go_before_suspects_and_ejected_ones_go_last() {
     check(&["a:1 I EPH"], POST, "a2 a1 a0");
     check(&["a:1 I EH", "b:2 I EH"], GET, "a1 b1 a0 b0");
     check(&["a:1 O E", "b:2 I P"], GET, "b0 a0");
+}
+
+#[test]
+fn lame_ducks_go_after_all_that_are_usable_and_before_the_ejected() {
+    check(&["a:1 I LH"], GET, "a1 a0");
+    check(&["a:1 I LS"], GET, "a1 a0");
+    check(&["a:1 I L", "b:2 I H"], GET, "b0 a0");
+    check(&["a:1 I L", "b:2 R S"], GET, "b0 a0");
+    check(&["a:1 I LE", "b:2 O E"], GET, "a0 a1 b0");
+    check(&["a:1 I L", "b:2 I HE"], POST, "b0 a0 b1");
+    check(&["a:1 I L", "b:2 I L"], GET, "a0 b0");
+    check(&["a:1 I L", "b:2 I H-"], POST, "a0");
+    check(&["a:1 I! L", "b:2 I H"], GET, "a0 b0");
 }
 
 #[test]
@@ -287,8 +301,10 @@ fn origin(index: usize, text: &str) -> OriginView {
             b'H' => HealthState::Healthy,
             b'S' => HealthState::Suspect,
             b'P' => HealthState::Probation,
+            b'L' => HealthState::Healthy,
             _ => HealthState::Ejected,
         },
+        lame_duck: letter == b'L',
         load: Arc::new(Load::new(now())),
         priority: 0,
         weight: WHOLE,

@@ -7,7 +7,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::model::{
     Accepts, Authorization, FailbackMode, FailoverPolicy, FirstRemedy, ForwardFields, HostField, OriginConfig,
-    PlainHttp, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
+    PlainHttp, ProbeExpectation, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
 };
 use crate::origin::health::HealthState;
 use crate::origin::latency::{TRIALS, next_mark};
@@ -377,6 +377,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             queue_max: 256,
             host_field: HostField::Client,
             ca_file: None,
+            client_certificate: None,
         }
     };
     SiteConfig {
@@ -415,9 +416,10 @@ fn site(origins: &[&str]) -> SiteConfig {
             path: "/".to_owned(),
             interval: seconds(2),
             interval_in_transition: Duration::from_millis(500),
+            interval_down: seconds(10),
             timeout: seconds(1),
-            expect: StatusSet(vec![(200, 399)]),
-            body: None,
+            expect: ProbeExpectation::default(),
+            lame_duck: Vec::new(),
             rise: 2,
             fall: 3,
         },

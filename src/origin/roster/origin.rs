@@ -10,12 +10,12 @@ use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
 use crate::origin::answers::{Answers, GuardPolicy, Lookup};
 use crate::origin::duty::{Duty, Order};
 use crate::origin::failback::{Failback, Footing, Standing, Step};
-use crate::origin::health::{Evidence, Health, HealthState, Transition};
+use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
 use crate::origin::latency::{Latency, Observation, Rival};
 use crate::origin::load::Load;
 use crate::origin::memory::{Memory, Recollection};
 use crate::origin::place::Place;
-use crate::origin::schedule::{Pace, ProbeSchedule};
+use crate::origin::schedule::{ProbeSchedule, Situation};
 use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
 use crate::origin::view::{EndpointView, OriginView};
 use crate::telemetry::event::Event;
@@ -27,6 +27,8 @@ pub(super) struct Origin {
     pub(super) rank: u32,
     weight: u32,
     accepts: Accepts,
+    /// Number of origins that are tried before this one when all is well.
+    place_in_line: usize,
     pub(super) answers: Answers,
     pub(super) failback: Failback,
     pub(super) duty: Duty,
@@ -42,17 +44,41 @@ pub(super) struct Endpoint {
     load: Arc<Load>,
 }
 
+/// What a piece of evidence changed about an endpoint.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) lame_duck: Option<LameDuckChange>,
+    pub(super) transition: Option<Transition>,
+}
+
+pub(super) enum LameDuckChange {
+    Began { said: String },
+    Ended,
+}
+
+impl LameDuckChange {
+    pub(super) fn told(self, site: &str, origin: &str, address: SocketAddr) -> Event {
+        let (site, origin) = (site.to_owned(), origin.to_owned());
+        match self {
+            Self::Began { said } => Event::LameDuckBegan { site, origin, address, said },
+            Self::Ended => Event::LameDuckEnded { site, origin, address },
+        }
+    }
+}
+
 impl Origin {
-    pub(super) fn new(config: &OriginConfig, now: Instant) -> Self {
+    pub(super) fn new(config: &OriginConfig, place_in_line: usize, now: Instant) -> Self {
         let name = config.srv.as_ref().unwrap_or(&config.host);
         let answers = Answers::new(name, config.srv.is_none().then_some(config.port), now);
-        let endpoints = answers.places().iter().map(|place| Endpoint::new(place.address, now)).collect();
+        let addresses: Vec<_> = answers.places().iter().map(|place| place.address).collect();
+        let endpoints = new_endpoints(&addresses, place_in_line, now).collect();
         Self {
             name: config.name.as_str().into(),
             host: name.clone(),
             rank: config.rank,
             weight: config.weight,
             accepts: config.accepts,
+            place_in_line,
             answers,
             failback: Failback::new(now),
             duty: Duty::Auto,
@@ -80,8 +106,8 @@ impl Origin {
             Recollection::Answer { places, age } => (places, age),
         };
         self.answers.remember(places, age, guard, now.monotonic);
-        self.endpoints =
-            self.answers.places().iter().map(|place| Endpoint::new(place.address, now.monotonic)).collect();
+        let addresses: Vec<_> = self.answers.places().iter().map(|place| place.address).collect();
+        self.endpoints = new_endpoints(&addresses, self.place_in_line, now.monotonic).collect();
         if self.endpoints.is_empty() {
             return;
         }
@@ -101,10 +127,12 @@ impl Origin {
         rival: Rival,
         policies: &Policies,
         now: Instant,
-    ) -> Option<(SocketAddr, Transition)> {
-        let endpoint = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)?;
+    ) -> Findings {
+        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address) else {
+            return Findings::default();
+        };
         let observation = match &evidence {
-            Evidence::ProbePassed | Evidence::ProbeFailed(_) => {
+            Evidence::ProbePassed | Evidence::ProbeFailed(_) | Evidence::LameDuck(_) => {
                 endpoint.schedule.end();
                 None
             }
@@ -117,6 +145,7 @@ impl Origin {
         if let Some(observation) = observation {
             self.latency.on(observation, rival, &policies.latency, now);
         }
+        let was_lame_duck = endpoint.health.lame_duck().is_some();
         let fails_again = endpoint.health.state() == HealthState::Suspect
             && matches!(evidence, Evidence::ProbeFailed(_) | Evidence::RequestFailed(_));
         let transition = endpoint.health.on(evidence, &policies.health, now);
@@ -124,7 +153,12 @@ impl Origin {
             // The name may have moved.
             self.answers.hasten(now);
         }
-        Some((address, transition?))
+        let lame_duck = match endpoint.health.lame_duck() {
+            Some(LameDuck { said, .. }) if !was_lame_duck => Some(LameDuckChange::Began { said: said.clone() }),
+            None if was_lame_duck => Some(LameDuckChange::Ended),
+            Some(_) | None => None,
+        };
+        Findings { lame_duck, transition }
     }
 
     pub(super) fn on_lookup(
@@ -141,7 +175,7 @@ impl Origin {
         let alive = |address| endpoints.iter().any(|known| known.address == address && known.health.usable());
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
         self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address));
-        self.endpoints.extend(change.added.iter().map(|address| Endpoint::new(*address, now)));
+        self.endpoints.extend(new_endpoints(&change.added, self.place_in_line, now));
         if let Some(refused) = change.refused {
             out.push(Event::AddressesRefused {
                 site: site.to_owned(),
@@ -172,8 +206,8 @@ impl Origin {
         }
     }
 
-    /// Does as an operator says; whether that changes its duty.
-    pub(super) fn obey(&mut self, order: Order, now: Instant) -> bool {
+    /// Does as an operator says.
+    pub(super) fn obey(&mut self, order: Order, now: Instant) {
         let duty = match order {
             Order::Disable => Duty::Disabled,
             Order::Drain => Duty::Drained,
@@ -184,12 +218,11 @@ impl Origin {
         let before = std::mem::replace(&mut self.duty, duty);
         if before == Duty::Disabled && duty != Duty::Disabled {
             // It was not probed meanwhile, so nothing is known of it.
-            self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, now));
+            self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, 0, now));
         }
         if matches!(order, Order::Enable | Order::Failback) {
             self.failback.recall();
         }
-        before != duty
     }
 
     /// Goes as far as its endpoints let it.
@@ -237,6 +270,13 @@ impl Origin {
         self.duty != Duty::Disabled && (self.answers.pending() || is_known_to_work())
     }
 
+    /// An endpoint that is going away, when every usable one is. Whoever forces an origin knows better.
+    pub(super) fn lame_duck(&self) -> Option<&Endpoint> {
+        let usable = self.endpoints.iter().filter(|endpoint| endpoint.health.usable());
+        let going = usable.map(|endpoint| endpoint.health.lame_duck().is_some().then_some(endpoint));
+        going.reduce(Option::and).flatten().filter(|_| self.duty != Duty::Forced)
+    }
+
     fn why_unusable(&self) -> String {
         if self.duty == Duty::Disabled {
             return "disabled by an operator".to_owned();
@@ -264,20 +304,20 @@ impl Origin {
     }
 
     pub(super) fn account(&self) -> String {
-        match self.duty {
-            Duty::Auto => {
+        let lame_duck = self.lame_duck().and_then(|endpoint| Some((endpoint.address, endpoint.health.lame_duck()?)));
+        match (self.duty, lame_duck) {
+            (Duty::Auto, Some((address, LameDuck { said, .. }))) => {
+                format!("{} is going away: {address} says {said}", self.name)
+            }
+            (Duty::Auto, None) => {
                 format!("{} is {}: {}", self.name, self.failback.standing().as_str(), self.failback.reason())
             }
-            duty => format!("{} is {} by an operator", self.name, duty.as_str()),
+            (duty, _) => format!("{} is {} by an operator", self.name, duty.as_str()),
         }
     }
 
     pub(super) fn view(&self, index: usize) -> OriginView {
-        let endpoint = |endpoint: &Endpoint| {
-            let Place { address, priority, weight } = self.answers.place(endpoint.address);
-            let (state, load) = (endpoint.health.state(), Arc::clone(&endpoint.load));
-            EndpointView { address, state, priority, weight, load }
-        };
+        let endpoint = |endpoint: &Endpoint| endpoint.view(self.answers.place(endpoint.address));
         OriginView {
             name: Arc::clone(&self.name),
             index,
@@ -316,13 +356,32 @@ impl Origin {
     }
 }
 
+/// New endpoints of the origin with this place in line; the first probes of later ones begin later.
+fn new_endpoints(addresses: &[SocketAddr], place_in_line: usize, now: Instant) -> impl Iterator<Item = Endpoint> {
+    addresses.iter().enumerate().map(move |(index, address)| Endpoint::new(*address, place_in_line + index, now))
+}
+
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr, now: Instant) -> Self {
-        Self { address, health: Health::new(now), schedule: ProbeSchedule::new(now), load: Arc::new(Load::new(now)) }
+    fn new(address: SocketAddr, place_in_line: usize, now: Instant) -> Self {
+        let (health, schedule) = (Health::new(now), ProbeSchedule::new(place_in_line, now));
+        Self { address, health, schedule, load: Arc::new(Load::new(now)) }
     }
 
-    pub(super) fn probe_due(&self, dark: bool, policy: &ProbePolicy) -> Instant {
-        self.schedule.due(Pace::of(self.health.state(), dark), policy)
+    pub(super) fn probe_due(&self, dark_since: Option<Instant>, policy: &ProbePolicy) -> Instant {
+        let situation = Situation { state: self.health.state(), since: self.health.since(), dark_since };
+        self.schedule.due(&situation, policy)
+    }
+
+    fn view(&self, place: Place) -> EndpointView {
+        let health = &self.health;
+        EndpointView {
+            address: self.address,
+            state: health.state(),
+            lame_duck: health.lame_duck().is_some(),
+            priority: place.priority,
+            weight: place.weight,
+            load: Arc::clone(&self.load),
+        }
     }
 
     fn status(&self, place: Place, now: Instant) -> EndpointStatus {
@@ -331,6 +390,7 @@ impl Endpoint {
             place,
             health: Entered::since(health.state(), health.since(), health.reason(), now),
             tally: health.tally().clone(),
+            lame_duck: health.lame_duck().map(|lame_duck| Entered::since((), lame_duck.since, &lame_duck.said, now)),
             last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),
         }
     }

@@ -139,7 +139,18 @@ fn next_example(event: &Event) -> Option<Event> {
             to: Some("paris".to_owned()),
             reason: "frankfurt has no healthy address".to_owned(),
         },
-        Event::FailedOver { .. } => {
+        Event::FailedOver { .. } => Event::LameDuckBegan {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            address: SocketAddr::from(([203, 0, 113, 7], 443)),
+            said: "x-health: drain".to_owned(),
+        },
+        Event::LameDuckBegan { .. } => Event::LameDuckEnded {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            address: SocketAddr::from(([203, 0, 113, 7], 443)),
+        },
+        Event::LameDuckEnded { .. } => {
             Event::Listening { protocol: "https", address: SocketAddr::from(([0, 0, 0, 0], 8443)) }
         }
         Event::Listening { .. } => {

@@ -176,6 +176,14 @@ impl Lab {
         self.steward.status().await.unwrap().preferred.map(|name| name.to_string())
     }
 
+    /// Why the first address of an origin is not used.
+    pub(crate) async fn why_ejected(&self, origin: &str) -> String {
+        let status = self.steward.status().await.unwrap();
+        let origin = status.origins.iter().find(|known| *known.name == *origin).unwrap();
+        assert_eq!(origin.endpoints[0].health.state.as_str(), "ejected");
+        origin.endpoints[0].health.reason.clone()
+    }
+
     /// A request to the admin listener; status and body, which is JSON where the path speaks it.
     pub(crate) async fn admin(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
         let (head, body) = self.admin.handle(request, IpAddr::from([198, 51, 100, 9])).await.into_parts();

@@ -127,6 +127,11 @@ impl ScriptedOrigin {
             .collect()
     }
 
+    /// The number of probes since the start.
+    pub(crate) fn probes(&self) -> usize {
+        self.state.lock().unwrap().requests.iter().filter(|head| head.contains("holdover-probe")).count()
+    }
+
     pub(super) fn lookup(&self) -> Lookup {
         let state = self.state.lock().unwrap();
         let found = Lookup::Found { addresses: vec![state.address], ttl: Duration::from_secs(30) };

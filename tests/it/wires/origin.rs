@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+
+use super::Authority;
 
 /// A piece of what an origin sends.
 pub(crate) enum Piece {
@@ -35,14 +39,35 @@ impl Origin {
 
     /// The same over TLS.
     pub(crate) async fn tls(
+        pair: (impl AsRef<Path>, impl AsRef<Path>),
+        answer: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen_tls(pair, WebPkiClientVerifier::no_client_auth(), answer).await
+    }
+
+    /// The same for clients alone that show a certificate of this authority.
+    pub(crate) async fn tls_for_clients_of(
+        authority: &Authority,
+        pair: (impl AsRef<Path>, impl AsRef<Path>),
+        answer: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority.anchor()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        Self::listen_tls(pair, verifier, answer).await
+    }
+
+    async fn listen_tls(
         (chain, key): (impl AsRef<Path>, impl AsRef<Path>),
+        verifier: Arc<dyn ClientCertVerifier>,
         answer: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
     ) -> Self {
         let chain = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(key).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let config = config.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
         Self::listen(Some(TlsAcceptor::from(Arc::new(config))), answer).await
     }
 
