@@ -137,7 +137,7 @@ fn assemble_site(
     told.into_iter().for_each(|event| means.events.emit(event));
     let metrics = means.metrics.site(&config.name);
     let config = Arc::new(config.clone());
-    let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics));
+    let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics), now.monotonic);
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
     let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
     let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, compressor, fills };

@@ -19,7 +19,9 @@ use super::examine::{Examined, examine};
 use super::idle::{Place, idle_time};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
+use super::latency::next_mark;
 use super::links::{Link, Links};
+use super::outage::OutageMode;
 use super::pool::{Origin, Pool};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
@@ -56,7 +58,15 @@ impl Fetcher {
         if forward.deadline.saturating_duration_since(started.monotonic) < WORTHWHILE {
             return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
         }
-        let mut run = Run::new(pool, forward, started.monotonic);
+        let run = Run::new(pool, forward, started.monotonic);
+        let outcome = self.try_in_order(run, started).await;
+        if pool.mode() == OutageMode::StaleOnly {
+            pool.dark.went(outcome.as_ref().is_ok_and(|fetched| !fetched.failed), self.now());
+        }
+        outcome
+    }
+
+    async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Fetched, FetchError> {
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
         let mut next = run.candidates.pop_front().map(|candidate| (candidate, false));
         while let Some((candidate, fresh)) = next {
@@ -131,7 +141,8 @@ impl Fetcher {
     }
 
     async fn exchange(&self, run: &mut Run, origin: &Origin, link: &mut Link) -> Result<Answered, Failure> {
-        let timeouts = &run.pool.config.timeouts;
+        let pool = Arc::clone(&run.pool);
+        let timeouts = &pool.config.timeouts;
         let tries_left = run.tries_left();
         let reused = link.reused;
         let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, self.now());
@@ -142,7 +153,7 @@ impl Fetcher {
         let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
         let progress = Progress::default();
         let request = run.forward.request(origin, progress.clone());
-        let mut response = self.send(&mut link.sender, request, reused, wait, progress, &mut run.forward.body).await?;
+        let mut response = self.send(run, link, request, wait, progress).await?;
         let received = self.clock.now();
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
@@ -155,22 +166,23 @@ impl Fetcher {
     }
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
-    /// prolong it.
+    /// prolong it. A request without a body tells the steward how long it has waited at some marks.
     async fn send(
         &self,
-        sender: &mut SendRequest<RequestBody>,
+        run: &mut Run,
+        link: &mut Link,
         mut request: Request<RequestBody>,
-        reused: bool,
         wait: Duration,
         progress: Progress,
-        body: &mut Option<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
         let interim = Interim::default();
         interim.count(&mut request);
-        let mut answer = std::pin::pin!(sender.try_send_request(request));
+        let sent = self.now();
+        let (reused, candidate) = (link.reused, link.candidate);
+        let mut mark = run.first_mark();
+        let mut answer = std::pin::pin!(link.sender.try_send_request(request));
+        let (mut frames, mut until) = (progress.frames(), sent + wait);
         loop {
-            let frames = progress.frames();
-            let until = self.clock.now().monotonic + wait;
             tokio::select! {
                 // In this order, so that the same bytes are judged alike whatever pieces they come in.
                 biased;
@@ -181,7 +193,7 @@ impl Fetcher {
                 answer = &mut answer => return answer.map_err(|mut error| {
                     let unsent = error.take_message();
                     let sent = unsent.is_none();
-                    *body = unsent.map(Request::into_body);
+                    run.forward.body = unsent.map(Request::into_body);
                     let kind = if progress.broke_off() {
                         FailureKind::Upload
                     } else if error.error().is_parse() {
@@ -191,11 +203,16 @@ impl Fetcher {
                     };
                     Failure { kind, cause: with_causes(&error.into_error()), sent }
                 }),
+                waited = passed(sent, mark) => {
+                    run.tell_waiting(candidate, waited);
+                    mark = next_mark(waited, &run.pool.config.latency);
+                }
                 () = sleep_until(until.into()) => {
                     if progress.frames() == frames {
                         let cause = format!("no response head within {wait:?}");
                         return Err(Failure { kind: FailureKind::FirstByteTimeout, cause, sent: true });
                     }
+                    (frames, until) = (progress.frames(), self.now() + wait);
                 }
             }
         }
@@ -246,6 +263,17 @@ impl Fetcher {
     }
 }
 
+/// Waits until `mark` has passed since `sent`, and gives it; for ever without one.
+async fn passed(sent: Instant, mark: Option<Duration>) -> Duration {
+    match mark {
+        Some(mark) => {
+            sleep_until((sent + mark).into()).await;
+            mark
+        }
+        None => std::future::pending().await,
+    }
+}
+
 impl fmt::Debug for Fetcher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Fetcher").field("links", &self.links).finish_non_exhaustive()
@@ -284,6 +312,11 @@ impl Forward {
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert(header::HOST, origin.host_field(&self.authority));
         request
+    }
+
+    /// The target as text.
+    pub(super) fn path_and_query(&self) -> &str {
+        self.target.path_and_query().map_or("/", |target| target.as_str())
     }
 
     /// The same request without its body, to continue a response that breaks off.

@@ -25,6 +25,17 @@ pub enum Observation {
     },
 }
 
+/// What an observation amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The origin was quick.
+    Quick,
+    /// The origin was slow.
+    Slow,
+    /// Neither is known yet, or it was counted before.
+    Unclear,
+}
+
 /// The origin that requests would go to otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rival {
@@ -53,6 +64,7 @@ pub struct Latency {
     /// The URLs of the slow requests since the last quick answer.
     slow_targets: Vec<u64>,
     quick_in_a_row: u32,
+    quick_at: Option<Instant>,
     verdict: Option<Verdict>,
     /// Demoting it was of no use a moment ago.
     spared_until: Option<Instant>,
@@ -67,20 +79,23 @@ struct Verdict {
 
 impl Latency {
     /// Takes what one request has learned.
-    pub fn on(&mut self, observation: Observation, rival: Rival, policy: &LatencyPolicy, now: Instant) {
+    pub fn on(&mut self, observation: Observation, rival: Rival, policy: &LatencyPolicy, now: Instant) -> Reading {
         let limit = self.limit(policy);
         match observation {
             Observation::Head(latency) => {
                 let smooth = self.recent.map_or(latency, |(recent, _)| smoothed(recent, latency, RECENT_ANSWERS));
                 self.recent = Some((smooth, now));
                 if limit.is_none_or(|limit| latency < first_mark(limit, policy)) {
-                    self.take_quick(latency);
-                } else {
-                    self.quick_in_a_row = 0;
+                    self.take_quick(latency, now);
+                    return Reading::Quick;
                 }
+                self.quick_in_a_row = 0;
+                Reading::Unclear
             }
             Observation::Waiting { waited, target } => {
-                let Some(limit) = limit.filter(|limit| first_mark(*limit, policy) == waited) else { return };
+                let Some(limit) = limit.filter(|limit| first_mark(*limit, policy) == waited) else {
+                    return Reading::Unclear;
+                };
                 self.quick_in_a_row = 0;
                 if !self.slow_targets.contains(&target) {
                     self.slow_targets.push(target);
@@ -89,6 +104,7 @@ impl Latency {
                     self.slow_targets.remove(0);
                     self.demote(waited, limit, rival, policy, now);
                 }
+                Reading::Slow
             }
         }
     }
@@ -112,7 +128,8 @@ impl Latency {
         self.recent.map_or(Rival::Unmeasured, |(latency, at)| Rival::Measured { latency, at })
     }
 
-    fn take_quick(&mut self, latency: Duration) {
+    fn take_quick(&mut self, latency: Duration, now: Instant) {
+        self.quick_at = Some(now);
         self.learned = (self.learned + 1).min(USUAL_ANSWERS);
         self.usual = smoothed(self.usual, latency, self.learned);
         self.slow_targets.clear();
@@ -129,7 +146,9 @@ impl Latency {
             Rival::Unmeasured => true,
         };
         let is_spared = self.spared_until.is_some_and(|until| now < until);
-        if policy.demote && helps && !is_spared && self.verdict.is_none() {
+        // Where some of many requests are slow by nature, a few of these in a row are no wonder, but quick ones go on.
+        let was_quick_meanwhile = self.quick_at.is_some_and(|at| now < at + limit);
+        if policy.demote && helps && !is_spared && !was_quick_meanwhile && self.verdict.is_none() {
             let what = match policy.budget {
                 Some(_) => "its budget".to_owned(),
                 None => format!("{} times the usual {:?}", policy.factor, rounded(self.usual)),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -13,6 +14,7 @@ use super::health::Evidence;
 use super::outage::OutageMode;
 use super::ranking::Candidate;
 use super::terms::Terms;
+use super::trickle::{Trickle, TricklePace};
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
 use crate::telemetry::SiteMetrics;
@@ -30,6 +32,8 @@ pub struct Pool {
     pub metrics: Arc<SiteMetrics>,
     /// Since when what each address sends is trusted.
     pub terms: Terms,
+    /// Requests that are tried though no origin is usable: probes may be wrong.
+    pub dark: Trickle,
     view: ArcSwap<PoolView>,
     reports: mpsc::Sender<Report>,
 }
@@ -42,12 +46,25 @@ impl Pool {
         tls: Vec<Option<OriginTls>>,
         view: PoolView,
         metrics: Arc<SiteMetrics>,
+        now: Instant,
     ) -> (Arc<Self>, mpsc::Receiver<Report>) {
         let (reports, received) = mpsc::channel(REPORTS_MAX);
         let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls, &metrics)).collect();
         let site = Arc::from(config.name.as_str());
         let (terms, view) = (Terms::default(), ArcSwap::from_pointee(view));
-        (Arc::new(Self { site, config, origins, metrics, terms, view, reports }), received)
+        (
+            Arc::new(Self {
+                site,
+                config,
+                origins,
+                metrics,
+                terms,
+                dark: Trickle::new(DARK_TRIALS, now),
+                view,
+                reports,
+            }),
+            received,
+        )
     }
 
     /// The latest view.
@@ -60,9 +77,18 @@ impl Pool {
         self.view.load().mode
     }
 
+    /// Whether every origin is down, so that none is to be asked; a request that succeeded all the same proves otherwise.
+    pub fn is_down(&self) -> bool {
+        self.mode() == OutageMode::StaleOnly && !self.dark.is_open()
+    }
+
     /// Publishes a newer view.
-    pub fn publish(&self, view: PoolView) {
-        self.view.store(Arc::new(view));
+    pub fn publish(&self, view: PoolView, now: Instant) {
+        let is_dark = view.mode == OutageMode::StaleOnly;
+        let before = self.view.swap(Arc::new(view));
+        if is_dark && before.mode != OutageMode::StaleOnly {
+            self.dark.reset(now);
+        }
     }
 
     /// Tells the steward that an endpoint failed a request.
@@ -130,6 +156,10 @@ pub struct Report {
     /// What happened.
     pub evidence: Evidence,
 }
+
+/// One request in five seconds costs a dead origin nothing.
+const DARK_TRIALS: TricklePace =
+    TricklePace { shortest: Duration::ZERO, first: Duration::from_secs(5), longest: Duration::from_secs(5) };
 
 /// Reports waiting for the steward, at most.
 const REPORTS_MAX: usize = 1024;

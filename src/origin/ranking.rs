@@ -89,6 +89,12 @@ fn take_usable(queues: &mut [Queue], tries: usize, candidates: &mut Vec<Candidat
     take_in_turn(queues, |choice| choice.state.usable(), candidates);
 }
 
+/// The slow origin that this request is to try first, if it is time for that: what it takes is gone for others.
+pub fn trial(view: &PoolView, now: Instant) -> Option<usize> {
+    let is_slow = |origin: &&OriginView| (origin.duty, origin.standing) == (Duty::Auto, Standing::Slow);
+    view.origins.iter().filter(is_slow).find(|origin| origin.trials.take(now)).map(|origin| origin.index)
+}
+
 /// The endpoint that would be asked next if the first origin failed, where one is usable.
 pub fn standby(view: &PoolView, now: Instant, random: &mut fastrand::Rng) -> Option<Candidate> {
     let candidates = candidates(view, Demand { safe: true, tries: 1, trial: None, bucket: 0 }, now, random);

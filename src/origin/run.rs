@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::connect::ConnectError;
 use super::fetch::Forward;
+use super::health::Evidence;
+use super::latency::next_mark;
 use super::pool::Pool;
-use super::ranking::{Candidate, Demand, bucket, candidates};
+use super::ranking::{Candidate, Demand, bucket, candidates, hash, trial};
 use super::retry::{Attempt, FailureKind};
 
 /// The state of a request over its attempts.
@@ -28,13 +30,15 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(pool: &Arc<Pool>, forward: Forward, now: Instant) -> Self {
+        let (view, has_body) = (pool.view(), forward.body.is_some());
+        let may_be_slow = forward.method.is_safe() && !has_body;
         let demand = Demand {
             safe: forward.method.is_safe(),
             tries: forward.tries,
-            trial: None,
-            bucket: bucket(forward.target.path_and_query().map_or("/", |target| target.as_str())),
+            trial: if may_be_slow { trial(&view, now) } else { None },
+            bucket: bucket(forward.path_and_query()),
         };
-        let mut candidates = VecDeque::from(candidates(&pool.view(), demand, now, &mut fastrand::Rng::new()));
+        let mut candidates = VecDeque::from(candidates(&view, demand, now, &mut fastrand::Rng::new()));
         if forward.wary {
             let is_failing = |candidate: &Candidate| pool.terms.is_failing(candidate.origin, candidate.address);
             candidates.make_contiguous().sort_by_key(is_failing);
@@ -43,7 +47,6 @@ impl Run {
             candidates.extend(forward.last_resort);
             candidates.remove(place);
         }
-        let has_body = forward.body.is_some();
         Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, claim: None, suspicions: Vec::new() }
     }
 
@@ -55,6 +58,17 @@ impl Run {
             sent,
             safe: self.forward.method.is_safe() && !self.has_body,
         }
+    }
+
+    /// When to tell for the first time that it waits; never for one with a body, which takes its own time.
+    pub(super) fn first_mark(&self) -> Option<Duration> {
+        if self.has_body { None } else { next_mark(Duration::ZERO, &self.pool.config.latency) }
+    }
+
+    /// Tells the steward that it waits for a response head of this endpoint.
+    pub(super) fn tell_waiting(&self, candidate: Candidate, waited: Duration) {
+        let evidence = Evidence::RequestWaiting { waited, target: hash(self.forward.path_and_query()) };
+        self.pool.report(candidate.origin, candidate.address, evidence);
     }
 
     /// The tries that the time left is shared by: this one, and those that may follow.

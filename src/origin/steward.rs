@@ -232,7 +232,7 @@ impl Steward {
         }
         let view = self.roster.view();
         self.follow_terms(&view);
-        self.pool.publish(view);
+        self.pool.publish(view, self.clock.now().monotonic);
         events.into_iter().for_each(|event| self.events.emit(event));
     }
 }

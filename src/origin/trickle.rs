@@ -1,6 +1,6 @@
 //! Lets single requests through to what is not to be relied on, to find out whether it has become better.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How far apart the requests of a trickle are.
@@ -23,12 +23,21 @@ pub struct Trickle {
     next: AtomicU64,
     /// What is added to that with each request, in milliseconds.
     interval: AtomicU64,
+    /// Whether a request has passed of which it is not known yet how it went.
+    pending: AtomicBool,
 }
 
 impl Trickle {
-    /// A trickle whose first request may pass after `now`.
+    /// A trickle whose first request may pass at once.
     pub fn new(pace: TricklePace, now: Instant) -> Self {
-        Self { pace, epoch: now, next: AtomicU64::new(0), interval: AtomicU64::new(milliseconds(pace.first)) }
+        let interval = AtomicU64::new(milliseconds(pace.first));
+        Self { pace, epoch: now, next: AtomicU64::new(0), interval, pending: AtomicBool::new(false) }
+    }
+
+    /// Begins anew: the first request may pass after the first interval.
+    pub fn reset(&self, now: Instant) {
+        self.pending.store(false, Ordering::Relaxed);
+        self.pass_next_after(milliseconds(self.pace.first), now);
     }
 
     /// Whether a request may pass now; of several that ask at the same time one may.
@@ -36,7 +45,12 @@ impl Trickle {
         let now = milliseconds(now.saturating_duration_since(self.epoch));
         let next = self.next.load(Ordering::Relaxed);
         let after = now + self.interval.load(Ordering::Relaxed);
-        now >= next && self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let passes =
+            now >= next && self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if passes {
+            self.pending.store(true, Ordering::Relaxed);
+        }
+        passes
     }
 
     /// Whether every request may pass, because the last one went well.
@@ -44,16 +58,20 @@ impl Trickle {
         self.interval.load(Ordering::Relaxed) == 0
     }
 
-    /// A request that has passed went well: the next one may follow soon.
-    pub fn went_well(&self, now: Instant) {
-        self.pass_next_after(milliseconds(self.pace.shortest), now);
-    }
-
-    /// A request that has passed did not go well: the next one waits longer.
-    pub fn went_badly(&self, now: Instant) {
+    /// Takes how a request went: the next one follows soon, or waits longer. What was under way before any request passed
+    /// says nothing.
+    pub fn went(&self, well: bool, now: Instant) {
+        if !self.pending.swap(false, Ordering::Relaxed) && !self.is_open() {
+            return;
+        }
         let before = self.interval.load(Ordering::Relaxed);
-        let doubled = if before < milliseconds(self.pace.first) { milliseconds(self.pace.first) } else { before * 2 };
-        self.pass_next_after(doubled.min(milliseconds(self.pace.longest)), now);
+        let first = milliseconds(self.pace.first);
+        let interval = match well {
+            true => milliseconds(self.pace.shortest),
+            false if before < first => first,
+            false => (before * 2).min(milliseconds(self.pace.longest)),
+        };
+        self.pass_next_after(interval, now);
     }
 
     fn pass_next_after(&self, interval: u64, now: Instant) {
@@ -71,7 +89,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    /// Steps: `.` lets a second pass, `+` and `-` say how the last request went, `?` is a request; expected are the answers.
+    /// Steps: `.` lets a second pass, `+` and `-` say how the last request went, `?` is a request, `!`
+    /// begins anew; expected are the answers.
     #[track_caller]
     fn check(pace: TricklePace, steps: &str, expected: &str) {
         let mut now = Clock::new().now().monotonic;
@@ -79,8 +98,9 @@ mod tests {
         let mut passed = String::new();
         for step in steps.chars() {
             match step {
-                '+' => trickle.went_well(now),
-                '-' => trickle.went_badly(now),
+                '+' => trickle.went(true, now),
+                '-' => trickle.went(false, now),
+                '!' => trickle.reset(now),
                 '?' => passed.push(if trickle.take(now) { 'y' } else { 'n' }),
                 _ => now += Duration::from_secs(1),
             }
@@ -92,6 +112,13 @@ mod tests {
     fn one_request_passes_at_a_time() {
         check(PACE, "???", "ynn");
         check(PACE, "?.?.?.?", "ynny");
+    }
+
+    #[test]
+    fn what_did_not_pass_here_changes_nothing() {
+        check(PACE, "---?", "y");
+        check(PACE, "?---......?", "yy");
+        check(PACE, "!?..?.?", "nny");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::failback::Standing;
 use super::health::HealthState;
 use super::load::Load;
 use super::outage::OutageMode;
+use super::trickle::Trickle;
 
 /// The origins of one site at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +25,7 @@ pub struct PoolView {
 }
 
 /// One origin at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct OriginView {
     /// Unique within the site.
     pub name: Arc<str>,
@@ -42,8 +43,19 @@ pub struct OriginView {
     pub standing: Standing,
     /// Its share of the keys while it stands in, in percent; for the others it is one that returns.
     pub share: u8,
+    /// Requests that find out whether it is still slow, while it is.
+    pub trials: Arc<Trickle>,
     /// At most 16; none before the first good DNS answer.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// Two views are the same if they say the same of its place among the others.
+impl PartialEq for OriginView {
+    fn eq(&self, other: &Self) -> bool {
+        let place =
+            |view: &Self| (view.index, view.rank, view.weight, view.accepts, view.duty, view.standing, view.share);
+        place(self) == place(other) && self.name == other.name && self.endpoints == other.endpoints
+    }
 }
 
 impl PoolView {

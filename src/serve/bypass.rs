@@ -6,7 +6,6 @@ use super::pass::pass;
 use super::synthetic::Refusal;
 use super::worker::Worker;
 use crate::origin::connect::RequestBody;
-use crate::origin::outage::OutageMode;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::coded_tag;
 use crate::semantics::invalidation::invalidated;
@@ -21,7 +20,7 @@ pub async fn bypass(
     reason: ForwardReason,
     body: Option<RequestBody>,
 ) -> Result<Answer, Refusal> {
-    if exchange.site.pool.mode() == OutageMode::StaleOnly {
+    if exchange.site.pool.is_down() {
         return Err(Refusal::OriginsDown(reason));
     }
     let forward = exchange.own_forward(body);

@@ -7,7 +7,6 @@ use super::judge::{Found, Way, judge};
 use super::site::Site;
 use crate::cache::store::Lookup;
 use crate::cache::stored::StoredResponse;
-use crate::origin::outage::OutageMode;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
 
@@ -30,6 +29,6 @@ pub fn consider(lookup: Lookup, site: &Site, asked: &RequestDirectives, now: Ins
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
     let found = stored.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
-    let way = judge(found, asked, site.pool.mode() == OutageMode::StaleOnly);
+    let way = judge(found, asked, site.pool.is_down());
     Considered { stored, way, reason: way.forward_reason(reason) }
 }

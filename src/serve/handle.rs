@@ -117,6 +117,10 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
         }
         (Way::Forward { .. }, _) if exchange.asked.only_if_cached => Err(Refusal::NotCached(reason)),
         (Way::Forward { fallback }, stored) => miss(stored, fallback).answer().await,
-        (Way::Hit { .. } | Way::Stale { .. } | Way::Unavailable, _) => Err(Refusal::OriginsDown(reason)),
+        (Way::Unavailable, stored) => {
+            miss(stored, Fallback::Nothing).try_in_the_dark(now);
+            Err(Refusal::OriginsDown(reason))
+        }
+        (Way::Hit { .. } | Way::Stale { .. }, None) => Err(Refusal::OriginsDown(reason)),
     }
 }

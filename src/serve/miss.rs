@@ -115,6 +115,14 @@ impl Miss<'_> {
         }
     }
 
+    /// Asks an origin though all of them are down, once in a while and behind the client's back: probes may be wrong.
+    pub fn try_in_the_dark(&self, now: Instant) {
+        let is_for_everybody = self.exchange.method == http::Method::GET && !self.goes_alone();
+        if is_for_everybody && self.exchange.site.pool.dark.take(now) {
+            drop(self.join(false));
+        }
+    }
+
     /// Whether a response is the one this request selects, and was not purged since.
     fn selects(&self, head: &StoredHead) -> bool {
         head.nominated.matches(&self.exchange.headers) && !head.stamps.is_outdated()

@@ -35,6 +35,7 @@ mod range;
 mod request;
 mod resume;
 mod signals;
+mod slow;
 mod stale;
 mod tidy;
 mod tls;

@@ -3,8 +3,9 @@
 use super::*;
 use crate::clock::Clock;
 
-/// Steps: `q` is an answer after 10 ms, `s` a request that has waited for 250 ms and 350 ms, each for a URL of its own,
-/// `r` the same for the same URL again, `l` an answer after 1.5 s. Expected is whether the origin is slow after each.
+/// Steps, 100 ms apart: `q` is an answer after 10 ms, `s` a request that has waited for 250 ms and 350 ms, each for a URL
+/// of its own, `r` the same for the same URL again, `l` an answer after 1.5 s. Expected is whether the origin is slow after
+/// each.
 #[track_caller]
 fn check(rival: Rival, policy: &LatencyPolicy, steps: &str, expected: &str) {
     let mut lab = Lab::learned();
@@ -33,7 +34,7 @@ impl Lab {
     }
 
     fn step(&mut self, step: char, rival: Rival, policy: &LatencyPolicy) {
-        self.now += Duration::from_millis(50);
+        self.now += Duration::from_millis(100);
         self.target += u64::from(step == 's');
         let target = self.target;
         let observations = match step {
@@ -61,6 +62,16 @@ fn five_slow_requests_in_a_row_make_it_slow() {
 }
 
 #[test]
+fn a_mixture_of_quick_and_slow_requests_is_no_brown_out() {
+    let mut lab = Lab::learned();
+    for target in 0..20 {
+        let waiting = Observation::Waiting { waited: Duration::from_millis(250), target };
+        lab.latency.on(waiting, Rival::Unmeasured, &RELATIVE, lab.now);
+    }
+    assert_eq!(lab.latency.slow(), None, "the last quick answer was a moment ago");
+}
+
+#[test]
 fn one_url_that_is_slow_says_nothing_about_the_origin() {
     check(Rival::Unmeasured, &RELATIVE, "srrrrrrr", "--------");
     check(Rival::Unmeasured, &RELATIVE, "srrrssss", "-------S");
@@ -84,7 +95,9 @@ fn it_is_not_left_for_nobody_or_for_one_that_is_as_slow() {
 fn an_origin_that_was_always_slow_is_as_it_is_wanted() {
     let mut latency = Latency::default();
     let now = Clock::new().now().monotonic;
-    (0..100).for_each(|_| latency.on(Observation::Head(Duration::from_secs(1)), Rival::Unmeasured, &RELATIVE, now));
+    for _ in 0..100 {
+        latency.on(Observation::Head(Duration::from_secs(1)), Rival::Unmeasured, &RELATIVE, now);
+    }
     for target in 0..20 {
         let waiting = Observation::Waiting { waited: Duration::from_millis(1_400), target };
         latency.on(waiting, Rival::Unmeasured, &RELATIVE, now);
@@ -92,7 +105,7 @@ fn an_origin_that_was_always_slow_is_as_it_is_wanted() {
     assert_eq!(latency.slow(), None);
     for target in 0..5 {
         let waiting = Observation::Waiting { waited: Duration::from_millis(5_600), target };
-        latency.on(waiting, Rival::Unmeasured, &RELATIVE, now);
+        latency.on(waiting, Rival::Unmeasured, &RELATIVE, now + Duration::from_secs(6));
     }
     assert_eq!(latency.slow(), Some("5 requests in a row waited longer than 5s, 5 times the usual 1s"));
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::Clock;
+use crate::origin::latency::TRIALS;
 use crate::origin::load::{InFlight, Load};
 use crate::origin::outage::OutageMode;
 use crate::origin::place::WHOLE;
+use crate::origin::trickle::Trickle;
 
 /// An origin is `name:rank standing endpoints`: standing `I`, `L` (slow), `R` or `O`, with a share in percent after it, or
 /// `!` when it is forced, `~` when drained, `x` when disabled; a letter per endpoint, `H`, `S`, `P` or `E`, `L` for a healthy
@@ -328,6 +330,7 @@ fn origin(index: usize, text: &str) -> OriginView {
             _ => Standing::Out,
         },
         share: more.parse().unwrap_or(100),
+        trials: Arc::new(Trickle::new(TRIALS, now())),
         endpoints: endpoints.collect(),
     }
 }

@@ -10,11 +10,10 @@ use crate::config::model::{
     PlainHttp, ProbeExpectation, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
 };
 use crate::origin::health::HealthState;
-use crate::origin::latency::{TRIALS, next_mark};
+use crate::origin::latency::next_mark;
 use crate::origin::outage::OutageMode;
-use crate::origin::ranking::{Candidate, Demand, candidates};
+use crate::origin::ranking::{Candidate, Demand, candidates, trial};
 use crate::origin::refusal::RefusalPolicy;
-use crate::origin::trickle::Trickle;
 use crate::origin::view::{EndpointView, OriginView};
 use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;
@@ -34,7 +33,6 @@ pub(super) struct Lab {
     next_request: Instant,
     pub(super) request_interval: Duration,
     requests: u64,
-    trials: Vec<Trickle>,
     pub(super) events: Vec<Event>,
     pub(super) switches: Vec<Switch>,
     pub(super) orders: u32,
@@ -110,7 +108,6 @@ impl Lab {
             next_request: now,
             request_interval: Duration::from_millis(50),
             requests: 0,
-            trials: origins.iter().map(|_| Trickle::new(TRIALS, now)).collect(),
             events: Vec::new(),
             switches: Vec::new(),
             orders: 0,
@@ -168,7 +165,7 @@ impl Lab {
     fn request(&mut self) {
         let now = self.now;
         self.requests += 1;
-        let candidates = self.candidates(self.trial());
+        let candidates = self.candidates(trial(&self.view, self.now));
         self.check(&candidates);
         let promised = self.view.origins.iter().any(|origin| self.world.could_answer(origin));
         let dark = self.view.mode == OutageMode::StaleOnly;
@@ -195,23 +192,12 @@ impl Lab {
     /// What a request reports while it waits, and what it reports in the end.
     fn wait_for_head(&mut self, origin: usize, address: SocketAddr, latency: Duration) {
         let (now, target) = (self.now, self.requests);
-        if self.view.origins[origin].standing == Standing::Slow {
-            let trickle = &self.trials[origin];
-            if latency < seconds(1) { trickle.went_well(now) } else { trickle.went_badly(now) }
-        }
         let mut waited = Duration::ZERO;
         while let Some(mark) = next_mark(waited, &self.roster.policies.latency).filter(|mark| *mark < latency) {
             self.arriving.push((now + mark, origin, address, Evidence::RequestWaiting { waited: mark, target }));
             waited = mark;
         }
         self.arriving.push((now + latency, origin, address, Evidence::RequestSucceeded { latency }));
-    }
-
-    /// The slow origin that this request is to try, if it is time for that.
-    fn trial(&self) -> Option<usize> {
-        let slow = |origin: &&OriginView| (origin.duty, origin.standing) == (Duty::Auto, Standing::Slow);
-        let slow = self.view.origins.iter().filter(slow);
-        slow.map(|origin| origin.index).find(|index| self.trials[*index].take(self.now))
     }
 
     fn check(&self, candidates: &[Candidate]) {

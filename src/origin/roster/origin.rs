@@ -11,12 +11,13 @@ use crate::origin::answers::{Answers, GuardPolicy, Lookup};
 use crate::origin::duty::{Duty, Order};
 use crate::origin::failback::{Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
-use crate::origin::latency::{Latency, Observation, Rival};
+use crate::origin::latency::{Latency, Observation, Reading, Rival, TRIALS};
 use crate::origin::load::Load;
 use crate::origin::memory::{Memory, Recollection};
 use crate::origin::place::Place;
 use crate::origin::schedule::{ProbeSchedule, Situation};
 use crate::origin::status::{EndpointStatus, Entered, OriginStatus};
+use crate::origin::trickle::Trickle;
 use crate::origin::view::{EndpointView, OriginView};
 use crate::telemetry::event::Event;
 
@@ -33,6 +34,8 @@ pub(super) struct Origin {
     pub(super) failback: Failback,
     pub(super) duty: Duty,
     pub(super) latency: Latency,
+    /// Requests that find out whether it is still slow.
+    trials: Arc<Trickle>,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -83,6 +86,7 @@ impl Origin {
             failback: Failback::new(now),
             duty: Duty::Auto,
             latency: Latency::default(),
+            trials: Arc::new(Trickle::new(TRIALS, now)),
             endpoints,
         }
     }
@@ -143,7 +147,10 @@ impl Origin {
             Evidence::RequestFailed(_) => None,
         };
         if let Some(observation) = observation {
-            self.latency.on(observation, rival, &policies.latency, now);
+            let reading = self.latency.on(observation, rival, &policies.latency, now);
+            if reading != Reading::Unclear {
+                self.trials.went(reading == Reading::Quick, now);
+            }
         }
         let was_lame_duck = endpoint.health.lame_duck().is_some();
         let fails_again = endpoint.health.state() == HealthState::Suspect
@@ -248,6 +255,9 @@ impl Origin {
             let (site, origin) = (site.to_owned(), self.name.to_string());
             out.push(match step {
                 Step::Standing { from, to, reason } => {
+                    if to == Standing::Slow {
+                        self.trials.reset(now);
+                    }
                     let (from, to) = (from.as_str(), to.as_str());
                     Event::OriginChanged { site, origin, rank: self.rank, from, to, reason }
                 }
@@ -327,6 +337,7 @@ impl Origin {
             duty: self.duty,
             standing: self.failback.standing(),
             share: self.failback.share(),
+            trials: Arc::clone(&self.trials),
             endpoints: self.endpoints.iter().map(endpoint).collect(),
         }
     }

@@ -1,0 +1,124 @@
+//! Origins that answer, though far too slowly, and probes that are wrong.
+
+use std::time::Duration;
+
+use crate::lab::{Answer, Lab};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two origins that answer `/0` to `/999` after `delay`, with their names.
+async fn lab(settings: &str) -> Lab {
+    let lab = Lab::start(&["a", "b"], settings).await;
+    answer(&lab, "a", SECOND / 100);
+    answer(&lab, "b", SECOND / 100);
+    lab
+}
+
+fn answer(lab: &Lab, name: &str, delay: Duration) {
+    for number in 0..1000 {
+        let answer = Answer::ok(name).with("cache-control", "no-store").after(delay);
+        lab.origin(name).answers(&format!("/{number}"), answer);
+    }
+}
+
+/// Asks for these pages, one each 50 ms, each by a client of its own; gives how many took more than half a second, and
+/// how many `a` answered.
+async fn load(lab: &Lab, pages: std::ops::Range<usize>) -> (usize, usize) {
+    let mut requests = Vec::new();
+    for number in pages {
+        let mut client = lab.client().await;
+        requests.push(tokio::spawn(async move {
+            let reply = client.get(&format!("/{number}")).await;
+            assert_eq!(reply.status.as_u16(), 200);
+            (reply.first_byte > SECOND / 2, reply.text() == "a")
+        }));
+        lab.time_passes(SECOND / 20).await;
+    }
+    let (mut slow, mut by_a) = (0, 0);
+    for request in requests {
+        let (took_long, is_a) = request.await.unwrap();
+        slow += usize::from(took_long);
+        by_a += usize::from(is_a);
+    }
+    (slow, by_a)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_in_a_brown_out_is_left_after_a_few_slow_answers() {
+    let lab = lab("").await;
+    assert_eq!(load(&lab, 0..40).await, (0, 40));
+    answer(&lab, "a", 3 * SECOND / 2);
+    let (slow, _) = load(&lab, 100..500).await;
+    assert!((1..=20).contains(&slow), "{slow} slow answers of 400");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trickle_finds_out_that_it_is_quick_again() {
+    let lab = lab("[site.failback]\ndwell = \"1s\"\nramp = \"0s\"").await;
+    load(&lab, 0..40).await;
+    answer(&lab, "a", 3 * SECOND / 2);
+    load(&lab, 100..200).await;
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"));
+    answer(&lab, "a", SECOND / 100);
+    load(&lab, 200..600).await;
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+    assert_eq!(load(&lab, 600..620).await, (0, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_url_makes_no_slow_origin() {
+    let lab = lab("").await;
+    load(&lab, 0..40).await;
+    lab.origin("a").answers("/7", Answer::ok("a").with("cache-control", "no-store").after(2 * SECOND));
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let mut client = lab.client().await;
+        waiting.push(tokio::spawn(async move { client.get("/7").await.text().to_owned() }));
+        lab.time_passes(SECOND / 20).await;
+    }
+    for reply in waiting {
+        assert_eq!(reply.await.unwrap(), "a");
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_over_its_budget_is_left_even_if_that_is_usual_for_it() {
+    let lab = lab("[site.latency]\nbudget = \"300ms\"").await;
+    answer(&lab, "a", SECOND / 2 + SECOND / 10);
+    let (slow, _) = load(&lab, 0..100).await;
+    assert!((1..=20).contains(&slow), "{slow} slow answers of 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_that_are_wrong_do_not_keep_a_site_down() {
+    let lab = lab("").await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/", Answer::new(500, "the probe path is broken"));
+    }
+    lab.mode_becomes("stale-only").await;
+    let mut client = lab.client().await;
+    let mut refused = 0;
+    for number in 0..100 {
+        let reply = client.get(&format!("/{number}")).await;
+        assert!(reply.first_byte < SECOND / 10, "nobody waits for a trial: {reply:?}");
+        refused += usize::from(reply.status.as_u16() == 503);
+        lab.time_passes(SECOND / 10).await;
+    }
+    assert!((1..=60).contains(&refused), "{refused} of 100 requests were refused, in 10 s");
+    client.get("/900").await.says(200, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_every_origin_dead_one_request_in_seconds_is_tried_behind_the_clients_back() {
+    let lab = lab("").await;
+    lab.origin("a").dies();
+    lab.origin("b").dies();
+    lab.mode_becomes("stale-only").await;
+    let mut client = lab.client().await;
+    for number in 0..100 {
+        let reply = client.get(&format!("/{number}")).await;
+        assert_eq!((reply.status.as_u16(), reply.first_byte < SECOND / 20), (503, true));
+        lab.time_passes(SECOND / 10).await;
+    }
+}
