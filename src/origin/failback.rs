@@ -61,6 +61,15 @@ pub enum Footing<'a> {
     },
 }
 
+/// How an origin stands to its site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Whether requests go to it first already: there was nothing better.
+    pub leads: bool,
+    /// When the site has been with its substitute for long enough.
+    pub settled: Instant,
+}
+
 /// One step of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -112,15 +121,8 @@ impl Failback {
         }
     }
 
-    /// Takes at most one step; to be called again until it returns `None`. It does not stand in again before `settled`,
-    /// when the site has been with its substitute for long enough.
-    pub fn on(
-        &mut self,
-        footing: Footing<'_>,
-        policy: &FailbackPolicy,
-        settled: Instant,
-        now: Instant,
-    ) -> Option<Step> {
+    /// Takes at most one step; to be called again until it returns `None`.
+    pub fn on(&mut self, footing: Footing<'_>, policy: &FailbackPolicy, role: Role, now: Instant) -> Option<Step> {
         match (self.standing, footing) {
             (Standing::In | Standing::Slow, Footing::Unusable { reason }) => {
                 self.forget_flaps(now);
@@ -137,14 +139,14 @@ impl Failback {
                 Some(self.enter(Standing::Returning, "an endpoint is usable".to_owned(), now))
             }
             (Standing::Returning, Footing::Usable { good_probes, .. }) => {
-                let reason = self.reason_to_return(good_probes, policy, settled, now)?;
-                Some(self.stand_in(reason, policy, now))
+                let reason = self.reason_to_return(good_probes, policy, role, now)?;
+                Some(self.stand_in(reason, policy, role, now))
             }
             (Standing::In, Footing::Usable { slow: Some(reason), .. }) => {
                 Some(self.enter(Standing::Slow, reason.to_owned(), now))
             }
-            (Standing::Slow, Footing::Usable { slow: None, .. }) if self.recalled || now >= settled => {
-                Some(self.stand_in("it is quick again".to_owned(), policy, now))
+            (Standing::Slow, Footing::Usable { slow: None, .. }) if self.recalled || now >= role.settled => {
+                Some(self.stand_in("it is quick again".to_owned(), policy, role, now))
             }
             (Standing::In, Footing::Usable { good_probes, .. }) => {
                 self.proven |= good_probes > 0;
@@ -194,24 +196,19 @@ impl Failback {
         (self.standing != Standing::In && !left.is_zero()).then_some(left)
     }
 
-    fn reason_to_return(
-        &self,
-        good_probes: u32,
-        policy: &FailbackPolicy,
-        settled: Instant,
-        now: Instant,
-    ) -> Option<String> {
+    fn reason_to_return(&self, good_probes: u32, policy: &FailbackPolicy, role: Role, now: Instant) -> Option<String> {
         if self.recalled {
             return Some("recalled by an operator".to_owned());
         }
         let waits_for_operator = policy.mode == FailbackMode::Manual && self.proven;
-        let is_due = good_probes >= policy.probes && now >= self.held_until.max(settled);
+        let is_due = good_probes >= policy.probes && now >= self.held_until.max(role.settled);
         (is_due && !waits_for_operator).then(|| returned(good_probes))
     }
 
-    fn stand_in(&mut self, reason: String, policy: &FailbackPolicy, now: Instant) -> Step {
+    fn stand_in(&mut self, reason: String, policy: &FailbackPolicy, role: Role, now: Instant) -> Step {
         self.recalled = false;
-        self.share = if policy.ramp.is_zero() { WHOLE } else { 0 };
+        // One that had everything because nothing else was left does not give it away to take it back in steps.
+        self.share = if policy.ramp.is_zero() || role.leads { WHOLE } else { 0 };
         self.enter(Standing::In, reason, now)
     }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::Now;
 use crate::config::model::{FailbackPolicy, LatencyPolicy, ProbePolicy, SiteConfig};
@@ -16,7 +16,7 @@ use crate::telemetry::event::Event;
 use self::origin::{Endpoint, Origin};
 use super::answers::{GuardPolicy, Lookup};
 use super::duty::{Duty, Order};
-use super::failback::Standing;
+use super::failback::{self, Standing};
 use super::health::{Evidence, HealthPolicy, Transition};
 use super::latency::Rival;
 use super::memory::{Memory, Remembered};
@@ -223,7 +223,7 @@ impl Roster {
     fn go_on(&mut self, told: usize, now: Instant, out: &mut Vec<Event>) {
         self.reckoned = self.reckoned.max(now);
         for index in 0..self.origins.len() {
-            let (rival, settled) = (self.rival(index), self.settled(index));
+            let (rival, role) = (self.rival(index), self.role(index));
             let origin = &mut self.origins[index];
             for endpoint in &mut origin.endpoints {
                 if let Some(transition) = endpoint.health.tick(&self.policies.health, now) {
@@ -231,7 +231,7 @@ impl Roster {
                 }
             }
             origin.latency.compare(rival, now);
-            origin.stand(&self.policies, settled, now, &self.site, out);
+            origin.stand(&self.policies, role, now, &self.site, out);
         }
         self.prefer(now, out);
         self.judge(now, out);
@@ -257,12 +257,13 @@ impl Roster {
         next.map_or(Rival::Absent, |(_, origin)| origin.latency.as_rival())
     }
 
-    /// When the origin may stand in again, as far as its substitute is concerned: one that takes requests over from a
-    /// usable origin does so no sooner than after the dwell time.
-    fn settled(&self, index: usize) -> Instant {
-        let substitute = self.preferred.filter(|current| *current != index && self.origins[*current].usable());
+    /// One that takes requests over from a usable origin does so no sooner than after the dwell time.
+    fn role(&self, index: usize) -> failback::Role {
+        let leads = self.preferred == Some(index);
+        let substitute = self.preferred.filter(|current| !leads && self.origins[*current].usable());
         let takes_over = substitute.is_some_and(|current| self.origins[index].rank < self.origins[current].rank);
-        if takes_over { self.preferred_since + self.policies.failback.dwell } else { self.preferred_since }
+        let dwell = if takes_over { self.policies.failback.dwell } else { Duration::ZERO };
+        failback::Role { leads, settled: self.preferred_since + dwell }
     }
 
     fn prefer(&mut self, now: Instant, out: &mut Vec<Event>) {

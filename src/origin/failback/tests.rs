@@ -22,11 +22,11 @@ use Origin::{Dead, Good, Recalled, Slow};
 #[track_caller]
 fn check(policy: &FailbackPolicy, steps: &[(u64, Origin)], expected: &str) {
     let start = Clock::new().now().monotonic;
-    check_settled(policy, start, start, steps, expected);
+    check_at(policy, Role { leads: false, settled: start }, start, steps, expected);
 }
 
 #[track_caller]
-fn check_settled(policy: &FailbackPolicy, start: Instant, settled: Instant, steps: &[(u64, Origin)], expected: &str) {
+fn check_at(policy: &FailbackPolicy, role: Role, start: Instant, steps: &[(u64, Origin)], expected: &str) {
     let mut now = start;
     let mut failback = Failback::new(now);
     let mut seen = Vec::new();
@@ -41,7 +41,7 @@ fn check_settled(policy: &FailbackPolicy, start: Instant, settled: Instant, step
                 Footing::Usable { good_probes: 0, slow: None }
             }
         };
-        while let Some(step) = failback.on(footing, policy, settled, now) {
+        while let Some(step) = failback.on(footing, policy, role, now) {
             match step {
                 Step::Standing { to, reason, .. } => {
                     assert_eq!(to, failback.standing());
@@ -83,10 +83,10 @@ fn it_returns_after_good_probes_and_hold_down() {
 #[test]
 fn it_does_not_return_before_the_site_has_settled_with_its_substitute() {
     let start = Clock::new().now().monotonic;
-    let settled = start + Duration::from_secs(40);
-    check_settled(&AT_ONCE, start, settled, &[(0, Dead), (39, Good(5))], "O R");
-    check_settled(&AT_ONCE, start, settled, &[(0, Dead), (40, Good(5))], "O R I");
-    check_settled(&AT_ONCE, start, settled, &[(0, Slow), (39, Good(5)), (1, Good(5))], "S I");
+    let role = Role { leads: false, settled: start + Duration::from_secs(40) };
+    check_at(&AT_ONCE, role, start, &[(0, Dead), (39, Good(5))], "O R");
+    check_at(&AT_ONCE, role, start, &[(0, Dead), (40, Good(5))], "O R I");
+    check_at(&AT_ONCE, role, start, &[(0, Slow), (39, Good(5)), (1, Good(5))], "S I");
 }
 
 #[test]
@@ -120,6 +120,18 @@ fn it_takes_its_keys_back_in_steps() {
     check(&IN_STEPS, &[back[0], back[1], (10, Good(9)), (10, Good(9)), (10, Good(9))], "O R I 1 10 50 100");
     check(&IN_STEPS, &[back[0], back[1], (30, Good(9))], "O R I 1 10 50 100");
     check(&IN_STEPS, &[back[0], back[1], (15, Dead), (60, Good(9))], "O R I 1 O R I 1");
+}
+
+#[test]
+fn an_origin_that_leads_already_gives_nothing_away() {
+    let start = Clock::new().now().monotonic;
+    check_at(
+        &IN_STEPS,
+        Role { leads: true, settled: start },
+        start,
+        &[(0, Dead), (30, Good(5)), (60, Good(9))],
+        "O R I",
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
 use crate::origin::answers::{Answers, GuardPolicy, Lookup};
 use crate::origin::duty::{Duty, Order};
-use crate::origin::failback::{Failback, Footing, Standing, Step};
+use crate::origin::failback::{self, Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
 use crate::origin::latency::{Latency, Observation, Reading, Rival, TRIALS};
 use crate::origin::load::Load;
@@ -236,7 +236,7 @@ impl Origin {
     pub(super) fn stand(
         &mut self,
         policies: &Policies,
-        settled: Instant,
+        role: failback::Role,
         now: Instant,
         site: &str,
         out: &mut Vec<Event>,
@@ -251,7 +251,7 @@ impl Origin {
         } else {
             Footing::Unusable { reason: &ground }
         };
-        while let Some(step) = self.failback.on(footing, &policies.failback, settled, now) {
+        while let Some(step) = self.failback.on(footing, &policies.failback, role, now) {
             let (site, origin) = (site.to_owned(), self.name.to_string());
             out.push(match step {
                 Step::Standing { from, to, reason } => {
