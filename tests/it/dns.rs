@@ -79,6 +79,7 @@ async fn an_answer_that_leads_back_to_the_nodes_own_machine_is_not_used_unless_i
     assert!(origin.requests("/").is_empty());
 
     let node = Node::start(&format!("{dns}allow = [\"127.0.0.0/8\"]\n{site}")).await;
+    node.tells("addresses-changed", |event| event["origin"] == "o").await;
     let client = Client::plain(node.address("http").unwrap(), "www.test");
     client.get("/").await.unwrap().says(200, "home");
     node.stops_whole().await;
