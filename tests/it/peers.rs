@@ -3,9 +3,7 @@
 use http::StatusCode;
 use tokio::process::Command;
 
-use crate::wires::{
-    Authority, Client, Folder, LISTEN, Load, Nginx, Node, Place, Sample, find, finishes, lacks, poll, skip,
-};
+use crate::wires::{Authority, Client, Folder, LISTEN, Load, Nginx, Node, Sample, find, finishes, lacks, poll, skip};
 
 #[tokio::test]
 async fn compressed_and_plain_variants_are_kept_apart() {
@@ -211,7 +209,7 @@ impl Scene {
         let mut text = format!("{LISTEN}{}{SITE}{settings}", authority.certificate("www.test"));
         let mut origins = Vec::new();
         for rank in 1..=count {
-            let origin = Nginx::start(Place::Loopback).await;
+            let origin = Nginx::start().await;
             origin.site.write("index.html", "home");
             let address = origin.address;
             text += &format!("[[site.origin]]\nname = \"{rank}\"\nurl = \"http://{address}\"\nrank = {rank}\n");

@@ -83,22 +83,26 @@ impl Client {
         path: &str,
         fields: &[(&str, &str)],
     ) -> anyhow::Result<Response<Incoming>> {
+        self.connect().await?.begin(method, path, fields).await
+    }
+
+    /// A connection for any number of requests.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(self.address).await?;
-        let mut request = Request::builder().method(method);
-        for (name, value) in fields {
-            request = request.header(*name, *value);
-        }
-        let Some(tls) = &self.tls else {
-            let request = request.uri(path).header("host", &self.host).body(Full::default())?;
-            return send_http1(stream, request).await;
+        stream.set_nodelay(true)?;
+        let sender = match &self.tls {
+            None => open_http1(stream).await?,
+            Some(tls) => {
+                let connector = TlsConnector::from(Arc::clone(&tls.config));
+                let stream = connector.connect(tls.name.clone(), stream).await?;
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    open_http2(stream).await?
+                } else {
+                    open_http1(stream).await?
+                }
+            }
         };
-        let stream = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), stream).await?;
-        if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            let request = request.uri(path).header("host", &self.host).body(Full::default())?;
-            return send_http1(stream, request).await;
-        }
-        let request = request.uri(format!("https://{}{path}", self.host)).body(Full::default())?;
-        send_http2(stream, request).await
+        Ok(Connection { host: self.host.clone(), sender })
     }
 
     /// Writes these bytes and reads all that comes until the node closes; a reset is a close.
@@ -110,19 +114,70 @@ impl Client {
     }
 }
 
-async fn send_http1(
-    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Full<Bytes>>,
-) -> anyhow::Result<Response<Incoming>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
-    tokio::spawn(connection);
-    Ok(sender.send_request(request).await?)
+/// A connection of a client.
+pub(crate) struct Connection {
+    host: String,
+    sender: Sender,
 }
 
-async fn send_http2(io: TlsStream<TcpStream>, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Connection {
+    /// Any request without a body; its response's body is left to be read.
+    pub(crate) async fn begin(
+        &mut self,
+        method: Method,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                let request = request.uri(path).header("host", &self.host).body(Full::default())?;
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+            Sender::Http2(sender) => {
+                let request = request.uri(format!("https://{}{path}", self.host)).body(Full::default())?;
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+        }
+    }
+
+    /// The same connection once more, where it carries more than one request at a time.
+    pub(crate) fn shared(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(sender) => Some(Self { host: self.host.clone(), sender: Sender::Http2(sender.clone()) }),
+        }
+    }
+
+    /// Whether no further request can be sent.
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+}
+
+async fn open_http1(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> anyhow::Result<Sender> {
+    let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
     tokio::spawn(connection);
-    Ok(sender.send_request(request).await?)
+    Ok(Sender::Http1(sender))
+}
+
+async fn open_http2(io: TlsStream<TcpStream>) -> anyhow::Result<Sender> {
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    Ok(Sender::Http2(sender))
 }
 
 async fn exchange(mut io: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {

@@ -1,6 +1,6 @@
 //! A name server that answers what the test says, true or not, over UDP and TCP.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, OpCode, Query, ResponseCode};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::own_address;
+use super::{Namespace, own_address};
 
 /// What a name server does with a question.
 #[derive(Clone, Debug)]
@@ -41,17 +41,31 @@ impl NameServer {
     /// Starts one, at an address of this process alone.
     pub(crate) async fn start(answer: impl Fn(&str, RecordType) -> Saying + Send + Sync + 'static) -> Self {
         let address = own_address();
-        let (udp, tcp) = (UdpSocket::bind(address).await.unwrap(), TcpListener::bind(address).await.unwrap());
+        Self::listen(address, [sockets(address)], answer)
+    }
+
+    /// Starts one at port 53 of all addresses of this namespace.
+    pub(crate) async fn inside(
+        namespace: &Namespace,
+        answer: impl Fn(&str, RecordType) -> Saying + Send + Sync + 'static,
+    ) -> Self {
+        let addresses = namespace.addresses.map(|ip| SocketAddr::from((ip, 53)));
+        Self::listen(addresses[0], namespace.within(move || addresses.map(sockets)).await, answer)
+    }
+
+    fn listen(
+        address: SocketAddr,
+        sockets: impl IntoIterator<Item = (net::UdpSocket, net::TcpListener)>,
+        answer: impl Fn(&str, RecordType) -> Saying + Send + Sync + 'static,
+    ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let desk = Arc::new(Desk { answer: Box::new(answer), asked: Arc::clone(&asked) });
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&desk).datagrams(udp));
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = tcp.accept().await {
-                connections.spawn(Arc::clone(&desk).connection(stream));
-            }
-        });
+        for (udp, tcp) in sockets {
+            let (udp, tcp) = (UdpSocket::from_std(udp).unwrap(), TcpListener::from_std(tcp).unwrap());
+            tasks.spawn(Arc::clone(&desk).datagrams(udp));
+            tasks.spawn(Arc::clone(&desk).connections(tcp));
+        }
         Self { address, asked, _tasks: tasks }
     }
 
@@ -66,6 +80,14 @@ impl NameServer {
     }
 }
 
+/// Sockets belong to the network of the thread that makes them, whoever uses them then.
+fn sockets(address: SocketAddr) -> (net::UdpSocket, net::TcpListener) {
+    let (udp, tcp) = (net::UdpSocket::bind(address).unwrap(), net::TcpListener::bind(address).unwrap());
+    udp.set_nonblocking(true).unwrap();
+    tcp.set_nonblocking(true).unwrap();
+    (udp, tcp)
+}
+
 type Answer = dyn Fn(&str, RecordType) -> Saying + Send + Sync;
 
 struct Desk {
@@ -76,10 +98,19 @@ struct Desk {
 impl Desk {
     async fn datagrams(self: Arc<Self>, socket: UdpSocket) {
         let mut buffer = [0; 4096];
-        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+        loop {
+            // An error is about an asker that has left.
+            let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
             for reply in self.replies(&buffer[..length], "udp") {
-                socket.send_to(&reply, client).await.unwrap();
+                let _left = socket.send_to(&reply, client).await;
             }
+        }
+    }
+
+    async fn connections(self: Arc<Self>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(Arc::clone(&self).connection(stream));
         }
     }
 

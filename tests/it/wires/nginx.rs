@@ -1,20 +1,12 @@
 //! A real nginx as origin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::process::find;
 use super::{Folder, Process, own_address, poll};
-
-/// Where an nginx runs.
-pub(crate) enum Place<'a> {
-    /// On a loopback address of its own.
-    Loopback,
-    /// In a network namespace, with this address.
-    Namespace(&'a str, IpAddr),
-}
 
 /// One process of nginx and the files it serves.
 pub(crate) struct Nginx {
@@ -23,21 +15,17 @@ pub(crate) struct Nginx {
     /// Its document root.
     pub(crate) site: Folder,
     folder: Folder,
-    namespace: Option<String>,
     process: Process,
 }
 
 impl Nginx {
-    /// Starts one without files.
-    pub(crate) async fn start(place: Place<'_>) -> Self {
-        let (address, namespace) = match place {
-            Place::Loopback => (own_address(), None),
-            Place::Namespace(name, ip) => (SocketAddr::new(ip, 8080), Some(name.to_owned())),
-        };
+    /// Starts one without files, on a loopback address of its own.
+    pub(crate) async fn start() -> Self {
+        let address = own_address();
         let (folder, site) = (Folder::new(), Folder::new());
         folder.write("nginx.conf", configuration(&folder, &site, address));
-        let process = spawn(&folder, namespace.as_deref());
-        let nginx = Self { address, site, folder, namespace, process };
+        let process = spawn(&folder);
+        let nginx = Self { address, site, folder, process };
         nginx.listens().await;
         nginx
     }
@@ -55,7 +43,7 @@ impl Nginx {
 
     /// Starts it again on its address.
     pub(crate) async fn returns(&mut self) {
-        self.process = spawn(&self.folder, self.namespace.as_deref());
+        self.process = spawn(&self.folder);
         self.listens().await;
     }
 
@@ -70,16 +58,9 @@ impl Nginx {
     }
 }
 
-fn spawn(folder: &Folder, namespace: Option<&str>) -> Process {
+fn spawn(folder: &Folder) -> Process {
     let nginx = find("nginx").expect("whoever wants nginx has made sure that it is there");
-    let mut command = match namespace {
-        None => Command::new(nginx),
-        Some(name) => {
-            let mut command = Command::new(find("ip").expect("the namespace was made with it"));
-            command.args(["netns", "exec", name]).arg(nginx);
-            command
-        }
-    };
+    let mut command = Command::new(nginx);
     command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf")).args(["-e", "error.log"]);
     Process::start(command)
 }

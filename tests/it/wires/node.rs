@@ -33,15 +33,26 @@ impl Node {
         let text = format!(
             "[admin]\nlisten = [\"127.0.0.1:0\"]\n[log]\naccess = {access:?}\nevents = {events:?}\n{configuration}"
         );
-        let file = folder.write("holdover.toml", text);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdover"));
-        command.arg("run").arg("--config").arg(file).env_remove("HOLDOVER_REGION").env_remove("STATE_DIRECTORY");
-        let output = |name| std::fs::File::create(path.join(name)).unwrap();
-        command.stdout(output("stdout")).stderr(output("stderr"));
-        let mut node = Self { process: Process::start(command), folder };
+        folder.write("holdover.toml", text);
+        let mut node = Self { process: spawn(&folder), folder };
+        node.becomes_ready().await;
+        node
+    }
+
+    /// Stops it cleanly and starts it again with the configuration it has; its events begin anew.
+    pub(crate) async fn restarts(&mut self) {
+        self.signal("TERM").await;
+        let status = self.ended().await;
+        assert_eq!((status.code(), self.stderr().as_str()), (Some(0), ""));
+        std::fs::remove_file(self.folder.path().join("events")).unwrap();
+        self.process = spawn(&self.folder);
+        self.becomes_ready().await;
+    }
+
+    async fn becomes_ready(&mut self) {
         let admin = poll("the admin listener", async || {
-            assert!(!node.process.has_ended(), "{}", node.folder.read("stderr"));
-            node.address("admin")
+            assert!(!self.process.has_ended(), "{}", self.folder.read("stderr"));
+            self.address("admin")
         })
         .await;
         poll("/readyz", async || {
@@ -49,7 +60,6 @@ impl Node {
             (reply.status == 200).then_some(())
         })
         .await;
-        node
     }
 
     /// Where it listens for `https`, `http` or `admin`: the first address.
@@ -66,10 +76,14 @@ impl Node {
 
     /// The events of one name until now.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
+        self.all_events().into_iter().filter(|event| event["event"] == name).collect()
+    }
+
+    /// All events until now.
+    pub(crate) fn all_events(&self) -> Vec<Value> {
         let text = self.folder.read("events");
         let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
-        let events = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.filter(|event| event["event"] == name).collect()
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Waits for an event for which `is` holds.
@@ -118,6 +132,16 @@ impl Node {
         let status = self.ended().await;
         assert_eq!((status.code(), self.stderr().as_str()), (Some(0), ""));
     }
+}
+
+fn spawn(folder: &Folder) -> Process {
+    let path = folder.path();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdover"));
+    command.arg("run").arg("--config").arg(path.join("holdover.toml"));
+    command.env_remove("HOLDOVER_REGION").env_remove("STATE_DIRECTORY");
+    let output = |name| std::fs::File::create(path.join(name)).unwrap();
+    command.stdout(output("stdout")).stderr(output("stderr"));
+    Process::start(command)
 }
 
 /// A loopback address of this process alone, with a port that is free there.
