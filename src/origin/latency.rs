@@ -158,7 +158,8 @@ impl Latency {
         }
     }
 
-    fn acquit(&mut self) {
+    /// Takes the verdict back.
+    pub fn acquit(&mut self) {
         self.verdict = None;
         self.slow_targets.clear();
         self.quick_in_a_row = 0;

@@ -165,6 +165,10 @@ impl Origin {
             None if was_lame_duck => Some(LameDuckChange::Ended),
             Some(_) | None => None,
         };
+        if !self.endpoints.iter().any(|endpoint| endpoint.health.usable()) {
+            // What made it slow has made it fail, and probes will say when that is over.
+            self.latency.acquit();
+        }
         Findings { lame_duck, transition }
     }
 

@@ -52,6 +52,23 @@ fn the_first_origin_comes_back_by_itself() {
 }
 
 #[test]
+fn an_origin_that_was_slow_before_it_failed_comes_back_by_its_probes_alone() {
+    let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
+    lab.run(seconds(5));
+    lab.break_origin(0, Fault::Slow);
+    lab.run(seconds(2));
+    assert!(lab.told().iter().any(|told| told.starts_with("a in>slow")), "{:?}", lab.told());
+    lab.break_origin(0, Fault::Dead);
+    lab.run(seconds(30));
+    lab.heal();
+    lab.events.clear();
+    lab.run(seconds(25));
+    let told = lab.told();
+    assert!(told.iter().any(|told| told.starts_with("failed over b>a a is in: ")), "{told:?}");
+    assert!(!told.iter().any(|told| told.contains("slow")), "{told:?}");
+}
+
+#[test]
 fn with_every_origin_gone_the_site_serves_stale_and_finds_the_recovery() {
     let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
     lab.run(seconds(5));
