@@ -32,6 +32,7 @@ fn an_origin_that_hangs_fails_nobody() {
     let Some(figures) = breaks("hangs: accepts, never answers", HASTE, Conduct::Hangs) else { return };
     nobody_fails(&figures);
     assert!(slow(&figures) <= DRAGGED_MAX, "{figures:?}");
+    returns_within(&figures, RETURN);
 }
 
 #[test]
