@@ -87,6 +87,8 @@ fn endpoint(status: &EndpointStatus) -> Value {
         "lame_duck_seconds": status.lame_duck.as_ref().map(|lame_duck| seconds(lame_duck.age)),
         "lame_duck_reason": status.lame_duck.as_ref().map(|lame_duck| &lame_duck.reason),
         "last_probe_seconds": status.last_probe_age.map(seconds),
+        "certificate_not_after": status.certificate_end.map(|(end, _)| Timestamp(end).to_string()),
+        "certificate_days_left": status.certificate_end.map(|(_, left)| left.as_secs() / SECONDS_PER_DAY),
     })
 }
 
@@ -94,3 +96,5 @@ fn endpoint(status: &EndpointStatus) -> Value {
 pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;

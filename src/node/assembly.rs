@@ -28,7 +28,7 @@ use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
-use crate::tls::client::origin_side;
+use crate::tls::client::{ClientSide, origin_side};
 
 /// How a node reaches the world outside.
 #[derive(Clone)]
@@ -158,9 +158,9 @@ fn origin_tls(site: &SiteConfig, origin: &OriginConfig) -> anyhow::Result<Option
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow!("{}", faults.join("\n"))
     });
-    let config = side.with_context(named)?.config;
+    let ClientSide { config, full_config, verifier } = side.with_context(named)?;
     let server_name = ServerName::try_from(origin.host.clone()).with_context(named)?;
-    Ok(Some(OriginTls { config, server_name }))
+    Ok(Some(OriginTls { config, full_config, verifier, server_name }))
 }
 
 /// The site label of requests that belong to no site.

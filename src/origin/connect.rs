@@ -4,16 +4,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use super::causes::with_causes;
@@ -52,7 +56,7 @@ impl Dial for TcpDial {
 }
 
 /// Connects to `address` of `origin`, TLS included, within `wait`, and speaks HTTP/1.1 over it. The connection's task is
-/// spawned on `tasks` and ends with the returned sender.
+/// spawned on `tasks` and ends with the returned sender. Calls `opened` when the stream is open and has yet to shake hands.
 ///
 /// # Errors
 /// `Connect`, `ConnectTimeout` or `Tls`, with the cause in words.
@@ -62,46 +66,68 @@ pub async fn connect(
     address: SocketAddr,
     wait: Duration,
     tasks: &TaskTracker,
+    opened: impl FnOnce(),
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
-    connect_telling(dial, origin, address, wait, tasks, || ()).await
+    let connected = async {
+        let stream = open(dial, address).await?;
+        opened();
+        let stream = match &origin.tls {
+            None => stream,
+            Some(tls) => Box::new(secure(stream, &tls.config, &tls.server_name).await?),
+        };
+        speak(stream, tasks).await
+    };
+    within(wait, connected).await
 }
 
-/// The same, and calls `opened` when the stream is open and has yet to shake hands.
+/// The same with a full handshake. Returns also the certificates that were shown in it, the origin's own first.
 ///
 /// # Errors
 /// Those of [`connect`].
-pub async fn connect_telling(
+pub async fn connect_in_full(
     dial: &dyn Dial,
     origin: &Origin,
     address: SocketAddr,
     wait: Duration,
     tasks: &TaskTracker,
-    opened: impl FnOnce(),
-) -> Result<SendRequest<RequestBody>, ConnectError> {
+) -> Result<(SendRequest<RequestBody>, Vec<CertificateDer<'static>>), ConnectError> {
     let connected = async {
-        let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
-        let stream = dial.dial(address).await.map_err(refused)?;
-        opened();
-        handshake(stream, origin, tasks).await
+        let mut stream = open(dial, address).await?;
+        let mut shown = Vec::new();
+        if let Some(tls) = &origin.tls {
+            let secured = secure(stream, &tls.full_config, &tls.server_name).await?;
+            shown = secured.get_ref().1.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+            stream = Box::new(secured);
+        }
+        Ok((speak(stream, tasks).await?, shown))
     };
+    within(wait, connected).await
+}
+
+async fn within<T>(
+    wait: Duration,
+    connected: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     timeout(wait, connected).await.unwrap_or_else(|_| {
         Err(ConnectError { kind: FailureKind::ConnectTimeout, cause: format!("no connection within {wait:?}") })
     })
 }
 
-async fn handshake(
+async fn open(dial: &dyn Dial, address: SocketAddr) -> Result<Box<dyn Stream>, ConnectError> {
+    let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
+    dial.dial(address).await.map_err(refused)
+}
+
+async fn secure(
     stream: Box<dyn Stream>,
-    origin: &Origin,
-    tasks: &TaskTracker,
-) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let stream: Box<dyn Stream> = match &origin.tls {
-        None => stream,
-        Some(tls) => {
-            let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
-            let connected = connector.connect(tls.server_name.clone(), stream).await;
-            Box::new(connected.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: with_causes(&error) })?)
-        }
-    };
+    config: &Arc<ClientConfig>,
+    server_name: &ServerName<'static>,
+) -> Result<TlsStream<Box<dyn Stream>>, ConnectError> {
+    let secured = TlsConnector::from(Arc::clone(config)).connect(server_name.clone(), stream).await;
+    secured.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: with_causes(&error) })
+}
+
+async fn speak(stream: Box<dyn Stream>, tasks: &TaskTracker) -> Result<SendRequest<RequestBody>, ConnectError> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(HEAD_BYTES_MAX)

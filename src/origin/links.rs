@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use super::claim::Claim;
-use super::connect::{ConnectError, Dial, RequestBody, connect_telling};
+use super::connect::{ConnectError, Dial, RequestBody, connect};
 use super::idle::{IdleConnections, Place, TEND_INTERVAL};
 use super::pool::Pool;
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
@@ -91,7 +91,7 @@ impl Links {
                 let told = Told { candidate, news: News::Opened };
                 let _full_or_deserted = waiting.as_ref().map(|waiting| waiting.try_send(told));
             };
-            let mut connecting = pin!(connect_telling(&*links.dial, origin, address, wait, &links.tasks, opened));
+            let mut connecting = pin!(connect(&*links.dial, origin, address, wait, &links.tasks, opened));
             let result = tokio::select! {
                 result = &mut connecting => result,
                 () = deserted(waiting.as_ref()) => {

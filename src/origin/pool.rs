@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
 
@@ -141,7 +143,11 @@ impl Origin {
 #[derive(Clone, Debug)]
 pub struct OriginTls {
     /// Trust anchors and protocol versions.
-    pub config: Arc<rustls::ClientConfig>,
+    pub config: Arc<ClientConfig>,
+    /// The same without resumed sessions, for probes: they prove what the origin shows at this moment.
+    pub full_config: Arc<ClientConfig>,
+    /// What both verify certificates with.
+    pub verifier: Arc<dyn ServerCertVerifier>,
     /// The configured name: sent as SNI and verified, whatever address answers.
     pub server_name: ServerName<'static>,
 }

@@ -8,41 +8,56 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::causes::with_causes;
-use super::connect::{Dial, connect};
+use super::connect::{Dial, RequestBody, connect_in_full};
 use super::expectation::{AnswerHead, Examination, Verdict};
 use super::health::Evidence;
 use super::pool::{Origin, Pool};
 use crate::clock::Clock;
 use crate::config::model::{ProbeExpectation, ProbePolicy};
 
-/// Asks `address` of an origin for the probe path, over the dialer that traffic uses: what its answer, or that there is
-/// none, says of it.
-pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usize, address: SocketAddr) -> Evidence {
+/// What one probe found.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// What the answer, or that there is none, says of the address.
+    pub evidence: Evidence,
+    /// The certificates that the address showed, verified, its own first; none over plain HTTP or when there was no handshake.
+    pub shown: Vec<CertificateDer<'static>>,
+}
+
+/// Asks `address` of an origin for the probe path, over the dialer that traffic uses.
+pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usize, address: SocketAddr) -> Probed {
     let policy = &pool.config.probe;
-    let Some(origin) = pool.origins.get(origin) else { return Evidence::ProbeFailed("no such origin".to_owned()) };
+    let mut shown = Vec::new();
+    let Some(origin) = pool.origins.get(origin) else {
+        return Probed { evidence: Evidence::ProbeFailed("no such origin".to_owned()), shown };
+    };
     let host = pool.config.hosts.first().map_or("", |host| host.trim_start_matches("*."));
     let tasks = TaskTracker::new();
-    let exchange = exchange(dial, clock, origin, host, address, policy, &tasks);
+    let exchange = async {
+        let (sender, certificates) = connect_in_full(dial, origin, address, policy.timeout, &tasks)
+            .await
+            .map_err(|error| format!("{}: {}", error.kind.as_str(), error.cause))?;
+        shown = certificates;
+        exchange(sender, clock, origin, host, policy).await
+    };
     let late = |_| Err(format!("no answer within {:?}", policy.timeout));
-    timeout(policy.timeout, exchange).await.unwrap_or_else(late).unwrap_or_else(Evidence::ProbeFailed)
+    let evidence = timeout(policy.timeout, exchange).await.unwrap_or_else(late).unwrap_or_else(Evidence::ProbeFailed);
+    Probed { evidence, shown }
 }
 
 async fn exchange(
-    dial: &dyn Dial,
+    mut sender: SendRequest<RequestBody>,
     clock: &Clock,
     origin: &Origin,
     client_host: &str,
-    address: SocketAddr,
     policy: &ProbePolicy,
-    tasks: &TaskTracker,
 ) -> Result<Evidence, String> {
-    let mut sender = connect(dial, origin, address, policy.timeout, tasks)
-        .await
-        .map_err(|error| format!("{}: {}", error.kind.as_str(), error.cause))?;
     let request = Request::builder()
         .method(Method::GET)
         .uri(policy.path.as_str())

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::clock::Now;
 use crate::config::model::{FailbackPolicy, LatencyPolicy, ProbePolicy, SiteConfig};
@@ -22,6 +22,7 @@ use super::latency::Rival;
 use super::memory::{Memory, Remembered};
 use super::outage::{Outage, Strength};
 use super::status::{Entered, Happening, RosterStatus};
+use super::validity::Validity;
 use super::view::PoolView;
 
 mod origin;
@@ -110,6 +111,30 @@ impl Roster {
         self.go_on(told, now, out);
     }
 
+    /// Takes the certificate that an address showed to a probe; `examine` is asked about one that is new, and once a day.
+    /// About an address that is no longer in use it is ignored.
+    pub fn on_certificate(
+        &mut self,
+        origin: usize,
+        address: SocketAddr,
+        certificate: &[u8],
+        examine: impl FnOnce() -> Validity,
+        now: Now,
+        out: &mut Vec<Event>,
+    ) {
+        let told = out.len();
+        let Some(origin) = self.origins.get_mut(origin) else { return };
+        if origin.endpoints.iter().any(|endpoint| endpoint.address == address) {
+            origin.expiry.on_shown(address, certificate, examine, now);
+            self.go_on(told, now.monotonic, out);
+        }
+    }
+
+    /// When the first of the certificates that an origin's addresses show expires.
+    pub fn first_certificate_end(&self, origin: usize) -> Option<SystemTime> {
+        self.origins.get(origin)?.expiry.first()
+    }
+
     /// Takes the outcome of a lookup.
     pub fn on_lookup(
         &mut self,
@@ -147,14 +172,17 @@ impl Roster {
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Event>) {
         self.go_on(out.len(), now, out);
     }
+
     /// When to call [`Roster::tick`], [`Roster::probes_due`] and [`Roster::lookups_due`] next; a time past means at once,
     /// `None` that nothing happens by itself.
     pub fn due(&self) -> Option<Instant> {
         let healths = self.probed().filter_map(|endpoint| endpoint.health.due(&self.policies.health));
         let standings = self.origins.iter().filter_map(|origin| origin.failback.due(&self.policies.failback));
         let settled = Some(self.preferred_since + self.policies.failback.dwell);
+        let certificates =
+            self.origins.iter().filter(|origin| is_watched(origin)).filter_map(|origin| origin.expiry.due());
         // What time alone could change up to the last tick, it has changed.
-        let changes = healths.chain(standings).chain(settled).chain(self.outage.due());
+        let changes = healths.chain(standings).chain(settled).chain(self.outage.due()).chain(certificates);
         let changes = changes.filter(|due| *due > self.reckoned);
         let lookups = self.origins.iter().filter_map(|origin| origin.answers.due());
         let dark_since = self.dark_since();
@@ -232,6 +260,9 @@ impl Roster {
             }
             origin.latency.compare(rival, now);
             origin.stand(&self.policies, role, now, &self.site, out);
+            if is_watched(origin) {
+                origin.warn(now, &self.site, out);
+            }
         }
         self.prefer(now, out);
         self.judge(now, out);

@@ -1,7 +1,7 @@
 //! What an operator sees of one site's origins: the state, since when, and why.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::model::Accepts;
 use crate::telemetry::Event;
@@ -73,6 +73,8 @@ pub struct EndpointStatus {
     pub lame_duck: Option<Entered<()>>,
     /// Since its last probe ended.
     pub last_probe_age: Option<Duration>,
+    /// When the certificate that it showed to a probe expires, and how long that is yet.
+    pub certificate_end: Option<(SystemTime, Duration)>,
 }
 
 /// A state with the circumstances of its beginning.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -15,11 +16,12 @@ use super::discovery::Resolve;
 use super::duty::Order;
 use super::health::Evidence;
 use super::memory::Memory;
-use super::pool::{Pool, Report};
-use super::probe::probe;
+use super::pool::{Origin, Pool, Report};
+use super::probe::{Probed, probe};
 use super::roster::Roster;
 use super::status::RosterStatus;
 use super::terms::Failed;
+use super::validity::Validity;
 use super::view::PoolView;
 use crate::clock::Clock;
 use crate::config::model::OriginConfig;
@@ -141,8 +143,8 @@ impl Steward {
         for (origin, address) in self.roster.probes_due(&mut self.random, now) {
             let (pool, dial, clock) = (Arc::clone(&self.pool), Arc::clone(&self.dial), self.clock.clone());
             tasks.spawn(async move {
-                let evidence = probe(&*dial, &clock, &pool, origin, address).await;
-                Finding::Probe { origin, address, evidence }
+                let probed = probe(&*dial, &clock, &pool, origin, address).await;
+                Finding::Probe { origin, address, probed }
             });
         }
     }
@@ -182,7 +184,8 @@ impl Steward {
                 self.metrics.dns_refreshed(&self.pool.site, name, result);
                 self.note(origin, name);
             }
-            Finding::Probe { origin, address, evidence } => {
+            Finding::Probe { origin, address, probed: Probed { evidence, shown } } => {
+                self.look_at(origin, address, &shown, events);
                 self.roster.on_evidence(origin, address, evidence.clone(), now, events);
                 match evidence {
                     Evidence::ProbePassed => self.pool.terms.begin(origin, address, now),
@@ -191,6 +194,22 @@ impl Steward {
                 }
             }
         }
+    }
+
+    /// Verifies once more what a probe found good, for the time of its end.
+    fn look_at(
+        &mut self,
+        origin: usize,
+        address: SocketAddr,
+        shown: &[CertificateDer<'static>],
+        events: &mut Vec<Event>,
+    ) {
+        let Some(Origin { name, tls: Some(tls), .. }) = self.pool.origins.get(origin) else { return };
+        let Some((own, others)) = shown.split_first() else { return };
+        let verify = |at| tls.verifier.verify_server_cert(own, others, &tls.server_name, &[], at).map(drop);
+        let examine = || Validity::of(verify);
+        self.roster.on_certificate(origin, address, own, examine, self.clock.now(), events);
+        self.metrics.set_origin_certificate_end(&self.pool.site, name, self.roster.first_certificate_end(origin));
     }
 
     /// What the address has sent since its last good probe is as doubtful as the address. What was stored since an
@@ -272,7 +291,7 @@ enum Question {
 
 enum Finding {
     Lookup { origin: usize, lookup: Lookup },
-    Probe { origin: usize, address: SocketAddr, evidence: Evidence },
+    Probe { origin: usize, address: SocketAddr, probed: Probed },
 }
 
 const ANSWER_MAX: Duration = Duration::from_secs(1);

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::json_line::capped;
+use super::timestamp::Timestamp;
 
 /// Something happened.
 ///
@@ -150,6 +151,33 @@ pub enum Event {
     },
     /// The node ends.
     NodeStopped,
+    /// A certificate that an address of an origin showed has expired, and no other has been seen there since.
+    OriginCertificateExpired {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address; others of the origin may show the same certificate.
+        address: SocketAddr,
+        /// When it, or an intermediate certificate that came with it, expired.
+        #[serde(serialize_with = "timestamp")]
+        not_after: SystemTime,
+    },
+    /// A certificate that an address of an origin shows will expire soon.
+    OriginCertificateExpiring {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// The address; others of the origin may show the same certificate.
+        address: SocketAddr,
+        /// When it, or an intermediate certificate that came with it, expires.
+        #[serde(serialize_with = "timestamp")]
+        not_after: SystemTime,
+        /// Until then.
+        #[serde(rename = "left_seconds", serialize_with = "seconds")]
+        left: Duration,
+    },
     /// An origin as a whole became usable or unusable.
     OriginChanged {
         /// The site's name.
@@ -303,6 +331,8 @@ impl Event {
             Self::Listening { .. } => "listening",
             Self::NodeStarted { .. } => "node-started",
             Self::NodeStopped => "node-stopped",
+            Self::OriginCertificateExpired { .. } => "origin-certificate-expired",
+            Self::OriginCertificateExpiring { .. } => "origin-certificate-expiring",
             Self::OriginChanged { .. } => "origin-changed",
             Self::OriginOrdered { .. } => "origin-ordered",
             Self::OriginRamped { .. } => "origin-ramped",
@@ -337,13 +367,17 @@ impl Event {
             | Self::OriginOrdered { .. }
             | Self::StateIgnored { .. }
             | Self::StateNotSaved { .. } => Severity::Notice,
-            Self::AcceptFailed { .. } | Self::RequestPanicked { .. } => Severity::Alert,
+            Self::AcceptFailed { .. } | Self::OriginCertificateExpired { .. } | Self::RequestPanicked { .. } => {
+                Severity::Alert
+            }
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
             Self::DrainFinished { .. } => Severity::Notice,
             Self::EndpointChanged { to: "ejected", .. } => Severity::Notice,
             Self::EndpointChanged { .. } => Severity::Info,
             Self::FailedOver { to: None, .. } => Severity::Alert,
             Self::FailedOver { .. } => Severity::Notice,
+            Self::OriginCertificateExpiring { left, .. } if *left <= DAY => Severity::Alert,
+            Self::OriginCertificateExpiring { .. } => Severity::Notice,
             Self::OutageModeChanged { to: "stale-only", .. } => Severity::Alert,
             Self::OutageModeChanged { .. } => Severity::Notice,
             Self::ResolveFailed { kept: 0, .. } => Severity::Alert,
@@ -413,6 +447,14 @@ impl Event {
                 format!("holdover {version} started{place} with {}", counted(*sites as u64, "site"))
             }
             Self::NodeStopped => "stopped".to_owned(),
+            Self::OriginCertificateExpired { site, origin, address, not_after } => {
+                let not_after = Timestamp(*not_after);
+                format!("{site}: the certificate of origin {origin} at {address} expired at {not_after}")
+            }
+            Self::OriginCertificateExpiring { site, origin, address, not_after, left } => {
+                let (not_after, left) = (Timestamp(*not_after), rounded(*left));
+                format!("{site}: the certificate of origin {origin} at {address} expires in {left}, at {not_after}")
+            }
             Self::OriginChanged { site, origin, rank, from, to, reason } => {
                 format!("{site}: origin {origin} (rank {rank}) is {to}, was {from}: {reason}")
             }
@@ -450,6 +492,16 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_u64(duration.as_secs())
 }
 
+fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    Timestamp(*time).serialize(serializer)
+}
+
+/// In days, or hours where that is less than two.
+fn rounded(duration: Duration) -> String {
+    let hours = duration.as_secs().div_ceil(60 * 60);
+    if hours < 48 { counted(hours, "hour") } else { counted((hours + 12) / 24, "day") }
+}
+
 fn counted(count: u64, noun: &str) -> String {
     match (count, noun.ends_with('s')) {
         (1, _) => format!("1 {noun}"),
@@ -461,6 +513,9 @@ fn counted(count: u64, noun: &str) -> String {
 fn listed(verb: &str, addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(|address| format!("{verb} {address}")).collect()
 }
+
+/// With so much left, today is the last day to do something.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::TypedMetric;
@@ -47,6 +48,7 @@ pub struct Metrics {
     dns_refresh: Labeled<Counter, 3>,
     events: Labeled<Counter, 1>,
     origin_active: Labeled<Gauge, 2>,
+    origin_certificate: Labeled<Gauge, 2>,
     origin_failovers: Labeled<Counter, 3>,
     origin_up: Labeled<Gauge, 3>,
     outage_mode: Labeled<Gauge, 2>,
@@ -125,6 +127,11 @@ impl Metrics {
                 &["site", "origin"],
                 "1 for the origin that the site prefers, 0 for the others",
             ),
+            origin_certificate: catalog.labeled(
+                "holdover_origin_certificate_not_after_timestamp_seconds",
+                &["site", "origin"],
+                "When the first of the certificates that the origin's addresses show expires, in seconds since 1970",
+            ),
             origin_failovers: catalog.labeled(
                 "holdover_origin_failovers_total",
                 &["site", "from", "to"],
@@ -188,6 +195,13 @@ impl Metrics {
         self.dns_answer.at([site, origin]).set(i64::try_from(answered_at).unwrap_or(i64::MAX));
     }
 
+    /// Shows when the first certificate of an origin expires, or nothing.
+    pub fn set_origin_certificate_end(&self, site: &str, origin: &str, end: Option<SystemTime>) {
+        let Some(end) = end else { return self.origin_certificate.remove([site, origin]) };
+        let seconds = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.origin_certificate.at([site, origin]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
     /// Shows whether an address gets requests; [`Metrics::observe`] keeps it true from then on.
     pub fn set_origin_up(&self, site: &str, origin: &str, address: SocketAddr, up: bool) {
         let endpoint = Endpoint { site: site.to_owned(), origin: origin.to_owned(), address };
@@ -244,6 +258,8 @@ impl Metrics {
             | Event::Listening { .. }
             | Event::NodeStarted { .. }
             | Event::NodeStopped
+            | Event::OriginCertificateExpired { .. }
+            | Event::OriginCertificateExpiring { .. }
             | Event::OriginChanged { .. }
             | Event::OriginOrdered { .. }
             | Event::OriginRamped { .. }

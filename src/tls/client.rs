@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, version};
 
@@ -19,6 +19,8 @@ use crate::config::model::ClientCertificate;
 pub struct ClientSide {
     /// What they are made with.
     pub config: Arc<ClientConfig>,
+    /// The same, and every handshake is a full one: in a resumed session the certificate is that of the first.
+    pub full_config: Arc<ClientConfig>,
     /// What the origin's certificates are verified with.
     pub verifier: Arc<dyn ServerCertVerifier>,
 }
@@ -56,7 +58,9 @@ fn side(anchors: RootCertStore, own: Option<CertifiedKey>) -> ClientSide {
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    ClientSide { config: Arc::new(config), verifier }
+    let mut full_config = config.clone();
+    full_config.resumption = Resumption::disabled();
+    ClientSide { config: Arc::new(config), full_config: Arc::new(full_config), verifier }
 }
 
 fn key_pair(own: &ClientCertificate) -> Result<CertifiedKey, Vec<TlsFault>> {

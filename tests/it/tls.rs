@@ -1,6 +1,7 @@
 //! Certificates, protocols and listeners.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use http::Version;
 use serde_json::Value;
@@ -98,15 +99,7 @@ async fn an_https_origin_is_verified_against_its_private_authority() {
         ("misnamed.test", Origin::tls(authority.issue("other.test"), |_| response("", "misnamed")).await),
         ("foreign.test", Origin::tls(stranger.issue("localhost"), |_| response("", "foreign")).await),
     ];
-    let mut text = String::from("[listen]\nhttp = [\"127.0.0.1:0\"]\n");
-    for (host, origin) in &origins {
-        let (port, anchor) = (origin.address.port(), authority.anchor());
-        text += &format!(
-            "[[site]]\nhosts = [\"{host}\"]\nplain_http = \"serve\"\n\
-             origin = [{{ url = \"https://localhost:{port}\", ca_file = {anchor:?} }}]\n"
-        );
-    }
-    let node = Node::start(&text).await;
+    let node = Node::start(&https_origins(&authority, &origins)).await;
     let address = node.address("http").unwrap();
     Client::plain(address, "genuine.test").get("/x").await.unwrap().says(200, "genuine");
     for (host, origin) in &origins[1..] {
@@ -144,6 +137,69 @@ async fn an_origin_that_asks_for_a_certificate_gets_it_from_probes_and_requests(
     assert_eq!(origin.requests("/x").len(), 1);
     node.stops_whole().await;
 }
+
+#[tokio::test]
+async fn an_origin_whose_certificate_expires_soon_is_told_of_while_it_works() {
+    let authority = Authority::new();
+    let origins = [
+        ("leaf.test", Origin::tls(authority.issue_for("localhost", 5 * DAY), |_| response("", "leaf")).await),
+        ("chain.test", {
+            let pair = authority.issue_through_intermediate("localhost", 12 * DAY);
+            Origin::tls(pair, |_| response("", "chain")).await
+        }),
+        ("fresh.test", Origin::tls(authority.issue_for("localhost", 300 * DAY), |_| response("", "fresh")).await),
+    ];
+    let node = Node::start(&https_origins(&authority, &origins)).await;
+    for (host, days) in [("leaf.test", 5), ("chain.test", 12)] {
+        let told = node.tells("origin-certificate-expiring", |event| event["site"] == host).await;
+        let left = told["left_seconds"].as_u64().unwrap();
+        assert!((days * 86_400 - 60..=days * 86_400).contains(&left), "{told}");
+        assert_eq!(told["severity"], "notice");
+    }
+    node.tells("endpoint-changed", |event| event["site"] == "fresh.test" && event["to"] == "healthy").await;
+    let status = node.status().await;
+    for (site, days) in [(0, 4), (1, 11), (2, 299)] {
+        let endpoint = &status["sites"][site]["origins"][0]["endpoints"][0];
+        assert_eq!(endpoint["certificate_days_left"], days, "{endpoint}");
+        assert!(endpoint["certificate_not_after"].is_string(), "{endpoint}");
+    }
+    assert_eq!(node.events("origin-certificate-expiring").len(), 2, "once each");
+    let metrics = String::from_utf8(node.admin("/metrics").await.body.to_vec()).unwrap();
+    assert_eq!(metrics.matches("holdover_origin_certificate_not_after_timestamp_seconds{").count(), 3, "{metrics}");
+    node.stops_whole().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_is_told_of_and_no_probe_passes_with_it() {
+    let authority = Authority::new();
+    let pair = authority.issue_for("localhost", Duration::from_secs(4));
+    let origins = [("short.test", Origin::tls(pair, |_| response("", "short")).await)];
+    let node = Node::start(&https_origins(&authority, &origins)).await;
+    let warned = node.tells("origin-certificate-expiring", |_| true).await;
+    assert_eq!(warned["severity"], "alert");
+    let expired = node.tells("origin-certificate-expired", |_| true).await;
+    assert_eq!((&expired["severity"], &expired["not_after"]), (&Value::from("alert"), &warned["not_after"]));
+    let address = origins[0].1.address.to_string();
+    let is_ejected = |event: &Value| event["address"] == address && event["to"] == "ejected";
+    let ejected = node.tells("endpoint-changed", is_ejected).await;
+    assert!(ejected["reason"].as_str().unwrap().contains("certificate expired"), "{ejected}");
+    node.stops_whole().await;
+}
+
+/// A site for each of these origins, which are verified against the authority.
+fn https_origins(authority: &Authority, origins: &[(&str, Origin)]) -> String {
+    let mut text = String::from("[listen]\nhttp = [\"127.0.0.1:0\"]\n");
+    for (host, origin) in origins {
+        let (port, anchor) = (origin.address.port(), authority.anchor());
+        text += &format!(
+            "[[site]]\nhosts = [\"{host}\"]\nplain_http = \"serve\"\n\
+             origin = [{{ url = \"https://localhost:{port}\", ca_file = {anchor:?} }}]\n"
+        );
+    }
+    text
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Two sites of one node; the second one is served in plain text too.
 struct Scene {

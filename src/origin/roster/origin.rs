@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::config::model::{Accepts, OriginConfig, ProbePolicy};
 use crate::origin::answers::{Answers, GuardPolicy, Lookup};
 use crate::origin::duty::{Duty, Order};
+use crate::origin::expiry::{Expiry, Warning};
 use crate::origin::failback::{self, Failback, Footing, Standing, Step};
 use crate::origin::health::{Evidence, Health, HealthState, LameDuck, Transition};
 use crate::origin::latency::{Latency, Observation, Reading, Rival, TRIALS};
@@ -36,6 +37,7 @@ pub(super) struct Origin {
     pub(super) latency: Latency,
     /// Requests that find out whether it is still slow.
     trials: Arc<Trickle>,
+    pub(super) expiry: Expiry,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -87,6 +89,7 @@ impl Origin {
             duty: Duty::Auto,
             latency: Latency::default(),
             trials: Arc::new(Trickle::new(TRIALS, now)),
+            expiry: Expiry::default(),
             endpoints,
         }
     }
@@ -187,6 +190,7 @@ impl Origin {
         let change = self.answers.on(lookup, alive, &policies.guard, random, now);
         self.endpoints.retain(|endpoint| !change.removed.contains(&endpoint.address));
         self.endpoints.extend(new_endpoints(&change.added, self.place_in_line, now));
+        self.expiry.forget(&change.removed);
         if let Some(refused) = change.refused {
             out.push(Event::AddressesRefused {
                 site: site.to_owned(),
@@ -233,6 +237,18 @@ impl Origin {
         }
         if matches!(order, Order::Enable | Order::Failback) {
             self.failback.recall();
+        }
+    }
+
+    /// Warns of certificates that come near their end.
+    pub(super) fn warn(&mut self, now: Instant, site: &str, out: &mut Vec<Event>) {
+        for Warning { address, not_after, left } in self.expiry.tick(now) {
+            let (site, origin) = (site.to_owned(), self.name.to_string());
+            out.push(if left.is_zero() {
+                Event::OriginCertificateExpired { site, origin, address, not_after }
+            } else {
+                Event::OriginCertificateExpiring { site, origin, address, not_after, left }
+            });
         }
     }
 
@@ -365,7 +381,7 @@ impl Origin {
             endpoints: self
                 .endpoints
                 .iter()
-                .map(|endpoint| endpoint.status(self.answers.place(endpoint.address), now))
+                .map(|endpoint| endpoint.status(self.answers.place(endpoint.address), &self.expiry, now))
                 .collect(),
         }
     }
@@ -399,7 +415,7 @@ impl Endpoint {
         }
     }
 
-    fn status(&self, place: Place, now: Instant) -> EndpointStatus {
+    fn status(&self, place: Place, expiry: &Expiry, now: Instant) -> EndpointStatus {
         let health = &self.health;
         EndpointStatus {
             place,
@@ -407,6 +423,7 @@ impl Endpoint {
             tally: health.tally().clone(),
             lame_duck: health.lame_duck().map(|lame_duck| Entered::since((), lame_duck.since, &lame_duck.said, now)),
             last_probe_age: health.tally().last_probe_at.map(|at| now.saturating_duration_since(at)),
+            certificate_end: expiry.of(self.address, now),
         }
     }
 }

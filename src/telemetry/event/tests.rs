@@ -34,6 +34,13 @@ fn what_users_notice_is_an_alert() {
     let mode = |to| Event::OutageModeChanged { site: site(), from: "degraded", to, reason: reason() };
     let resolve_failed =
         |kept| Event::ResolveFailed { site: site(), origin: site(), host: site(), reason: reason(), kept };
+    let certificate = |left| Event::OriginCertificateExpiring {
+        site: site(),
+        origin: site(),
+        address: SocketAddr::from(([203, 0, 113, 7], 443)),
+        not_after: not_after(),
+        left,
+    };
     for (event, severity) in [
         (failed_over(Some("b")), Severity::Notice),
         (failed_over(None), Severity::Alert),
@@ -41,6 +48,8 @@ fn what_users_notice_is_an_alert() {
         (mode("stale-only"), Severity::Alert),
         (resolve_failed(2), Severity::Notice),
         (resolve_failed(0), Severity::Alert),
+        (certificate(DAY), Severity::Alert),
+        (certificate(2 * DAY), Severity::Notice),
         (Event::DrainFinished { in_flight: 0 }, Severity::Info),
         (Event::DrainFinished { in_flight: 3 }, Severity::Notice),
     ] {
@@ -54,6 +63,13 @@ fn numbers_agree_with_their_nouns() {
     assert_eq!(Event::AccessLogDropped { lines: 2 }.sentence(), "the access log lost 2 lines");
     let event = Event::ResolveFailed { site: site(), origin: site(), host: site(), reason: reason(), kept: 2 };
     assert!(event.sentence().ends_with("; 2 last good addresses in use"), "{}", event.sentence());
+}
+
+#[test]
+fn what_is_left_is_told_in_days_and_at_last_in_hours() {
+    for (seconds, told) in [(14 * 86_400, "14 days"), (1_209_599, "14 days"), (86_400, "24 hours"), (1, "1 hour")] {
+        assert_eq!(rounded(Duration::from_secs(seconds)), told);
+    }
 }
 
 #[test]
@@ -157,7 +173,20 @@ fn next_example(event: &Event) -> Option<Event> {
             Event::NodeStarted { version: "0.1.0".to_owned(), region: "eu".to_owned(), sites: 2 }
         }
         Event::NodeStarted { .. } => Event::NodeStopped,
-        Event::NodeStopped => Event::OriginChanged {
+        Event::NodeStopped => Event::OriginCertificateExpired {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            address: SocketAddr::from(([203, 0, 113, 7], 443)),
+            not_after: not_after(),
+        },
+        Event::OriginCertificateExpired { .. } => Event::OriginCertificateExpiring {
+            site: site(),
+            origin: "frankfurt".to_owned(),
+            address: SocketAddr::from(([203, 0, 113, 7], 443)),
+            not_after: not_after(),
+            left: 14 * DAY,
+        },
+        Event::OriginCertificateExpiring { .. } => Event::OriginChanged {
             site: site(),
             origin: "frankfurt".to_owned(),
             rank: 1,
@@ -218,6 +247,10 @@ fn first_example() -> Event {
 
 fn site() -> String {
     "shop".to_owned()
+}
+
+fn not_after() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 fn reason() -> String {

@@ -129,6 +129,7 @@ fn used() -> Metrics {
     let metrics = Metrics::new();
     metrics.set_dns_answered("shop", "a", 1_800_000_000);
     metrics.dns_refreshed("shop", "a", "changed");
+    metrics.set_origin_certificate_end("shop", "a", Some(UNIX_EPOCH));
     metrics.set_origin_up("shop", "a", SocketAddr::from(([203, 0, 113, 7], 443)), true);
     metrics.set_outage_mode("shop", "normal");
     metrics.observe(&Event::FailedOver {
