@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdover::config::{Surroundings, load};
+use holdover::origin::duty::Duty;
 use holdover::origin::memory::{Memory, Recollection};
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
@@ -321,14 +322,18 @@ pub fn config(input: &[u8]) {
     }
 }
 
-/// What a node saved for its next start: what is read is read again the same, and what is recalled is of a known age.
+/// What a node saved for its next start: what is read is read again the same, what is recalled is of a known age, and an
+/// order once noted is the one that is recalled.
 pub fn memory(input: &[u8]) {
-    let Ok(memory) = Memory::decode(input) else { return };
+    let Ok(mut memory) = Memory::decode(input) else { return };
     assert_eq!(Memory::decode(memory.encode().as_bytes()), Ok(memory.clone()));
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     if let Recollection::Answer { places, age } = memory.recall("s", "o", "a.test", now) {
         assert!(!places.is_empty() && age <= Duration::from_secs(3 * 24 * 60 * 60));
     }
+    let is_news = memory.duty("s", "o") != Ok(Duty::Disabled);
+    assert_eq!(memory.note_duty("s", "o", Duty::Disabled), is_news);
+    assert_eq!(memory.duty("s", "o"), Ok(Duty::Disabled));
 }
 
 fn directives_of(response: &HeaderMap) -> ResponseDirectives {

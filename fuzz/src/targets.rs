@@ -137,7 +137,7 @@ pub const TARGETS: [Target; 15] = [
         run: checks::memory,
         seeds: &[
             r#"{"version":1,"sites":{"s":{"o":{"answer":{"name":"a.test","answered_at":1800000000,"places":[{"address":"192.0.2.1:443","priority":0,"weight":16},{"address":"[2001:db8::1]:443"}]}}}}}"#,
-            r#"{"version":1,"sites":{"s":{"o":{}, "p":{"answer":null}}}}"#,
+            r#"{"version":1,"sites":{"s":{"o":{"duty":"drained"}, "p":{"answer":null,"duty":null}}}}"#,
         ],
     },
 ];

@@ -10,8 +10,8 @@ use super::api::Admin;
 use super::status;
 use crate::origin::duty::Order;
 
-/// Status and document for an order from `client` with this body. The order holds until the next one, and no longer than
-/// the process.
+/// Status and document for an order from `client` with this body. The order holds until the next one; with a state
+/// directory over restarts, without one for the life of the process.
 pub(super) async fn order(admin: &Admin, client: IpAddr, body: &[u8]) -> (StatusCode, Value) {
     let refused = |status, problem: String| (status, json!({ "ordered": false, "problems": [problem] }));
     let (written, order) = match read(body) {

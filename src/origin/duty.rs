@@ -15,7 +15,10 @@ pub enum Duty {
 }
 
 impl Duty {
-    /// The word for events and the status page.
+    /// Every duty.
+    pub const ALL: [Self; 4] = [Self::Forced, Self::Auto, Self::Drained, Self::Disabled];
+
+    /// The word for events, the status page and what is saved.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Forced => "forced",

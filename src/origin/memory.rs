@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::duty::Duty;
 use super::place::Place;
 
 /// What is remembered of all origins.
@@ -25,6 +26,9 @@ pub struct OriginMemory {
     /// The last good answer of DNS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Remembered>,
+    /// What an operator wants of it, in the word of [`Duty`]; none for [`Duty::Auto`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    duty: Option<String>,
 }
 
 /// A good answer of DNS.
@@ -132,6 +136,29 @@ impl Memory {
         });
         if is_news {
             known.answer = Some(answer);
+        }
+        is_news
+    }
+
+    /// What an operator had ordered of an origin, however long ago and whatever it was named in DNS.
+    ///
+    /// # Errors
+    /// Why what is there cannot be an order.
+    pub fn duty(&self, site: &str, origin: &str) -> Result<Duty, String> {
+        let Some(word) = self.origin(site, origin).and_then(|known| known.duty.as_deref()) else {
+            return Ok(Duty::Auto);
+        };
+        let duty = Duty::ALL.into_iter().find(|duty| duty.as_str() == word);
+        duty.ok_or_else(|| format!("it says {word:?}, which nobody can order"))
+    }
+
+    /// Takes down what an operator wants of an origin. Whether that is worth saving.
+    pub fn note_duty(&mut self, site: &str, origin: &str, duty: Duty) -> bool {
+        let wanted = (duty != Duty::Auto).then_some(duty.as_str());
+        let is_news = self.origin(site, origin).and_then(|known| known.duty.as_deref()) != wanted;
+        if is_news {
+            let known = self.sites.entry(site.to_owned()).or_default().entry(origin.to_owned()).or_default();
+            known.duty = wanted.map(str::to_owned);
         }
         is_news
     }

@@ -80,11 +80,26 @@ impl Roster {
         }
     }
 
-    /// Takes over what an earlier run of the node knew of the origins' addresses.
+    /// Takes over what an earlier run of the node knew of the origins' addresses, and was ordered of them.
     pub fn remember(&mut self, memory: &Memory, now: Now, out: &mut Vec<Event>) {
         for origin in &mut self.origins {
             origin.remember(memory, &self.policies.guard, now, &self.site, out);
         }
+        let (told, mut is_forced) = (out.len(), false);
+        for origin in &mut self.origins {
+            origin.resume(memory, is_forced, &self.site, out);
+            is_forced |= origin.duty == Duty::Forced;
+        }
+        if self.duties().any(|(_, duty)| duty != Duty::Auto) {
+            // No origin was asked before, so that this one goes first is no failover.
+            self.preferred = self.best();
+            self.go_on(told, now.monotonic, out);
+        }
+    }
+
+    /// What an operator wants of each origin, by its name.
+    pub fn duties(&self) -> impl Iterator<Item = (&str, Duty)> {
+        self.origins.iter().map(|origin| (&*origin.name, origin.duty))
     }
 
     /// What is worth remembering of an origin's addresses: the last answer, when it was good.

@@ -13,7 +13,7 @@ use tokio::time::{sleep_until, timeout};
 use super::answers::Lookup;
 use super::connect::Dial;
 use super::discovery::Resolve;
-use super::duty::Order;
+use super::duty::{Duty, Order};
 use super::health::Evidence;
 use super::memory::Memory;
 use super::pool::{Origin, Pool, Report};
@@ -50,7 +50,7 @@ pub struct Means {
     pub dial: Arc<dyn Dial>,
     /// For names.
     pub resolve: Arc<dyn Resolve>,
-    /// Takes down good answers for the next start of the node.
+    /// Takes down good answers and orders for the next start of the node.
     pub memory: watch::Sender<Memory>,
     /// Time.
     pub clock: Clock,
@@ -156,6 +156,7 @@ impl Steward {
             Question::Order { origin, order, by, answer } => {
                 if let Some(index) = self.roster.index_of(&origin) {
                     self.roster.on_order(index, order, &by, now, events);
+                    self.note_duties();
                 }
                 drop(answer.send(self.roster.status(now)));
             }
@@ -242,6 +243,14 @@ impl Steward {
             self.metrics.set_dns_answered(&self.pool.site, name, answer.answered_at());
             self.memory.send_if_modified(|memory| memory.note(&self.pool.site, name, answer));
         }
+    }
+
+    /// Takes down what operators want.
+    fn note_duties(&self) {
+        self.memory.send_if_modified(|memory| {
+            let is_news = |(name, duty): &(&str, Duty)| memory.note_duty(&self.pool.site, name, *duty);
+            self.roster.duties().filter(is_news).count() > 0
+        });
     }
 
     /// Every change of the view comes with an event, so without one there is nothing to publish.

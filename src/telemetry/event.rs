@@ -151,6 +151,15 @@ pub enum Event {
     },
     /// The node ends.
     NodeStopped,
+    /// What an operator ordered of an origin before the node was restarted still holds.
+    OrderRemembered {
+        /// The site's name.
+        site: String,
+        /// The origin's name.
+        origin: String,
+        /// `disabled`, `drained` or `forced`.
+        duty: &'static str,
+    },
     /// A certificate that an address of an origin showed has expired, and no other has been seen there since.
     OriginCertificateExpired {
         /// The site's name.
@@ -331,6 +340,7 @@ impl Event {
             Self::Listening { .. } => "listening",
             Self::NodeStarted { .. } => "node-started",
             Self::NodeStopped => "node-stopped",
+            Self::OrderRemembered { .. } => "order-remembered",
             Self::OriginCertificateExpired { .. } => "origin-certificate-expired",
             Self::OriginCertificateExpiring { .. } => "origin-certificate-expiring",
             Self::OriginChanged { .. } => "origin-changed",
@@ -363,6 +373,7 @@ impl Event {
             | Self::AddressesRefused { .. }
             | Self::DrainStarted { .. }
             | Self::LameDuckBegan { .. }
+            | Self::OrderRemembered { .. }
             | Self::OriginChanged { .. }
             | Self::OriginOrdered { .. }
             | Self::StateIgnored { .. }
@@ -447,6 +458,9 @@ impl Event {
                 format!("holdover {version} started{place} with {}", counted(*sites as u64, "site"))
             }
             Self::NodeStopped => "stopped".to_owned(),
+            Self::OrderRemembered { site, origin, duty } => {
+                format!("{site}: origin {origin} is {duty}, as an operator ordered before the start")
+            }
             Self::OriginCertificateExpired { site, origin, address, not_after } => {
                 let not_after = Timestamp(*not_after);
                 format!("{site}: the certificate of origin {origin} at {address} expired at {not_after}")

@@ -258,6 +258,7 @@ impl Metrics {
             | Event::Listening { .. }
             | Event::NodeStarted { .. }
             | Event::NodeStopped
+            | Event::OrderRemembered { .. }
             | Event::OriginCertificateExpired { .. }
             | Event::OriginCertificateExpiring { .. }
             | Event::OriginChanged { .. }

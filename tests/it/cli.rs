@@ -8,7 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::wires::{Authority, Client, Folder, LISTEN, Node, PATIENCE, Process, finishes, holdover, own_address, poll};
+use crate::wires::{
+    Authority, Client, Folder, LISTEN, Node, Origin, PATIENCE, Process, finishes, holdover, own_address, poll, response,
+};
 
 #[tokio::test]
 async fn check_accepts_what_the_project_ships() {
@@ -159,6 +161,29 @@ async fn purge_and_explain_ask_the_node_at_the_address() {
     assert_eq!((output.status.code(), &answer["key"]), (Some(0), &"https://www.test/x".into()));
     assert_eq!(holdover(["purge", "--address", &admin]).await.status.code(), Some(2));
     node.stops_whole().await;
+}
+
+#[tokio::test]
+async fn an_order_is_in_force_at_the_next_start_if_there_is_a_state_directory() {
+    let origin = Origin::start(|_| response("", "home")).await;
+    let folder = Folder::new();
+    for (state, remembered) in [(format!("[state]\ndirectory = {:?}\n", folder.path()), 1), (String::new(), 0)] {
+        let text = format!(
+            "{state}[listen]\nhttp = [\"127.0.0.1:0\"]\n[[site]]\nname = \"www\"\nhosts = [\"www.test\"]\nplain_http = \"serve\"\n\
+             origin = [{{ name = \"o\", url = \"http://{}\" }}]\n",
+            origin.address
+        );
+        let node = Node::start(&text).await;
+        let admin = node.address("admin").unwrap().to_string();
+        let output = holdover(["origin", "disable", "www", "o", "--address", &admin]).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        node.stops_whole().await;
+        let node = Node::start(&text).await;
+        assert_eq!(node.events("order-remembered").len(), remembered, "{state}");
+        let duty = &node.status().await["sites"][0]["origins"][0]["duty"];
+        assert_eq!(duty == "disabled", remembered == 1, "{duty}");
+        node.stops_whole().await;
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,37 @@ async fn a_forced_origin_is_asked_first_whatever_its_probes_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_operator_ordered_survives_a_restart() {
+    for (wanted, of) in [("drain", "a"), ("disable", "a"), ("force", "b")] {
+        let lab = lab_with_two_origins("").await;
+        order(&lab, wanted, of).await;
+        lab.time_passes(3600 * SECOND).await;
+        let mut lab = lab.restart().await;
+        let news = lab.news();
+        assert!(news.contains(&"order-remembered") && !news.contains(&"failed-over"), "{wanted}: {news:?}");
+        assert_eq!(lab.preferred().await.as_deref(), Some("b"), "{wanted}");
+        lab.client().await.get("/x").await.says(200, "b");
+        let mut lab = lab.restart().await;
+        assert!(lab.news().contains(&"order-remembered"), "{wanted}: a second restart forgets nothing either");
+        assert_eq!(order(&lab, "enable", of).await["duty"], "auto");
+        let mut lab = lab.restart().await;
+        assert!(!lab.news().contains(&"order-remembered"), "{wanted} is over");
+        lab.client().await.get("/x").await.says(200, "a");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_was_disabled_is_not_probed_by_the_next_run_either() {
+    let lab = lab_with_two_origins("").await;
+    order(&lab, "disable", "a").await;
+    let probes = lab.origin("a").requests("/").len();
+    let lab = lab.restart().await;
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!(lab.origin("a").requests("/").len(), probes);
+    assert_eq!(lab.mode().await, "degraded");
+}
+
+#[tokio::test(start_paused = true)]
 async fn under_manual_failback_an_origin_comes_back_on_order() {
     let lab = lab_with_two_origins("[site.failback]\nmode = \"manual\"\nramp = \"0s\"").await;
     let mut client = lab.client().await;

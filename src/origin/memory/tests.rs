@@ -66,11 +66,51 @@ fn changes_are_news_at_once_and_the_same_again_after_a_while() {
 }
 
 #[test]
+fn every_order_is_remembered_until_it_is_taken_back() {
+    let mut memory = noted(answer("a.example", 1, HOUR));
+    for duty in [Duty::Drained, Duty::Disabled, Duty::Forced, Duty::Auto] {
+        assert!(memory.note_duty("shop", "a", duty), "{duty:?}");
+        assert!(!memory.note_duty("shop", "a", duty), "{duty:?} again is no news");
+        memory = Memory::decode(memory.encode().as_bytes()).expect("our own text");
+        assert_eq!(memory.duty("shop", "a"), Ok(duty));
+    }
+    assert_eq!(memory, noted(answer("a.example", 1, HOUR)), "no trace is left");
+    assert!(!memory.note_duty("shop", "b", Duty::Auto), "what is taken for granted is no news");
+    for (site, origin) in [("shop", "b"), ("blog", "a")] {
+        assert_eq!(memory.duty(site, origin), Ok(Duty::Auto));
+    }
+}
+
+#[test]
+fn an_order_is_kept_whatever_its_age_and_the_name_of_the_host() {
+    let mut memory = noted(answer("a.example", 1, 99_999 * HOUR));
+    memory.note_duty("shop", "a", Duty::Drained);
+    assert!(matches!(memory.recall("shop", "a", "b.example", now()), Recollection::Unusable(_)));
+    assert_eq!(memory.duty("shop", "a"), Ok(Duty::Drained));
+}
+
+#[test]
+fn what_nobody_can_order_is_refused_with_a_reason_and_leaves_the_addresses() {
+    for word in ["", "drain", "Drained", "\u{1f980}"] {
+        let text = format!(
+            r#"{{"version":1,"sites":{{"shop":{{"a":{{"duty":"{word}","answer":
+                {{"name":"a.example","answered_at":1800000000,"places":[{{"address":"192.0.2.1:443"}}]}}}}}}}}}}"#
+        );
+        check(&text, Recollection::Answer { places: vec![place(1)], age: Duration::ZERO });
+        let memory = Memory::decode(text.as_bytes()).expect("a memory");
+        let reason = format!("it says {word:?}, which nobody can order");
+        assert_eq!(memory.duty("shop", "a"), Err(reason));
+    }
+}
+
+#[test]
 fn origins_that_are_gone_are_forgotten() {
     let mut memory = noted(answer("a.example", 1, HOUR));
+    memory.note_duty("shop", "a", Duty::Forced);
     memory.note("shop", "b", answer("b.example", 1, HOUR));
     memory.retain(|_, origin| origin == "b");
     assert_eq!(memory.recall("shop", "a", "a.example", now()), Recollection::Nothing);
+    assert_eq!(memory.duty("shop", "a"), Ok(Duty::Auto));
     memory.retain(|_, _| false);
     assert_eq!(memory, Memory::default());
 }
@@ -86,8 +126,14 @@ fn what_is_left_out_has_a_default_and_what_is_not_known_is_passed_over() {
 fn what_cannot_be_read_of_one_origin_is_left_out_by_itself() {
     let good = r#""a":{"answer":{"name":"a.example","answered_at":1800000000,"places":[{"address":"192.0.2.1:443"}]}}"#;
     let good_answer = Recollection::Answer { places: vec![place(1)], age: Duration::ZERO };
-    for bad in ["7", "[]", r#"{"answer":7}"#, r#"{"answer":{"name":"b"}}"#, r#"{"answer":{"places":[{"address":""}]}}"#]
-    {
+    for bad in [
+        "7",
+        "[]",
+        r#"{"answer":7}"#,
+        r#"{"duty":7}"#,
+        r#"{"answer":{"name":"b"}}"#,
+        r#"{"answer":{"places":[{"address":""}]}}"#,
+    ] {
         check(&format!(r#"{{"version":1,"sites":{{"blog":{bad},"shop":{{"b":{bad},{good}}}}}}}"#), good_answer.clone());
         check(&format!(r#"{{"version":1,"sites":{{"shop":{{"a":{bad}}}}}}}"#), Recollection::Nothing);
     }

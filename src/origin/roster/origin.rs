@@ -127,6 +127,24 @@ impl Origin {
         });
     }
 
+    /// Takes over what an operator had ordered of it; at most one origin of a site `is_forced`.
+    pub(super) fn resume(&mut self, memory: &Memory, is_forced: bool, site: &str, out: &mut Vec<Event>) {
+        let duty = match memory.duty(site, &self.name) {
+            Ok(Duty::Auto) => return,
+            Ok(Duty::Forced) if is_forced => Err("another origin of the site is forced".to_owned()),
+            found => found,
+        };
+        out.push(match duty {
+            Ok(duty) => {
+                self.duty = duty;
+                Event::OrderRemembered { site: site.to_owned(), origin: self.name.to_string(), duty: duty.as_str() }
+            }
+            Err(reason) => {
+                Event::StateIgnored { what: format!("{site}: the order about origin {}", self.name), reason }
+            }
+        });
+    }
+
     pub(super) fn on_evidence(
         &mut self,
         address: SocketAddr,

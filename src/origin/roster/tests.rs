@@ -1,9 +1,13 @@
 //! Stories of whole outages.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde_json::json;
 
 use super::lab::{Fault, Lab, NameServer, address, seconds, tell};
 use super::*;
+use crate::clock::Clock;
 use crate::origin::health::HealthState;
 use crate::origin::outage::OutageMode;
 
@@ -250,4 +254,36 @@ fn the_status_says_what_why_and_since_when() {
     assert_eq!(endpoint.health.age, origin.standing.age);
     assert_eq!(endpoint.tally.probe_failure.as_deref(), Some("status 500"));
     assert!(endpoint.last_probe_age.is_some_and(|age| age < seconds(3)) && endpoint.tally.latency.is_some());
+}
+
+#[test]
+fn orders_of_an_earlier_run_hold_and_what_makes_no_sense_is_left_out_with_a_reason() {
+    check_resumed(&[("a", "drained")], &["a is drained"], Some(1));
+    check_resumed(&[("a", "disabled"), ("b", "disabled")], &["a is disabled", "b is disabled"], None);
+    check_resumed(&[("b", "forced")], &["b is forced"], Some(1));
+    check_resumed(&[("b", "drained")], &["b is drained"], Some(0));
+    let second = "www: the order about origin b left out: another origin of the site is forced";
+    check_resumed(&[("a", "forced"), ("b", "forced")], &["a is forced", second], Some(0));
+    let unknown = "www: the order about origin a left out: it says \"burned\", which nobody can order";
+    check_resumed(&[("a", "burned")], &[unknown], Some(0));
+    check_resumed(&[("c", "drained")], &[], Some(0));
+}
+
+/// What a site of `a` and `b` tells of these saved orders, and the origin that it prefers from the start.
+#[track_caller]
+fn check_resumed(orders: &[(&str, &str)], told: &[&str], preferred: Option<usize>) {
+    let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
+    let orders: BTreeMap<_, _> = orders.iter().map(|(name, duty)| (name, json!({ "duty": duty }))).collect();
+    let text = json!({ "version": 1, "sites": { "www": orders } }).to_string();
+    let memory = Memory::decode(text.as_bytes()).expect("a memory");
+    let mut events = Vec::new();
+    lab.roster.remember(&memory, Clock::new().now(), &mut events);
+    let tell = |event: &Event| match event {
+        Event::OrderRemembered { origin, duty, .. } => Some(format!("{origin} is {duty}")),
+        Event::StateIgnored { what, reason } => Some(format!("{what} left out: {reason}")),
+        Event::FailedOver { .. } => Some("a failover before the start".to_owned()),
+        _ => None,
+    };
+    assert_eq!(events.iter().filter_map(tell).collect::<Vec<_>>(), told);
+    assert_eq!(lab.roster.view().preferred, preferred, "{told:?}");
 }

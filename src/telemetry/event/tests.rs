@@ -173,7 +173,8 @@ fn next_example(event: &Event) -> Option<Event> {
             Event::NodeStarted { version: "0.1.0".to_owned(), region: "eu".to_owned(), sites: 2 }
         }
         Event::NodeStarted { .. } => Event::NodeStopped,
-        Event::NodeStopped => Event::OriginCertificateExpired {
+        Event::NodeStopped => Event::OrderRemembered { site: site(), origin: "frankfurt".to_owned(), duty: "drained" },
+        Event::OrderRemembered { .. } => Event::OriginCertificateExpired {
             site: site(),
             origin: "frankfurt".to_owned(),
             address: SocketAddr::from(([203, 0, 113, 7], 443)),
