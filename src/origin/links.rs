@@ -50,8 +50,7 @@ impl Links {
     }
 
     /// A connection to `first` or, when that takes long or fails, to whoever of the next candidates connects first. Those
-    /// whose dials have come to nothing yet are candidates again, behind all others. `fresh` means that idle connections to
-    /// `first` will not do.
+    /// whose dials have come to nothing yet are candidates again. `fresh` means that idle connections to `first` will not do.
     pub(super) async fn reach(self: &Arc<Self>, run: &mut Run, first: Candidate, fresh: bool) -> Result<Link, Failure> {
         let held = run.claim.take().filter(|_| fresh);
         let claim = match held {
@@ -174,6 +173,8 @@ struct Contest<'a> {
     /// Whom to turn to before the next of the run's candidates.
     first: Option<(Candidate, Claim)>,
     fresh: bool,
+    /// Until when none is dialed that is asked only for want of others, while one of those others may yet connect.
+    patient_until: Instant,
     dialed: Vec<Dialed>,
     teller: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
@@ -183,30 +184,42 @@ impl<'a> Contest<'a> {
     fn new(links: &'a Arc<Links>, run: &'a mut Run, first: (Candidate, Claim), fresh: bool) -> Self {
         let (now, deadline) = (links.now(), run.forward.deadline);
         let delay = split_deadline(deadline, DIAL_DELAY, run.tries_left(), now);
+        let patience = split_deadline(deadline, run.pool.config.timeouts.connect, run.tries_left(), now);
         let race = Race::new(delay, deadline, now);
         let (teller, told) = mpsc::channel(NEWS_MAX);
-        Self { links, run, race, first: Some(first), fresh, dialed: Vec::new(), teller, told }
+        let (first, patient_until) = (Some(first), now + patience);
+        Self { links, run, race, first, fresh, patient_until, dialed: Vec::new(), teller, told }
+    }
+
+    /// Whether every candidate may be dialed now.
+    fn is_open_to_all(&self) -> bool {
+        let may_race = |dialed: &Dialed| self.run.may_race(dialed.candidate);
+        self.links.now() >= self.patient_until || !self.dialed.iter().any(may_race)
     }
 
     async fn link(&mut self) -> Result<Link, Failure> {
         let mut failure = Failure::unsent(FailureKind::Deadline);
         loop {
-            let left = usize::from(self.first.is_some()) + self.run.rivals_left();
-            match self.race.next(left, self.links.now()) {
+            let left = if self.first.is_some() { 1 } else { self.run.rivals_left(self.is_open_to_all()) };
+            let now = self.links.now();
+            match self.race.next(left, now) {
                 Move::Dial => {
                     if let Some(link) = self.turn_to_next() {
                         return Ok(link);
                     }
                 }
-                Move::WaitUntil(until) => tokio::select! {
-                    biased;
-                    Some(told) = self.told.recv() => match self.hear(told) {
-                        Some(Ok(link)) => return Ok(link),
-                        Some(Err(error)) => failure = error.into(),
-                        None => {}
-                    },
-                    () = sleep_until(until.into()) => {}
-                },
+                Move::WaitUntil(until) => {
+                    let until = if now < self.patient_until { until.min(self.patient_until) } else { until };
+                    tokio::select! {
+                        biased;
+                        Some(told) = self.told.recv() => match self.hear(told) {
+                            Some(Ok(link)) => return Ok(link),
+                            Some(Err(error)) => failure = error.into(),
+                            None => {}
+                        },
+                        () = sleep_until(until.into()) => {}
+                    }
+                }
                 Move::TimeIsUp => return Err(Failure::unsent(FailureKind::Deadline)),
                 Move::Lost => return Err(failure),
             }
@@ -216,7 +229,8 @@ impl<'a> Contest<'a> {
     /// Takes an idle connection to the next candidate, or dials it.
     fn turn_to_next(&mut self) -> Option<Link> {
         let stale = self.fresh && self.first.is_some();
-        let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival()) else {
+        let all = self.is_open_to_all();
+        let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival(all)) else {
             // Another worker was faster.
             self.race.failed(self.links.now());
             return None;
@@ -259,7 +273,7 @@ impl<'a> Contest<'a> {
         while let Ok(told) = self.told.try_recv() {
             self.links.keep_unused(&self.run.pool, told);
         }
-        self.run.candidates.extend(self.dialed.into_iter().map(|dialed| dialed.candidate));
+        self.dialed.into_iter().for_each(|dialed| self.run.put_back(dialed.candidate));
     }
 }
 

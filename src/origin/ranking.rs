@@ -95,6 +95,14 @@ pub fn trial(view: &PoolView, now: Instant) -> Option<usize> {
     view.origins.iter().filter(is_slow).find(|origin| origin.trials.take(now)).map(|origin| origin.index)
 }
 
+/// Whether an endpoint may get requests and wants them, and no operator wants it spared: the others are asked only when
+/// those have failed.
+pub fn is_willing(view: &PoolView, candidate: Candidate) -> bool {
+    let Some(origin) = view.origins.get(candidate.origin) else { return false };
+    let endpoint = view.endpoint(candidate.origin, candidate.address);
+    origin.duty <= Duty::Auto && endpoint.is_some_and(|endpoint| choice(origin, endpoint).is_willing())
+}
+
 /// The endpoint that would be asked next if the first origin failed, where one is usable.
 pub fn standby(view: &PoolView, now: Instant, random: &mut fastrand::Rng) -> Option<Candidate> {
     let candidates = candidates(view, Demand { safe: true, tries: 1, trial: None, bucket: 0 }, now, random);

@@ -10,14 +10,17 @@ use super::fetch::Forward;
 use super::health::Evidence;
 use super::latency::next_mark;
 use super::pool::Pool;
-use super::ranking::{Candidate, Demand, bucket, candidates, hash, trial};
+use super::ranking::{Candidate, Demand, bucket, candidates, hash, is_willing, trial};
 use super::retry::{Attempt, FailureKind};
+use super::view::PoolView;
 
 /// The state of a request over its attempts.
 pub(super) struct Run {
     pub(super) pool: Arc<Pool>,
     pub(super) forward: Forward,
-    /// Those not tried yet, best first, and behind them those whose dials lost a race.
+    /// The origins as they were when it began.
+    view: Arc<PoolView>,
+    /// Those not tried yet, best first; those whose dials lost a race are among them again.
     pub(super) candidates: VecDeque<Candidate>,
     /// Endpoints tried; one that was only dialed counts.
     pub(super) tries: usize,
@@ -38,16 +41,42 @@ impl Run {
             trial: if may_be_slow { trial(&view, now) } else { None },
             bucket: bucket(forward.path_and_query()),
         };
-        let mut candidates = VecDeque::from(candidates(&view, demand, now, &mut fastrand::Rng::new()));
-        if forward.wary {
-            let is_failing = |candidate: &Candidate| pool.terms.is_failing(candidate.origin, candidate.address);
-            candidates.make_contiguous().sort_by_key(is_failing);
+        let mut candidates = candidates(&view, demand, now, &mut fastrand::Rng::new());
+        let pool = Arc::clone(pool);
+        let (claim, suspicions) = (None, Vec::new());
+        let mut run = Self { pool, forward, view, candidates: VecDeque::new(), tries: 0, has_body, claim, suspicions };
+        if run.forward.wary {
+            candidates.sort_by_key(|candidate| run.is_distrusted(*candidate));
         }
-        if let Some(place) = candidates.iter().position(|candidate| Some(*candidate) == forward.last_resort) {
-            candidates.extend(forward.last_resort);
-            candidates.remove(place);
+        let last_resort = candidates.iter().position(|candidate| Some(*candidate) == run.forward.last_resort);
+        let last_resort = last_resort.map(|place| candidates.remove(place));
+        run.candidates = candidates.into();
+        if let Some(last_resort) = last_resort {
+            run.put_back(last_resort);
         }
-        Self { pool: Arc::clone(pool), forward, candidates, tries: 0, has_body, claim: None, suspicions: Vec::new() }
+        run
+    }
+
+    /// Whether its last probe failed, where that counts.
+    fn is_distrusted(&self, candidate: Candidate) -> bool {
+        self.forward.wary && self.pool.terms.is_failing(candidate.origin, candidate.address)
+    }
+
+    fn is_willing(&self, candidate: Candidate) -> bool {
+        is_willing(&self.view, candidate) && !self.is_distrusted(candidate)
+    }
+
+    /// Whether it may be dialed while others that may have yet to answer.
+    pub(super) fn may_race(&self, candidate: Candidate) -> bool {
+        self.is_willing(candidate) && Some(candidate) != self.forward.last_resort
+    }
+
+    /// Makes it a candidate again, the last one of its kind: one that may well answer comes before those that are asked
+    /// for want of others.
+    pub(super) fn put_back(&mut self, candidate: Candidate) {
+        let makeshift = self.candidates.iter().position(|other| !self.may_race(*other));
+        let place = makeshift.filter(|_| self.is_willing(candidate)).unwrap_or(self.candidates.len());
+        self.candidates.insert(place, candidate);
     }
 
     /// A body that was sent is gone, whatever the method: such a request is never repeated.
@@ -76,17 +105,19 @@ impl Run {
         (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
     }
 
-    /// Candidates that may be dialed beside those of this attempt: without waiting for a place.
-    pub(super) fn rivals_left(&self) -> usize {
+    /// Candidates that may be dialed beside those of this attempt: without waiting for a place. Either all of them, or
+    /// those that may race.
+    pub(super) fn rivals_left(&self, all: bool) -> usize {
         let has_room =
             |rival: &&Candidate| self.pool.origins.get(rival.origin).is_some_and(|origin| origin.capacity.has_room());
-        self.candidates.iter().filter(has_room).count().min(self.forward.tries.saturating_sub(self.tries))
+        let rivals = self.candidates.iter().filter(|rival| all || self.may_race(**rival));
+        rivals.filter(has_room).count().min(self.forward.tries.saturating_sub(self.tries))
     }
 
     /// The best of these.
-    pub(super) fn next_rival(&mut self) -> Option<(Candidate, Claim)> {
-        let claims = self.candidates.iter().enumerate();
-        let mut claims = claims.filter_map(|(place, rival)| Some((place, Claim::try_new(&self.pool, *rival)?)));
+    pub(super) fn next_rival(&mut self, all: bool) -> Option<(Candidate, Claim)> {
+        let rivals = self.candidates.iter().enumerate().filter(|(_, rival)| all || self.may_race(**rival));
+        let mut claims = rivals.filter_map(|(place, rival)| Some((place, Claim::try_new(&self.pool, *rival)?)));
         let (place, claim) = claims.next()?;
         let rival = self.candidates.remove(place)?;
         self.tries += 1;

@@ -85,6 +85,33 @@ async fn an_origin_that_lost_the_race_is_asked_when_the_winner_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ejected_origin_wins_no_race_against_one_that_is_only_far() {
+    let lab = lab(&["a", "b"], "").await;
+    lab.origin("b").answers("/", Answer::new(500, "broken"));
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, "a");
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_only_usable_origin_cannot_be_reached_an_ejected_one_is_asked() {
+    let lab = lab(&["a", "b"], SELDOM_PROBED).await;
+    lab.origin("b").dies();
+    lab.time_passes(70 * SECOND).await;
+    let mut client = lab.client().await;
+    for _ in 0..3 {
+        lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
+        client.get("/x").await.says(503, "overloaded");
+        lab.time_passes(SECOND).await;
+    }
+    lab.origin("b").returns();
+    lab.origin("a").dies();
+    lab.origin("a").is_blackholed();
+    client.get("/x").await.says(200, "b").within(SECOND + 5 * MILLISECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_first_origin_connects_an_idle_connection_of_the_next_one_is_used() {
     let lab = lab(&["a", "b"], SELDOM_PROBED).await;
     let mut client = lab.client().await;

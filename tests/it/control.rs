@@ -48,6 +48,14 @@ async fn a_drained_origin_is_asked_only_when_nothing_else_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drained_origin_wins_no_race() {
+    let lab = lab_with_two_origins("").await;
+    order(&lab, "drain", "b").await;
+    lab.origin("a").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_disabled_origin_is_neither_asked_nor_probed() {
     let lab = lab_with_two_origins("").await;
     assert_eq!(order(&lab, "disable", "a").await["standing"], "out");

@@ -93,3 +93,25 @@ async fn a_whole_that_ends_before_the_break_continues_nothing() {
     lab.time_passes(SECOND).await;
     assert_eq!(lab.shared().store.ledger().used(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_whose_body_broke_off_is_asked_before_those_that_are_ejected() {
+    let lab = Lab::start(&["a", "b", "c", "d"], "").await;
+    for origin in ["b", "c", "d"] {
+        lab.origin(origin).dies();
+    }
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::ok(text()).max_age(60).etag("v1").with_ranges().breaking_at(5000));
+    lab.client().await.get("/x").await.says(200, &text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_whose_body_broke_off_wins_no_race_against_one_that_is_only_far() {
+    let lab = Lab::start(&["a", "b"], "[site.failover]\nwarm = 0").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().breaking_at(5000));
+    lab.origin("b").answers("/x", whole);
+    lab.origin("b").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, &text());
+    assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (1, 1));
+}

@@ -117,6 +117,18 @@ async fn what_must_not_be_served_stale_is_no_last_remedy_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_origin_that_fails_wins_no_race_for_what_is_asked_for_elsewhere() {
+    let mut lab = Lab::start(&["a", "b"], "[site.failover]\nwarm = 0").await;
+    lab.origin("a").answers("/x", garbage());
+    lab.origin("b").answers("/x", right());
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "garbage");
+    begins_to_fail(&mut lab, "a").await;
+    lab.origin("b").is_far(SECOND / 2);
+    client.get("/x").await.says(200, "right");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_restarts_alone_helps_itself_out() {
     let mut lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", right());

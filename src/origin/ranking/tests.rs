@@ -239,6 +239,16 @@ fn check_priorities(letters: &str, priorities: &[u16], demand: Demand, expected:
 }
 
 #[test]
+fn only_what_is_usable_and_not_to_be_spared_is_willing() {
+    let view = view(&["a:1 I HSPEL", "b:2 I! EL", "c:3 I~ H", "d:4 Ox H"]);
+    let endpoints = view.origins.iter().flat_map(|origin| {
+        origin.endpoints.iter().map(|endpoint| Candidate { origin: origin.index, address: endpoint.address })
+    });
+    let willing: String = endpoints.map(|endpoint| if is_willing(&view, endpoint) { 'y' } else { 'n' }).collect();
+    assert_eq!(willing, "yyynnyynn");
+}
+
+#[test]
 fn the_best_endpoint_of_the_next_origin_stands_by() {
     let check = |origins: &[&str], expected: Option<(usize, u16)>| {
         let standby = standby(&view(origins), now(), &mut fastrand::Rng::with_seed(7));
