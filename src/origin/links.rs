@@ -175,7 +175,10 @@ struct Contest<'a> {
     fresh: bool,
     /// Until when none is dialed that is asked only for want of others, while one of those others may yet connect.
     patient_until: Instant,
+    /// In the order of their dials.
     dialed: Vec<Dialed>,
+    /// How many of these were dialed before the winner; all, while there is none.
+    earlier: usize,
     teller: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
 }
@@ -188,7 +191,7 @@ impl<'a> Contest<'a> {
         let race = Race::new(delay, deadline, now);
         let (teller, told) = mpsc::channel(NEWS_MAX);
         let (first, patient_until) = (Some(first), now + patience);
-        Self { links, run, race, first, fresh, patient_until, dialed: Vec::new(), teller, told }
+        Self { links, run, race, first, fresh, patient_until, dialed: Vec::new(), earlier: usize::MAX, teller, told }
     }
 
     /// Whether every candidate may be dialed now.
@@ -240,6 +243,7 @@ impl<'a> Contest<'a> {
         if self.run.forward.method.is_safe() && !stale {
             let place = Place::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
+                self.earlier = self.dialed.len();
                 return Some(Link { candidate, sender, reused: true, began, claim });
             }
         }
@@ -259,7 +263,10 @@ impl<'a> Contest<'a> {
         let Dialed { began, claim, .. } = self.dialed.remove(place);
         match news {
             News::Opened => None,
-            News::Connected(sender) => Some(Ok(Link { candidate, sender, reused: false, began, claim })),
+            News::Connected(sender) => {
+                self.earlier = place;
+                Some(Ok(Link { candidate, sender, reused: false, began, claim }))
+            }
             News::Failed(error) => {
                 self.race.failed(now);
                 Some(Err(error))
@@ -273,7 +280,9 @@ impl<'a> Contest<'a> {
         while let Ok(told) = self.told.try_recv() {
             self.links.keep_unused(&self.run.pool, told);
         }
-        self.dialed.into_iter().for_each(|dialed| self.run.put_back(dialed.candidate));
+        let later = self.dialed.split_off(self.earlier.min(self.dialed.len()));
+        let candidates = |dialed: Vec<Dialed>| dialed.into_iter().map(|dialed| dialed.candidate);
+        self.run.put_back_dialed(candidates(self.dialed), candidates(later));
     }
 }
 

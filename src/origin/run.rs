@@ -73,10 +73,24 @@ impl Run {
 
     /// Makes it a candidate again, the last one of its kind: one that may well answer comes before those that are asked
     /// for want of others.
-    pub(super) fn put_back(&mut self, candidate: Candidate) {
+    fn put_back(&mut self, candidate: Candidate) {
         let makeshift = self.candidates.iter().position(|other| !self.may_race(*other));
         let place = makeshift.filter(|_| self.is_willing(candidate)).unwrap_or(self.candidates.len());
         self.candidates.insert(place, candidate);
+    }
+
+    /// Makes those candidates again whose dials have come to nothing yet: `slow` ones behind others, and those that were
+    /// dialed `later` than the winner as if they had not been.
+    pub(super) fn put_back_dialed(
+        &mut self,
+        slow: impl Iterator<Item = Candidate>,
+        later: impl DoubleEndedIterator<Item = Candidate>,
+    ) {
+        slow.for_each(|candidate| self.put_back(candidate));
+        for candidate in later.rev() {
+            self.candidates.push_front(candidate);
+            self.tries -= 1;
+        }
     }
 
     /// A body that was sent is gone, whatever the method: such a request is never repeated.

@@ -85,6 +85,27 @@ async fn an_origin_that_lost_the_race_is_asked_when_the_winner_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_candidate_that_was_dialed_beside_the_winner_is_not_used_up() {
+    let lab = lab(&["a", "b"], &format!("{SELDOM_PROBED}\n[site.failover]\ntries = 2\nwarm = 0")).await;
+    lab.origin("a").is_far(300 * MILLISECOND);
+    lab.origin("b").is_far(400 * MILLISECOND);
+    lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
+    lab.client().await.get("/x").await.says(200, "b").within(SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_was_dialed_beside_the_winner_is_asked_before_those_that_are_ejected() {
+    let settings = "[site.failover]\ntries = 4\nwarm = 0";
+    let lab = lab(&["a", "b", "c"], settings).await;
+    lab.origin("c").answers("/", Answer::new(500, "broken"));
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").is_far(300 * MILLISECOND);
+    lab.origin("b").is_far(400 * MILLISECOND);
+    lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
+    lab.client().await.get("/x").await.says(200, "b").within(SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ejected_origin_wins_no_race_against_one_that_is_only_far() {
     let lab = lab(&["a", "b"], "").await;
     lab.origin("b").answers("/", Answer::new(500, "broken"));
