@@ -240,7 +240,7 @@ impl<'a> Contest<'a> {
         };
         let began = self.links.clock.now();
         // A request that must not be repeated does not go over a connection that the origin may just be closing.
-        if self.run.forward.method.is_safe() && !stale {
+        if self.run.is_repeatable() && !stale {
             let place = Place::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
                 self.earlier = self.dialed.len();

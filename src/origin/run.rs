@@ -94,13 +94,12 @@ impl Run {
     }
 
     /// A body that was sent is gone, whatever the method: such a request is never repeated.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.forward.method.is_safe() && !self.has_body
+    }
+
     pub(super) fn attempt(&self, sent: bool) -> Attempt {
-        Attempt {
-            tries: self.tries,
-            candidates_left: self.candidates.len(),
-            sent,
-            safe: self.forward.method.is_safe() && !self.has_body,
-        }
+        Attempt { tries: self.tries, candidates_left: self.candidates.len(), sent, safe: self.is_repeatable() }
     }
 
     /// When to tell for the first time that it waits; never for one with a body, which takes its own time.

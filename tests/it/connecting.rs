@@ -202,6 +202,16 @@ async fn a_whole_pool_of_stale_connections_costs_one_retry_on_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_request_with_a_body_goes_over_a_connection_that_the_origin_may_just_be_closing() {
+    let lab = lab(&["a"], SELDOM_PROBED).await;
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "a");
+    lab.origin("a").forgets_its_connections();
+    client.send("OPTIONS", "/x", &[], "question").await.says(200, "a");
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failover_waits_for_no_handshake() {
     let lab = lab(&["a", "b"], SELDOM_PROBED).await;
     lab.time_passes(60 * SECOND).await;
