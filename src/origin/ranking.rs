@@ -103,11 +103,11 @@ pub fn is_willing(view: &PoolView, candidate: Candidate) -> bool {
     origin.duty <= Duty::Auto && endpoint.is_some_and(|endpoint| choice(origin, endpoint).is_willing())
 }
 
-/// The endpoint that would be asked next if the first origin failed, where one is usable.
+/// The endpoint that would be asked next if the first origin failed, where one is willing.
 pub fn standby(view: &PoolView, now: Instant, random: &mut fastrand::Rng) -> Option<Candidate> {
     let candidates = candidates(view, Demand { safe: true, tries: 1, trial: None, bucket: 0 }, now, random);
     let next = *candidates.iter().find(|next| next.origin != candidates[0].origin)?;
-    view.endpoint(next.origin, next.address)?.state.usable().then_some(next)
+    is_willing(view, next).then_some(next)
 }
 
 /// By what an operator wants, then those that lead, then the others by standing and rank; equals in a random order in which

@@ -234,6 +234,16 @@ async fn nothing_is_kept_warm_at_an_ejected_origin_or_where_it_is_not_wanted() {
     assert_eq!((lab.origin("b").accepted(), lab.origin("b").open()), (accepted, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_drained_or_going_away_is_not_kept_warm() {
+    let lab = lab(&["a", "b"], "[site.probe]\nlame_duck = [\"x-lame-duck\"]").await;
+    lab.time_passes(60 * SECOND).await;
+    assert_ne!(lab.origin("b").open(), 0);
+    lab.origin("b").answers("/", Answer::ok("home").with("x-lame-duck", "1"));
+    lab.time_passes(60 * SECOND).await;
+    assert_eq!(lab.origin("b").open(), 0);
+}
+
 #[tokio::test]
 async fn over_real_sockets_a_failover_finds_a_connection_that_was_there_before() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

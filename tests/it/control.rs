@@ -48,9 +48,12 @@ async fn a_drained_origin_is_asked_only_when_nothing_else_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drained_origin_wins_no_race() {
+async fn a_drained_origin_wins_no_race_and_loses_its_connections() {
     let lab = lab_with_two_origins("").await;
+    lab.time_passes(20 * SECOND).await;
     order(&lab, "drain", "b").await;
+    lab.time_passes(20 * SECOND).await;
+    assert_eq!(lab.origin("b").open(), 0);
     lab.origin("a").is_far(SECOND / 2);
     lab.client().await.get("/x").await.says(200, "a");
 }

@@ -257,6 +257,8 @@ fn the_best_endpoint_of_the_next_origin_stands_by() {
     check(&["a:1 I HH", "b:2 I SH", "c:3 I H"], Some((1, 1)));
     check(&["a:1 O E", "b:2 I H", "c:3 I P"], Some((2, 0)));
     check(&["a:1 I HH", "b:2 O E"], None);
+    check(&["a:1 I HH", "b:2 I~ H"], None);
+    check(&["a:1 I HH", "b:2 I L"], None);
     check(&["a:1 I HH"], None);
     check(&["a:1 O E"], None);
 }
