@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::connect::ConnectError;
+use super::duty::Duty;
 use super::fetch::Forward;
 use super::health::Evidence;
 use super::latency::next_mark;
@@ -57,9 +58,10 @@ impl Run {
         run
     }
 
-    /// Whether its last probe failed, where that counts.
+    /// Whether its last probe failed, where that counts. Whoever forces an origin knows better than its probes.
     fn is_distrusted(&self, candidate: Candidate) -> bool {
-        self.forward.wary && self.pool.terms.is_failing(candidate.origin, candidate.address)
+        let is_forced = || self.view.origins.get(candidate.origin).is_some_and(|origin| origin.duty == Duty::Forced);
+        self.forward.wary && self.pool.terms.is_failing(candidate.origin, candidate.address) && !is_forced()
     }
 
     fn is_willing(&self, candidate: Candidate) -> bool {

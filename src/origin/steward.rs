@@ -190,7 +190,9 @@ impl Steward {
                 self.roster.on_evidence(origin, address, evidence.clone(), now, events);
                 match evidence {
                     Evidence::ProbePassed => self.pool.terms.begin(origin, address, now),
-                    Evidence::ProbeFailed(reason) => self.take_back(origin, address, reason, now, events),
+                    Evidence::ProbeFailed(reason) if !self.is_forced(origin) => {
+                        self.take_back(origin, address, reason, now, events);
+                    }
                     _ => {}
                 }
             }
@@ -211,6 +213,11 @@ impl Steward {
         let examine = || Validity::of(verify);
         self.roster.on_certificate(origin, address, own, examine, self.clock.now(), events);
         self.metrics.set_origin_certificate_end(&self.pool.site, name, self.roster.first_certificate_end(origin));
+    }
+
+    /// Whoever forces an origin knows better than its probes.
+    fn is_forced(&self, origin: usize) -> bool {
+        self.pool.view().origins.get(origin).is_some_and(|origin| origin.duty == Duty::Forced)
     }
 
     /// What the address has sent since its last good probe is as doubtful as the address. What was stored since an

@@ -123,6 +123,22 @@ async fn an_origin_that_was_disabled_is_not_probed_by_the_next_run_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_from_a_forced_origin_is_asked_for_there_again() {
+    let lab = lab_with_two_origins("").await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/z", Answer::ok(name).max_age(600));
+    }
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/", Answer::new(500, "probes fail"));
+    client.get("/z").await.says(200, "a");
+    lab.time_passes(10 * SECOND).await;
+    order(&lab, "force", "a").await;
+    client.get("/z").await.says(200, "a").cache_status("fwd=stale; fwd-status=200; stored");
+    lab.time_passes(10 * SECOND).await;
+    client.get("/z").await.says(200, "a").cache_status("hit; ttl=590");
+}
+
+#[tokio::test(start_paused = true)]
 async fn under_manual_failback_an_origin_comes_back_on_order() {
     let lab = lab_with_two_origins("[site.failback]\nmode = \"manual\"\nramp = \"0s\"").await;
     let mut client = lab.client().await;
