@@ -109,8 +109,7 @@ impl Exchange {
             FirstRemedy::Stale if matches!(fallback, Fallback::Fresh { .. } | Fallback::Stale { .. }) => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
-        let wary = matches!(fallback, Fallback::LastRemedy { .. });
-        Forward { tries, wary, ..self.forward(self.method_for(audience), headers, None) }
+        Forward { tries, ..self.forward(self.method_for(audience), headers, None) }
     }
 
     /// The method of a request for `audience`: HEAD brings nothing that could be stored.

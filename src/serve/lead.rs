@@ -16,7 +16,7 @@ use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
-use crate::origin::fetch::{FetchError, Fetched};
+use crate::origin::fetch::{FetchError, Fetched, Forward};
 use crate::origin::incoming::Framing;
 use crate::origin::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
@@ -130,7 +130,9 @@ impl Lead {
     /// A failed response counts as an answer only when there is nothing better.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
         let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
-        let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, forward).await?;
+        // Whoever has sent garbage may well do so again.
+        let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
+        let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, Forward { wary, ..forward }).await?;
         if fetched.failed && self.fallback != Fallback::Nothing { Err(fetched.into_failure()) } else { Ok(fetched) }
     }
 

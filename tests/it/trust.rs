@@ -117,6 +117,17 @@ async fn what_must_not_be_served_stale_is_no_last_remedy_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_must_not_be_served_stale_is_asked_for_elsewhere_too() {
+    let mut lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", garbage().with("cache-control", "must-revalidate"));
+    lab.origin("b").answers("/x", right());
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "garbage");
+    begins_to_fail(&mut lab, "a").await;
+    client.get("/x").await.says(200, "right");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_fails_wins_no_race_for_what_is_asked_for_elsewhere() {
     let mut lab = Lab::start(&["a", "b"], "[site.failover]\nwarm = 0").await;
     lab.origin("a").answers("/x", garbage());
