@@ -85,11 +85,13 @@ impl Store {
 
     /// What [`Store::lookup`] would find; leaves no trace that it was asked for.
     pub fn peek(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
-        let mut stored = self.variants(key).into_iter().peekable();
-        if stored.peek().is_none() {
+        let mut stored = self.variants(key);
+        if stored.is_empty() {
             return Lookup::Absent;
         }
-        stored.find(|response| response.head.nominated.matches(request)).map_or(Lookup::NoVariant, Lookup::Found)
+        stored.sort_by_key(|response| response.head.stamps.is_suspect());
+        let selected = stored.into_iter().find(|response| response.head.nominated.matches(request));
+        selected.map_or(Lookup::NoVariant, Lookup::Found)
     }
 
     /// The number of what was purged, invalidated or taken back last; 0 before the first.

@@ -70,9 +70,11 @@ impl Variants {
     }
 
     /// "When more than one suitable response is stored, a cache MUST use the most recent one (as determined by the Date
-    /// header field)." (§4)
+    /// header field)." (§4) What may be garbage is not suitable while another one is.
     pub(super) fn select(&self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-        let selected = self.variants.iter().find(|variant| variant.response.head.nominated.matches(request))?;
+        let mut suitable = self.variants.iter().filter(|variant| variant.response.head.nominated.matches(request));
+        let is_trusted = |variant: &&Variant| !variant.response.head.stamps.is_suspect();
+        let selected = suitable.clone().find(is_trusted).or_else(|| suitable.next())?;
         // Written only where it changes: workers share this line of memory.
         if selected.credit.load(Ordering::Relaxed) != CREDIT_MAX {
             selected.credit.store(CREDIT_MAX, Ordering::Relaxed);

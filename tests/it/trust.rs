@@ -140,6 +140,19 @@ async fn an_origin_that_fails_wins_no_race_for_what_is_asked_for_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_suspect_does_not_hide_a_variant_that_is_as_good_as_before() {
+    let mut lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", right().with("vary", "accept-encoding"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "right");
+    lab.time_passes(5 * SECOND).await;
+    lab.origin("a").answers("/x", garbage());
+    client.get_with("/x", &[("accept-encoding", "gzip")]).await.says(200, "garbage");
+    begins_to_fail(&mut lab, "a").await;
+    client.get("/x").await.says(200, "right");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_restarts_alone_helps_itself_out() {
     let mut lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", right());
