@@ -53,6 +53,8 @@ pub(super) struct Source {
     pub(super) sender: SendRequest<RequestBody>,
     /// What is held of the endpoint while the body lasts.
     pub(super) claim: Option<Claim>,
+    /// The term in which its head came.
+    pub(super) term: Option<u64>,
     /// What of it was read before its head was believed.
     pub(super) ahead: VecDeque<Bytes>,
     pub(super) incoming: Incoming,
@@ -87,7 +89,7 @@ impl OriginBody {
         let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
         // Those of the request that is continued; a continuation has its own.
         forwarding::remove_conditions_and_range(&mut template.headers);
-        let term = pool.terms.current(source.place.origin, source.place.address);
+        let term = source.term;
         let mut body = Self {
             fetcher: Arc::clone(fetcher),
             pool: Arc::clone(pool),

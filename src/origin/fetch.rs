@@ -155,6 +155,8 @@ impl Fetcher {
         let request = run.forward.request(origin, progress.clone());
         let mut response = self.send(run, link, request, wait, progress).await?;
         let received = self.clock.now();
+        // Of the head; what is read from here on may come in others.
+        let term = pool.terms.current(link.candidate.origin, link.candidate.address);
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
         let patience = split_deadline(run.forward.deadline, timeouts.body_idle, tries_left, received.monotonic);
@@ -162,7 +164,7 @@ impl Fetcher {
         let examined = examine(&run.pool.config, method, path, &mut response, framing, patience)
             .await
             .map_err(|cause| Failure { kind: FailureKind::Unexpected, cause: cause.into(), sent: true })?;
-        Ok(Answered { response, examined, framing, requested, received })
+        Ok(Answered { response, examined, framing, term, requested, received })
     }
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
@@ -219,7 +221,8 @@ impl Fetcher {
     }
 
     fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Fetched {
-        let Attempted { link, answered: Answered { response, examined, framing, requested, received } } = attempted;
+        let Attempted { link, answered } = attempted;
+        let Answered { response, examined, framing, term, requested, received } = answered;
         let Link { candidate, sender, claim, .. } = link;
         let latency = received.monotonic.saturating_duration_since(requested.monotonic);
         let (head, incoming) = response.into_parts();
@@ -234,7 +237,7 @@ impl Fetcher {
         let (place, latency) = (Place::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
         let (claim, ahead) = (Some(claim), examined.ahead);
-        let source = Source { place, sender, claim, ahead, incoming, idle_time, skip: 0, latency };
+        let source = Source { place, sender, claim, term, ahead, incoming, idle_time, skip: 0, latency };
         let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
         Fetched {
             version: head.version,
@@ -399,6 +402,8 @@ struct Answered {
     response: Response<Incoming>,
     examined: Examined,
     framing: Framing,
+    /// The term in which the head came.
+    term: Option<u64>,
     requested: Now,
     received: Now,
 }

@@ -153,6 +153,20 @@ async fn a_suspect_does_not_hide_a_variant_that_is_as_good_as_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_is_of_the_term_that_it_came_in_however_long_its_body_is_examined() {
+    let mut lab = Lab::start(&["a"], "[[site.expect]]\nmin = 5\n[site.timeouts]\nbody_idle = \"30s\"").await;
+    lab.origin("a").answers("/x", garbage().chunked().pausing_at(3, 5 * SECOND));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let (first, ()) = tokio::join!(one.get("/x"), async {
+        begins_to_fail(&mut lab, "a").await;
+        lab.origin("a").answers("/", Answer::ok("home"));
+    });
+    first.says(200, "garbage");
+    lab.origin("a").answers("/x", right());
+    two.get("/x").await.says(200, "right");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_restarts_alone_helps_itself_out() {
     let mut lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", right());

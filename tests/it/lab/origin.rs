@@ -418,10 +418,15 @@ impl Answer {
         head.push_str("\r\n");
         let mut message = head.into_bytes();
         if let Some((bytes, pause)) = self.pause.filter(|_| start.is_none() && status != 304) {
-            message.extend(&body[..bytes]);
+            let [first, rest] = [&body[..bytes], &body[bytes..]].map(|part| match self.chunked {
+                true => [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat(),
+                false => part.to_vec(),
+            });
+            message.extend(first);
             let _client_left = stream.write_all(&message).await;
             tokio::time::sleep(pause).await;
-            return stream.write_all(&body[bytes..]).await.is_ok();
+            let end = if self.chunked { &b"0\r\n\r\n"[..] } else { b"" };
+            return stream.write_all(&[&rest, end].concat()).await.is_ok();
         }
         let early_end = self.breaks_at.or(self.stalls_at).filter(|_| start.is_none());
         let sent = &body[..early_end.unwrap_or(body.len()).min(body.len())];
