@@ -4,15 +4,22 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{HeaderMap, Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::incoming::Framing;
-use super::plausible::{bytes_wanted, expectation, judge};
+use super::plausible::{bytes_wanted, expectation, is_demanded, judge};
 use super::retry::FailureKind;
 use crate::config::model::SiteConfig;
+
+/// What a request asks for.
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) headers: &'a HeaderMap,
+}
 
 /// A response that was looked at.
 #[derive(Debug, Default)]
@@ -23,15 +30,14 @@ pub(super) struct Examined {
     pub(super) failure: Option<(FailureKind, String)>,
 }
 
-/// Examines a response to a request for `path`. Its body is read only as far as the site's expectation wants, which is 64 KiB and a piece at most,
-/// and for no longer than `patience`.
+/// Examines a response to a request. Its body is read only as far as the site's expectation wants, which is 64 KiB and a
+/// piece at most, and for no longer than `patience`.
 ///
 /// # Errors
 /// How the body broke off or stalled meanwhile, in words: there is no telling whether it was long enough.
 pub(super) async fn examine(
     site: &SiteConfig,
-    method: &Method,
-    path: &str,
+    asked: Asked<'_>,
     response: &mut Response<Incoming>,
     framing: Framing,
     patience: Duration,
@@ -41,7 +47,8 @@ pub(super) async fn examine(
         let failure = (FailureKind::Status(status.as_u16()), format!("status {}", status.as_u16()));
         return Ok(Examined { failure: Some(failure), ..Examined::default() });
     }
-    let Some(expectation) = expectation(&site.expectations, method, path) else {
+    let expectation = expectation(&site.expectations, asked.method, asked.path);
+    let Some(expectation) = expectation.filter(|_| !is_demanded(status, asked.headers)) else {
         return Ok(Examined::default());
     };
     let mut length = match framing {

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::body::{OriginBody, Source};
 use super::causes::with_causes;
 use super::connect::{Dial, RequestBody};
-use super::examine::{Examined, examine};
+use super::examine::{Asked, Examined, examine};
 use super::idle::{Place, idle_time};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
@@ -160,8 +160,9 @@ impl Fetcher {
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
             .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
         let patience = split_deadline(run.forward.deadline, timeouts.body_idle, tries_left, received.monotonic);
-        let (method, path) = (&run.forward.method, run.forward.target.path());
-        let examined = examine(&run.pool.config, method, path, &mut response, framing, patience)
+        let Forward { method, target, headers, .. } = &run.forward;
+        let asked = Asked { method, path: target.path(), headers };
+        let examined = examine(&pool.config, asked, &mut response, framing, patience)
             .await
             .map_err(|cause| Failure { kind: FailureKind::Unexpected, cause: cause.into(), sent: true })?;
         Ok(Answered { response, examined, framing, term, requested, received })

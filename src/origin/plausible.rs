@@ -49,6 +49,18 @@ pub fn expectation<'a>(expectations: &'a [Expectation], method: &Method, path: &
     })
 }
 
+/// Whether a response with this status says no more than that it cannot be as a request with these fields demands: any
+/// client can get it from an origin that is well.
+pub fn is_demanded(status: StatusCode, request: &HeaderMap) -> bool {
+    match status {
+        StatusCode::PRECONDITION_FAILED => {
+            request.contains_key(header::IF_MATCH) || request.contains_key(header::IF_UNMODIFIED_SINCE)
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE => request.contains_key(header::RANGE),
+        _ => false,
+    }
+}
+
 /// How many bytes of the body have to be there before [`judge`] can know that it is long enough; none where the head says.
 pub fn bytes_wanted(expectation: &Expectation, status: StatusCode, framing: Framing) -> u64 {
     match framing {
@@ -180,6 +192,22 @@ mod tests {
         check(302, "", None, "unexpected status 302");
         let any = Expectation { statuses: None, ..scripts() };
         assert_eq!(judge(&any, StatusCode::FOUND, &HeaderMap::new(), Some(0)), Ok(()));
+    }
+
+    #[test]
+    fn what_a_request_demands_in_vain_is_no_surprise() {
+        for (status, field, expected) in [
+            (412, header::IF_MATCH, true),
+            (412, header::IF_UNMODIFIED_SINCE, true),
+            (412, header::RANGE, false),
+            (416, header::RANGE, true),
+            (416, header::IF_MATCH, false),
+            (400, header::RANGE, false),
+        ] {
+            let status = StatusCode::from_u16(status).expect("three digits");
+            let request = HeaderMap::from_iter([(field, HeaderValue::from_static("x"))]);
+            assert_eq!(is_demanded(status, &request), expected, "{status} {request:?}");
+        }
     }
 
     #[test]

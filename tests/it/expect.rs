@@ -146,6 +146,24 @@ async fn a_validation_needs_no_type() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_what_a_client_demands_is_no_failure() {
+    let lab = Lab::start(&["a", "b"], &format!("{SCRIPTS}[site.probe]\nenabled = false")).await;
+    let mut client = lab.client().await;
+    for (number, status, field) in [(0, 412, ("if-match", "\"1\"")), (1, 416, ("range", "bytes=1000-"))] {
+        for turn in 0..5 {
+            let path = format!("/{number}{turn}.js");
+            for origin in ["a", "b"] {
+                lab.origin(origin).answers(&path, Answer::new(status, "as you wish"));
+            }
+            let fields = [("authorization", "Basic eA=="), field];
+            assert_eq!(client.get_with(&path, &fields).await.status.as_u16(), status);
+            assert!(lab.origin("b").requests(&path).is_empty(), "{path}");
+        }
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_answers_pages_where_another_has_scripts_is_left() {
     let lab = Lab::start(&["a", "b"], SCRIPTS).await;
     let mut client = lab.client().await;
