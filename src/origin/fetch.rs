@@ -26,7 +26,7 @@ use super::pool::{Origin, Pool};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
 use super::run::{Failure, Run};
-use super::upload::{Progress, counted};
+use super::upload::{Progress, watched};
 use crate::clock::{Clock, Now};
 
 /// Asks origins on behalf of one worker.
@@ -151,10 +151,11 @@ impl Fetcher {
         }
         let requested = self.clock.now();
         let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
-        let progress = Progress::default();
+        let progress = Progress::new(self.clock.clone());
         let request = run.forward.request(origin, progress.clone());
-        let mut response = self.send(run, link, request, wait, progress).await?;
+        let mut response = self.send(run, link, request, wait, &progress).await?;
         let received = self.clock.now();
+        let latency = received.monotonic.saturating_duration_since(progress.moved_at());
         // Of the head; what is read from here on may come in others.
         let term = pool.terms.current(link.candidate.origin, link.candidate.address);
         let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
@@ -165,7 +166,7 @@ impl Fetcher {
         let examined = examine(&pool.config, asked, &mut response, framing, patience)
             .await
             .map_err(|cause| Failure { kind: FailureKind::Unexpected, cause: cause.into(), sent: true })?;
-        Ok(Answered { response, examined, framing, term, requested, received })
+        Ok(Answered { response, examined, framing, term, latency, requested, received })
     }
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
@@ -176,7 +177,7 @@ impl Fetcher {
         link: &mut Link,
         mut request: Request<RequestBody>,
         wait: Duration,
-        progress: Progress,
+        progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
         let interim = Interim::default();
         interim.count(&mut request);
@@ -212,8 +213,11 @@ impl Fetcher {
                 }
                 () = sleep_until(until.into()) => {
                     if progress.frames() == frames {
-                        let cause = format!("no response head within {wait:?}");
-                        return Err(Failure { kind: FailureKind::FirstByteTimeout, cause, sent: true });
+                        let (kind, missing) = match progress.awaits_client() {
+                            true => (FailureKind::Upload, "more of the request's body"),
+                            false => (FailureKind::FirstByteTimeout, "response head"),
+                        };
+                        return Err(Failure { kind, cause: format!("no {missing} within {wait:?}"), sent: true });
                     }
                     (frames, until) = (progress.frames(), self.now() + wait);
                 }
@@ -223,9 +227,8 @@ impl Fetcher {
 
     fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Fetched {
         let Attempted { link, answered } = attempted;
-        let Answered { response, examined, framing, term, requested, received } = answered;
+        let Answered { response, examined, framing, term, latency, requested, received } = answered;
         let Link { candidate, sender, claim, .. } = link;
-        let latency = received.monotonic.saturating_duration_since(requested.monotonic);
         let (head, incoming) = response.into_parts();
         let failed = examined.failure.is_some();
         let unexpected = examined.failure.is_some_and(|(kind, _)| kind == FailureKind::Unexpected);
@@ -310,7 +313,7 @@ pub struct Forward {
 impl Forward {
     /// The request itself, with the body, which comes back if nothing of it could be sent.
     fn request(&mut self, origin: &Origin, progress: Progress) -> Request<RequestBody> {
-        let mut request = Request::new(counted(self.body.take(), progress));
+        let mut request = Request::new(watched(self.body.take(), progress));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = self.headers.clone();
@@ -405,6 +408,8 @@ struct Answered {
     framing: Framing,
     /// The term in which the head came.
     term: Option<u64>,
+    /// How long the head took, once the request was sent.
+    latency: Duration,
     requested: Now,
     received: Now,
 }

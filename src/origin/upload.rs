@@ -1,30 +1,55 @@
-//! A request body that tells when it last moved, so that an origin is not blamed for a slow client.
+//! A request body that tells when it last moved and who is waited for, so that an origin is not blamed for a slow client.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
 
 use super::connect::RequestBody;
+use crate::clock::Clock;
 
-/// Counts the frames taken from a request body; clones of the counter see the same number.
-#[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<Counters>);
+/// Watches how a request body is taken; clones see the same.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<Watched>);
 
-#[derive(Debug, Default)]
-struct Counters {
+#[derive(Debug)]
+struct Watched {
+    clock: Clock,
+    began: Instant,
     frames: AtomicU64,
+    /// When the last of them was taken, in microseconds since it began.
+    moved: AtomicU64,
+    awaits_client: AtomicBool,
     broke_off: AtomicBool,
 }
 
 impl Progress {
+    /// Of a request that begins now.
+    pub fn new(clock: Clock) -> Self {
+        let began = clock.now().monotonic;
+        let (frames, moved) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (awaits_client, broke_off) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Watched { clock, began, frames, moved, awaits_client, broke_off }))
+    }
+
     /// Frames taken so far.
     pub fn frames(&self) -> u64 {
         self.0.frames.load(Ordering::Relaxed)
+    }
+
+    /// When the last frame was taken, or the request began: since then the origin has been waited for, if not the client.
+    pub fn moved_at(&self) -> Instant {
+        self.0.began + Duration::from_micros(self.0.moved.load(Ordering::Relaxed))
+    }
+
+    /// Whether the next frame was asked for and has not come yet.
+    pub fn awaits_client(&self) -> bool {
+        self.0.awaits_client.load(Ordering::Relaxed)
     }
 
     /// Whether the body ended in an error of its own.
@@ -33,20 +58,20 @@ impl Progress {
     }
 }
 
-/// The body to send: `body`, counted by `progress`, or none.
-pub fn counted(body: Option<RequestBody>, progress: Progress) -> RequestBody {
+/// The body to send: `body`, watched by `progress`, or none.
+pub fn watched(body: Option<RequestBody>, progress: Progress) -> RequestBody {
     match body {
-        Some(body) => Counted { body, progress }.boxed_unsync(),
+        Some(body) => WatchedBody { body, progress }.boxed_unsync(),
         None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
     }
 }
 
-struct Counted {
+struct WatchedBody {
     body: RequestBody,
     progress: Progress,
 }
 
-impl Body for Counted {
+impl Body for WatchedBody {
     type Data = Bytes;
     type Error = <RequestBody as Body>::Error;
 
@@ -55,9 +80,13 @@ impl Body for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
+        let watched = &*self.progress.0;
+        watched.awaits_client.store(polled.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(frame) = &polled {
-            self.progress.0.frames.fetch_add(1, Ordering::Relaxed);
-            self.progress.0.broke_off.fetch_or(matches!(frame, Some(Err(_))), Ordering::Relaxed);
+            let moved = watched.clock.now().monotonic.saturating_duration_since(watched.began);
+            watched.moved.store(u64::try_from(moved.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            watched.frames.fetch_add(1, Ordering::Relaxed);
+            watched.broke_off.fetch_or(matches!(frame, Some(Err(_))), Ordering::Relaxed);
         }
         polled
     }

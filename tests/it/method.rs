@@ -1,7 +1,9 @@
 //! Requests that the cache has no part in.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use holdover::origin::answers::Lookup;
 use tokio::io::AsyncWriteExt;
 
 use crate::lab::{Answer, Lab};
@@ -132,6 +134,47 @@ async fn an_upload_that_breaks_off_is_not_the_origins_fault() {
         lab.time_passes(SECOND / 10).await;
     }
     assert_eq!(lab.news(), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stalls_is_not_the_origins_fault() {
+    let mut lab = Lab::start(&["a"], "[site.probe]\nenabled = false").await;
+    lab.origin("a").answers("/x", Answer::ok("body"));
+    lab.client().await.get("/").await;
+    lab.time_passes(SECOND).await;
+    lab.news();
+    for _ in 0..5 {
+        let mut connection = lab.connection();
+        let head = b"POST /x HTTP/1.1\r\nhost: www.test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        connection.write_all(head).await.unwrap();
+        lab.time_passes(20 * SECOND).await;
+    }
+    assert_eq!(lab.news(), Vec::<&str>::new());
+    assert!(lab.metrics().contains("outcome=\"upload\""), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_does_not_make_its_address_look_slow() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    // Both are addresses of the first.
+    let addresses = [1, 2].map(|last| IpAddr::from([192, 0, 2, last])).to_vec();
+    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 600 * SECOND }));
+    lab.time_passes(120 * SECOND).await;
+    for origin in ["a", "b"] {
+        lab.origin(origin).answers("/x", Answer::ok(origin).with("cache-control", "no-store"));
+    }
+    let mut connection = lab.connection();
+    let head = b"POST /x HTTP/1.1\r\nhost: www.test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    connection.write_all(head).await.unwrap();
+    lab.time_passes(2 * SECOND).await;
+    connection.write_all(b"5\r\nhello\r\n0\r\n\r\n").await.unwrap();
+    lab.time_passes(SECOND / 10).await;
+    let asked = ["a", "b"].into_iter().find(|origin| !lab.origin(origin).requests("/x").is_empty()).unwrap();
+    let mut client = lab.client().await;
+    for _ in 0..40 {
+        client.get("/x").await;
+    }
+    assert!(lab.origin(asked).requests("/x").len() > 5, "{}", lab.origin(asked).requests("/x").len());
 }
 
 #[tokio::test(start_paused = true)]
