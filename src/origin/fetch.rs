@@ -120,6 +120,8 @@ impl Fetcher {
         };
         pool.metrics.origin_attempt(&origin.name, failure.as_ref().map_or("ok", |(kind, _)| kind.as_str()), took);
         match failure {
+            // That others refuse what one fails at says nothing: a copy of a site has not all that its original has.
+            None if result.as_ref().is_ok_and(|answered| answered.response.status().is_client_error()) => {}
             // The success itself counts when the body is whole.
             None => run.suspicions.drain(..).for_each(|(suspect, cause)| pool.blame(suspect, cause)),
             Some((kind, _)) if !kind.is_evidence() => {}

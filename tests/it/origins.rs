@@ -159,6 +159,19 @@ async fn one_url_that_always_fails_takes_nothing_else_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn urls_that_another_origin_does_not_have_convict_nobody() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let mut client = lab.client().await;
+    for number in 0..10 {
+        let path = format!("/{number}");
+        lab.origin("a").answers(&path, Answer::new(500, "broken"));
+        client.get(&path).await.says(404, "not here");
+    }
+    lab.time_passes(SECOND / 10).await;
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_origin_that_breaks_bodies_which_others_complete_is_left() {
     let lab = Lab::start(&["a", "b"], "").await;
     let whole = Answer::ok("a whole body").with("cache-control", "no-store").etag("v1").with_ranges();
