@@ -15,7 +15,7 @@ use super::connect::{ConnectError, Dial, RequestBody, connect};
 use super::idle::{IdleConnections, Place, TEND_INTERVAL};
 use super::pool::Pool;
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
-use super::ranking::{Candidate, standby};
+use super::ranking::{Calling, Candidate, standby};
 use super::retry::{FailureKind, split_deadline};
 use super::run::{Failure, Run};
 use super::view::{EndpointView, PoolView};
@@ -173,7 +173,7 @@ struct Contest<'a> {
     /// Whom to turn to before the next of the run's candidates.
     first: Option<(Candidate, Claim)>,
     fresh: bool,
-    /// Until when none is dialed that is asked only for want of others, while one of those others may yet connect.
+    /// Until when none is dialed of a lesser kind than one that may yet connect.
     patient_until: Instant,
     /// In the order of their dials.
     dialed: Vec<Dialed>,
@@ -194,16 +194,17 @@ impl<'a> Contest<'a> {
         Self { links, run, race, first, fresh, patient_until, dialed: Vec::new(), earlier: usize::MAX, teller, told }
     }
 
-    /// Whether every candidate may be dialed now.
-    fn is_open_to_all(&self) -> bool {
-        let may_race = |dialed: &Dialed| self.run.may_race(dialed.candidate);
-        self.links.now() >= self.patient_until || !self.dialed.iter().any(may_race)
+    /// Of which kind a candidate has to be that is dialed now.
+    fn least(&self) -> Calling {
+        let under_way = self.dialed.iter().map(|dialed| self.run.calling(dialed.candidate));
+        let is_patient = self.links.now() < self.patient_until;
+        under_way.min().filter(|_| is_patient).unwrap_or(Calling::Makeshift)
     }
 
     async fn link(&mut self) -> Result<Link, Failure> {
         let mut failure = Failure::unsent(FailureKind::Deadline);
         loop {
-            let left = if self.first.is_some() { 1 } else { self.run.rivals_left(self.is_open_to_all()) };
+            let left = if self.first.is_some() { 1 } else { self.run.rivals_left(self.least()) };
             let now = self.links.now();
             match self.race.next(left, now) {
                 Move::Dial => {
@@ -232,8 +233,8 @@ impl<'a> Contest<'a> {
     /// Takes an idle connection to the next candidate, or dials it.
     fn turn_to_next(&mut self) -> Option<Link> {
         let stale = self.fresh && self.first.is_some();
-        let all = self.is_open_to_all();
-        let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival(all)) else {
+        let least = self.least();
+        let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival(least)) else {
             // Another worker was faster.
             self.race.failed(self.links.now());
             return None;

@@ -95,19 +95,33 @@ pub fn trial(view: &PoolView, now: Instant) -> Option<usize> {
     view.origins.iter().filter(is_slow).find(|origin| origin.trials.take(now)).map(|origin| origin.index)
 }
 
-/// Whether an endpoint may get requests and wants them, and no operator wants it spared: the others are asked only when
-/// those have failed.
-pub fn is_willing(view: &PoolView, candidate: Candidate) -> bool {
-    let Some(origin) = view.origins.get(candidate.origin) else { return false };
+/// Why an endpoint is asked; those of a lesser kind are asked when the others have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Calling {
+    /// An operator forces its origin.
+    Ordered,
+    /// It may get requests and wants them, and no operator wants it spared.
+    Willing,
+    /// There is none of the others.
+    Makeshift,
+}
+
+/// Why an endpoint is asked.
+pub fn calling(view: &PoolView, candidate: Candidate) -> Calling {
+    let Some(origin) = view.origins.get(candidate.origin) else { return Calling::Makeshift };
     let endpoint = view.endpoint(candidate.origin, candidate.address);
-    origin.duty <= Duty::Auto && endpoint.is_some_and(|endpoint| choice(origin, endpoint).is_willing())
+    match origin.duty {
+        Duty::Forced => Calling::Ordered,
+        Duty::Auto if endpoint.is_some_and(|endpoint| choice(origin, endpoint).is_willing()) => Calling::Willing,
+        Duty::Auto | Duty::Drained | Duty::Disabled => Calling::Makeshift,
+    }
 }
 
 /// The endpoint that would be asked next if the first origin failed, where one is willing.
 pub fn standby(view: &PoolView, now: Instant, random: &mut fastrand::Rng) -> Option<Candidate> {
     let candidates = candidates(view, Demand { safe: true, tries: 1, trial: None, bucket: 0 }, now, random);
     let next = *candidates.iter().find(|next| next.origin != candidates[0].origin)?;
-    is_willing(view, next).then_some(next)
+    (calling(view, next) != Calling::Makeshift).then_some(next)
 }
 
 /// By what an operator wants, then those that lead, then the others by standing and rank; equals in a random order in which

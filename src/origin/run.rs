@@ -11,7 +11,7 @@ use super::fetch::Forward;
 use super::health::Evidence;
 use super::latency::next_mark;
 use super::pool::Pool;
-use super::ranking::{Candidate, Demand, bucket, candidates, hash, is_willing, trial};
+use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, hash, trial};
 use super::retry::{Attempt, FailureKind};
 use super::view::PoolView;
 
@@ -64,21 +64,18 @@ impl Run {
         self.forward.wary && self.pool.terms.is_failing(candidate.origin, candidate.address) && !is_forced()
     }
 
-    fn is_willing(&self, candidate: Candidate) -> bool {
-        is_willing(&self.view, candidate) && !self.is_distrusted(candidate)
+    /// Why it is asked: one of a lesser kind is not dialed while a better one may yet connect.
+    pub(super) fn calling(&self, candidate: Candidate) -> Calling {
+        let is_last = self.is_distrusted(candidate) || Some(candidate) == self.forward.last_resort;
+        if is_last { Calling::Makeshift } else { calling(&self.view, candidate) }
     }
 
-    /// Whether it may be dialed while others that may have yet to answer.
-    pub(super) fn may_race(&self, candidate: Candidate) -> bool {
-        self.is_willing(candidate) && Some(candidate) != self.forward.last_resort
-    }
-
-    /// Makes it a candidate again, the last one of its kind: one that may well answer comes before those that are asked
-    /// for want of others.
+    /// Makes it a candidate again, behind those that are not asked for want of others, and before these if it has been none
+    /// of them.
     fn put_back(&mut self, candidate: Candidate) {
-        let makeshift = self.candidates.iter().position(|other| !self.may_race(*other));
-        let place = makeshift.filter(|_| self.is_willing(candidate)).unwrap_or(self.candidates.len());
-        self.candidates.insert(place, candidate);
+        let makeshift = self.candidates.iter().position(|other| self.calling(*other) == Calling::Makeshift);
+        let is_good = calling(&self.view, candidate) != Calling::Makeshift && !self.is_distrusted(candidate);
+        self.candidates.insert(makeshift.filter(|_| is_good).unwrap_or(self.candidates.len()), candidate);
     }
 
     /// Makes those candidates again whose dials have come to nothing yet: `slow` ones behind others, and those that were
@@ -120,18 +117,17 @@ impl Run {
         (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
     }
 
-    /// Candidates that may be dialed beside those of this attempt: without waiting for a place. Either all of them, or
-    /// those that may race.
-    pub(super) fn rivals_left(&self, all: bool) -> usize {
+    /// Candidates of no lesser kind that may be dialed beside those of this attempt: without waiting for a place.
+    pub(super) fn rivals_left(&self, least: Calling) -> usize {
         let has_room =
             |rival: &&Candidate| self.pool.origins.get(rival.origin).is_some_and(|origin| origin.capacity.has_room());
-        let rivals = self.candidates.iter().filter(|rival| all || self.may_race(**rival));
+        let rivals = self.candidates.iter().filter(|rival| self.calling(**rival) <= least);
         rivals.filter(has_room).count().min(self.forward.tries.saturating_sub(self.tries))
     }
 
     /// The best of these.
-    pub(super) fn next_rival(&mut self, all: bool) -> Option<(Candidate, Claim)> {
-        let rivals = self.candidates.iter().enumerate().filter(|(_, rival)| all || self.may_race(**rival));
+    pub(super) fn next_rival(&mut self, least: Calling) -> Option<(Candidate, Claim)> {
+        let rivals = self.candidates.iter().enumerate().filter(|(_, rival)| self.calling(**rival) <= least);
         let mut claims = rivals.filter_map(|(place, rival)| Some((place, Claim::try_new(&self.pool, *rival)?)));
         let (place, claim) = claims.next()?;
         let rival = self.candidates.remove(place)?;

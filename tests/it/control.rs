@@ -123,6 +123,15 @@ async fn an_origin_that_was_disabled_is_not_probed_by_the_next_run_either() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_wins_a_race_against_a_forced_origin() {
+    let lab = lab_with_two_origins("").await;
+    order(&lab, "force", "a").await;
+    lab.origin("a").is_far(SECOND / 2);
+    lab.client().await.get("/x").await.says(200, "a");
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_came_from_a_forced_origin_is_asked_for_there_again() {
     let lab = lab_with_two_origins("").await;
     for name in ["a", "b"] {

@@ -239,13 +239,19 @@ fn check_priorities(letters: &str, priorities: &[u16], demand: Demand, expected:
 }
 
 #[test]
-fn only_what_is_usable_and_not_to_be_spared_is_willing() {
+fn only_what_is_usable_and_not_to_be_spared_is_more_than_a_makeshift() {
     let view = view(&["a:1 I HSPEL", "b:2 I! EL", "c:3 I~ H", "d:4 Ox H"]);
     let endpoints = view.origins.iter().flat_map(|origin| {
         origin.endpoints.iter().map(|endpoint| Candidate { origin: origin.index, address: endpoint.address })
     });
-    let willing: String = endpoints.map(|endpoint| if is_willing(&view, endpoint) { 'y' } else { 'n' }).collect();
-    assert_eq!(willing, "yyynnyynn");
+    let callings: String = endpoints
+        .map(|endpoint| match calling(&view, endpoint) {
+            Calling::Ordered => '!',
+            Calling::Willing => 'w',
+            Calling::Makeshift => '-',
+        })
+        .collect();
+    assert_eq!(callings, "www--!!--");
 }
 
 #[test]
