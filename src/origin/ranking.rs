@@ -223,9 +223,10 @@ fn in_order(origin: &OriginView, safe: bool, now: Instant, random: &mut fastrand
         Choice { state: HealthState::Probation, .. } => (1, endpoint.priority.max(proven), 1),
     };
     endpoints.sort_by_key(place);
+    let mut before = None;
     for equals in endpoints.chunk_by_mut(|a, b| place(a) == place(b)) {
         spare_the_busy(equals, now);
-        alternate_families(equals);
+        before = alternate_families(before, equals);
     }
     endpoints.iter().rev().map(|endpoint| choice(origin, endpoint)).collect()
 }
@@ -279,15 +280,17 @@ fn state(origin: &OriginView, endpoint: &EndpointView) -> HealthState {
     }
 }
 
-/// RFC 8305 §4: a family that leads nowhere costs one dial, not one for each of its addresses.
-fn alternate_families(endpoints: &mut [&EndpointView]) {
-    for place in 1..endpoints.len() {
-        let previous = endpoints[place - 1].address.is_ipv6();
-        let other = endpoints[place..].iter().position(|endpoint| endpoint.address.is_ipv6() != previous);
-        if let Some(other) = other {
+/// RFC 8305 §4: a family that leads nowhere costs one dial, not one for each of its addresses. `before` is whether the
+/// endpoint before these is one of IPv6; so is the result of the last of them.
+fn alternate_families(mut before: Option<bool>, endpoints: &mut [&EndpointView]) -> Option<bool> {
+    for place in 0..endpoints.len() {
+        let is_other = |endpoint: &&EndpointView| before.is_some_and(|before| endpoint.address.is_ipv6() != before);
+        if let Some(other) = endpoints[place..].iter().position(is_other) {
             endpoints[place..=place + other].rotate_right(1);
         }
+        before = Some(endpoints[place].address.is_ipv6());
     }
+    before
 }
 
 struct Queue {

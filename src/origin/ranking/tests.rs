@@ -226,6 +226,18 @@ fn the_families_of_equal_addresses_alternate() {
     }
 }
 
+#[test]
+fn the_families_alternate_behind_an_address_on_trial_too() {
+    let mut view = view(&["a:1 I PPP"]);
+    for endpoint in &mut view.origins[0].endpoints[..2] {
+        endpoint.address.set_ip("2001:db8::1".parse().expect("an address"));
+    }
+    for seed in 0..256 {
+        let candidates = candidates(&view, GET, now(), &mut fastrand::Rng::with_seed(seed));
+        assert_ne!(candidates[0].address.is_ipv6(), candidates[1].address.is_ipv6(), "seed {seed}");
+    }
+}
+
 /// Like `check`, for one origin whose endpoints have these priorities.
 #[track_caller]
 fn check_priorities(letters: &str, priorities: &[u16], demand: Demand, expected: &str) {
