@@ -132,14 +132,15 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         return Err(io::Error::other(format!("{} bytes are more than {TEXT_BYTES_MAX}", text.len())));
     }
     let directory = path.parent().unwrap_or(Path::new("."));
-    let draft = path.with_extension("tmp");
-    let written = File::create(&draft).and_then(|mut file| {
+    // Of its own, since a node that ends and the one that takes over may save at the same time.
+    let draft = path.with_extension(format!("{:016x}.tmp", fastrand::u64(..)));
+    let written = File::create_new(&draft).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&draft, path)
     });
     if written.is_err() {
-        // A draft that stays behind is overwritten by the next one.
+        // One that stays behind is in nobody's way.
         let _gone_or_not = fs::remove_file(&draft);
     }
     written.and_then(|()| File::open(directory)?.sync_all())
@@ -171,6 +172,33 @@ mod tests {
     }
 
     #[test]
+    fn two_nodes_that_save_at_once_leave_one_of_their_texts_whole() {
+        let folder = Folder::new("twice");
+        let path = &folder.0.join(FILE);
+        let texts = ["{}".to_owned(), " ".repeat(TEXT_BYTES_MAX / 4)];
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(move || (0..100).for_each(|_| write(path, text).unwrap()));
+            }
+            for _ in 0..1_000 {
+                let found = fs::read_to_string(path).unwrap_or_else(|_| texts[0].clone());
+                assert!(texts.contains(&found), "{} bytes", found.len());
+            }
+        });
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_draft_is_not_followed() {
+        let folder = Folder::new("link");
+        let (path, other) = (folder.0.join(FILE), folder.0.join("other"));
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, path.with_extension("tmp")).unwrap();
+        write(&path, "{}").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
     fn what_is_no_memory_is_refused_with_a_reason() {
         let folder = Folder::new("refused");
         let path = folder.0.join(FILE);
@@ -183,7 +211,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert_eq!(read(&path), Err("it is not a file".to_owned()));
         assert!(write(&path, "{}").is_err(), "it cannot take the place of a directory");
-        assert!(!path.with_extension("tmp").exists());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
     }
 
     #[test]
