@@ -112,6 +112,9 @@ fn end_of_chain<'a>(owner: &Name, records: &'a [Record]) -> Result<(Vec<&'a Reco
         if owners.contains(&target) {
             return Err(Lookup::Failed(format!("the CNAME chain of {owner} is a loop")));
         }
+        if owners.len() > CHAIN_MAX {
+            return Err(Lookup::Failed(format!("the CNAME chain of {owner} is longer than {CHAIN_MAX}")));
+        }
         owners.push(target);
     }
     Ok((records.iter().filter(|record| owners.last() == Some(&&record.name)).collect(), ttl))
@@ -127,6 +130,9 @@ fn of_kind<T>(records: &[&Record], ttl: u32, kind: impl Fn(&&Record) -> Option<T
     }
     (found, Duration::from_secs(ttl.into()))
 }
+
+/// Resolvers follow about as many; each link costs a search of the whole answer.
+const CHAIN_MAX: usize = 16;
 
 /// More targets of one service than this only cost lookups: no more addresses than this are used.
 const TARGETS_MAX: usize = 16;
@@ -195,6 +201,18 @@ mod tests {
     #[test]
     fn a_loop_is_a_failure_and_not_a_hang() {
         check(&[cname("www.example.", 5, "b.example."), cname("b.example.", 5, "www.example.")], None);
+    }
+
+    #[test]
+    fn a_chain_without_end_is_not_followed_to_it() {
+        let link = |place: usize| cname(&format!("{place}.example."), 5, &format!("{}.example.", place + 1));
+        let chain = |links: usize| {
+            let first = cname("www.example.", 5, "0.example.");
+            let rest = (0..links - 1).map(link).chain([a(&format!("{}.example.", links - 1), 60, 1)]);
+            [first].into_iter().chain(rest).collect::<Vec<_>>()
+        };
+        check(&chain(16), Some((&[1], 5)));
+        check(&chain(17), None);
     }
 
     #[test]
