@@ -20,6 +20,8 @@ pub enum Lookup {
         addresses: Vec<IpAddr>,
         /// The least over the chain of answers.
         ttl: Duration,
+        /// Whether both address families could be looked up; if not, there are none of one of them.
+        whole: bool,
     },
     /// With places of their own ports, as SRV records give them.
     Located {
@@ -171,9 +173,15 @@ impl Answers {
         let denied = self.denied(&lookup, now);
         let mut news = None;
         let outcome = match lookup {
-            Lookup::Found { addresses, ttl } => {
+            Lookup::Found { addresses, ttl, whole } => {
                 let port = self.port.unwrap_or_default();
-                let places = addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect();
+                let mut places: Vec<_> =
+                    addresses.into_iter().map(|ip| Place::plain(SocketAddr::new(ip, port))).collect();
+                if !whole {
+                    // The family that is missing may only not have been found.
+                    let is_v4 = places.iter().any(|place| place.address.is_ipv4());
+                    places.extend(self.places.iter().filter(|kept| kept.address.is_ipv4() != is_v4));
+                }
                 self.judged(places, policy, &mut news).map(|places| (places, ttl))
             }
             Lookup::Located { mut places, ttl, whole } => {

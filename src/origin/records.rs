@@ -27,7 +27,7 @@ pub(super) fn addresses(owner: &Name, records: &[Record]) -> Result<Lookup, Look
         _ => None,
     };
     let (addresses, ttl) = of_kind(&records, ttl, address);
-    if addresses.is_empty() { Err(Lookup::Empty) } else { Ok(Lookup::Found { addresses, ttl }) }
+    if addresses.is_empty() { Err(Lookup::Empty) } else { Ok(Lookup::Found { addresses, ttl, whole: true }) }
 }
 
 /// The SRV records of `owner` (RFC 2782).
@@ -50,9 +50,13 @@ pub(super) fn services(owner: &Name, records: &[Record]) -> Result<Services, Loo
 /// One answer out of those for both address families: addresses win, then a failure, which may hide addresses.
 pub(super) fn join([v4, v6]: [Result<Lookup, Lookup>; 2]) -> Lookup {
     match (v4, v6) {
-        (Ok(Lookup::Found { mut addresses, ttl }), Ok(Lookup::Found { addresses: more, ttl: other })) => {
+        (Ok(Lookup::Found { mut addresses, ttl, .. }), Ok(Lookup::Found { addresses: more, ttl: other, .. })) => {
             addresses.extend(more);
-            Lookup::Found { addresses, ttl: ttl.min(other) }
+            Lookup::Found { addresses, ttl: ttl.min(other), whole: true }
+        }
+        (Ok(Lookup::Found { addresses, ttl, .. }), Err(Lookup::Failed(_)))
+        | (Err(Lookup::Failed(_)), Ok(Lookup::Found { addresses, ttl, .. })) => {
+            Lookup::Found { addresses, ttl, whole: false }
         }
         (Ok(found), _) | (_, Ok(found)) => found,
         (Err(v4), Err(v6)) => graver(v4, v6),
@@ -72,10 +76,11 @@ pub(super) fn graver(one: Lookup, other: Lookup) -> Lookup {
 
 /// The places of a service, from the lookups of its targets, in the order of its records.
 pub(super) fn located(services: Services, targets: Vec<Lookup>) -> Lookup {
-    let (mut places, mut ttl) = (Vec::new(), services.ttl);
+    let (mut places, mut ttl, mut is_whole) = (Vec::new(), services.ttl, true);
     let mut fruitless = None;
     for (service, lookup) in services.records.iter().zip(targets) {
-        let Lookup::Found { addresses, ttl: of_target } = lookup else {
+        let Lookup::Found { addresses, ttl: of_target, whole } = lookup else {
+            is_whole &= !matches!(lookup, Lookup::Failed(_));
             fruitless = Some(match fruitless {
                 None => lookup,
                 Some(before) => graver(before, lookup),
@@ -83,6 +88,7 @@ pub(super) fn located(services: Services, targets: Vec<Lookup>) -> Lookup {
             continue;
         };
         ttl = ttl.min(of_target);
+        is_whole &= whole;
         // A target with many addresses has no greater share than another.
         let count = u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let weight = match u32::from(service.weight) * WHOLE {
@@ -96,7 +102,7 @@ pub(super) fn located(services: Services, targets: Vec<Lookup>) -> Lookup {
         Some(failure @ Lookup::Failed(_)) if places.is_empty() => failure,
         // The service is there; that none of its targets is resolvable denies it nothing.
         Some(_) if places.is_empty() => Lookup::Empty,
-        fruitless => Lookup::Located { places, ttl, whole: !matches!(fruitless, Some(Lookup::Failed(_))) },
+        _ => Lookup::Located { places, ttl, whole: is_whole },
     }
 }
 
@@ -163,7 +169,7 @@ mod tests {
     #[track_caller]
     fn check(records: &[Record], expected: Option<(&[u8], u64)>) {
         match (addresses(&name("www.example."), records), expected) {
-            (Ok(Lookup::Found { addresses, ttl }), Some((last, seconds))) => {
+            (Ok(Lookup::Found { addresses, ttl, .. }), Some((last, seconds))) => {
                 let expected: Vec<_> = last.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
                 assert_eq!((addresses, ttl.as_secs()), (expected, seconds));
             }
@@ -243,6 +249,8 @@ mod tests {
         let both = |other: &Lookup| place_list(&[(0, 1), (0, 1)], vec![one.clone(), other.clone()]);
         assert_eq!(both(&failed), Ok((vec![(1, 0, 16)], 60, false)));
         assert_eq!(both(&Lookup::NoSuchName), Ok((vec![(1, 0, 16)], 60, true)));
+        let half = join([Ok(found(&[2], 60)), Err(failed.clone())]);
+        assert_eq!(both(&half), Ok((vec![(1, 0, 16), (2, 0, 16)], 60, false)));
         assert_eq!(place_list(&[(0, 1), (0, 1)], vec![Lookup::NoSuchName, failed.clone()]), Err(failed));
         assert_eq!(place_list(&[(0, 1)], vec![Lookup::NoSuchName]), Err(Lookup::Empty));
     }
@@ -250,8 +258,10 @@ mod tests {
     #[test]
     fn one_family_is_enough() {
         let failed = || Err(Lookup::Failed(String::new()));
-        assert!(matches!(join([Ok(found(&[1], 9)), failed()]), Lookup::Found { .. }));
-        assert!(matches!(join([Err(Lookup::Empty), Ok(found(&[1], 9))]), Lookup::Found { .. }));
+        assert!(matches!(join([Ok(found(&[1], 9)), failed()]), Lookup::Found { whole: false, .. }));
+        assert!(matches!(join([failed(), Ok(found(&[1], 9))]), Lookup::Found { whole: false, .. }));
+        assert!(matches!(join([Err(Lookup::Empty), Ok(found(&[1], 9))]), Lookup::Found { whole: true, .. }));
+        assert!(matches!(join([Ok(found(&[1], 9)), Ok(found(&[2], 9))]), Lookup::Found { whole: true, .. }));
         assert!(matches!(join([Err(Lookup::Empty), failed()]), Lookup::Failed(_)));
         assert!(matches!(join([Err(Lookup::Empty), Err(Lookup::NoSuchName)]), Lookup::NoSuchName));
     }
@@ -277,6 +287,6 @@ mod tests {
 
     fn found(octets: &[u8], seconds: u64) -> Lookup {
         let addresses = octets.iter().map(|octet| IpAddr::from([192, 0, 2, *octet])).collect();
-        Lookup::Found { addresses, ttl: Duration::from_secs(seconds) }
+        Lookup::Found { addresses, ttl: Duration::from_secs(seconds), whole: true }
     }
 }

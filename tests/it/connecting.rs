@@ -49,7 +49,7 @@ async fn a_blackholed_origin_costs_a_quarter_of_a_second_until_it_is_ejected_tho
 async fn an_ipv6_address_that_leads_nowhere_costs_a_quarter_of_a_second() {
     let lab = lab(&["a"], "[site.probe]\nenabled = false").await;
     let addresses = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse::<IpAddr>().unwrap()).to_vec();
-    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 60 * SECOND }));
+    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 60 * SECOND, whole: true }));
     lab.time_passes(60 * SECOND).await;
     for _ in 0..16 {
         lab.client().await.get("/x").await.says(200, "a").within(DIAL_DELAY);

@@ -44,6 +44,22 @@ fn a_good_answer_replaces_the_last_one() {
 }
 
 #[test]
+fn addresses_of_a_family_whose_lookup_failed_are_kept() {
+    let now = Clock::new().now().monotonic;
+    let v6 = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+    let mut answers = Answers::new("origin.example", Some(PORT), now);
+    let mut addresses_after = |addresses: &[IpAddr], whole| {
+        let lookup = Lookup::Found { addresses: addresses.to_vec(), ttl: Duration::from_secs(60), whole };
+        answers.on(lookup, |_| false, &POLICY, 1.0, now);
+        answers.places().iter().map(|place| place.address.ip()).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses_after(&[address(1), v6(1)], true), [address(1), v6(1)]);
+    assert_eq!(addresses_after(&[address(2)], false), [v6(1), address(2)]);
+    assert_eq!(addresses_after(&[v6(2)], false), [address(2), v6(2)]);
+    assert_eq!(addresses_after(&[address(2)], true), [address(2)], "a family that has no addresses has none");
+}
+
+#[test]
 fn the_last_good_answer_outlives_failures_and_empty_answers() {
     check(
         &[],
@@ -91,7 +107,8 @@ fn at_most_sixteen_addresses_and_those_in_use_stay() {
 
 #[test]
 fn the_ttl_is_clamped_and_jittered() {
-    let found = |seconds| [Lookup::Found { addresses: vec![address(1)], ttl: Duration::from_secs(seconds) }];
+    let found =
+        |seconds| [Lookup::Found { addresses: vec![address(1)], ttl: Duration::from_secs(seconds), whole: true }];
     check_interval(&found(60), 1.0, 60_000);
     check_interval(&found(60), 0.0, 48_000);
     check_interval(&found(0), 1.0, 5_000);
@@ -163,7 +180,7 @@ fn many_refused_addresses_are_not_all_named() {
     let now = Clock::new().now().monotonic;
     let mut answers = Answers::new("origin.example", Some(PORT), now);
     let addresses = (1..=60).map(|octet| IpAddr::from([127, 0, 0, octet])).chain([address(1)]).collect();
-    let lookup = Lookup::Found { addresses, ttl: Duration::from_secs(60) };
+    let lookup = Lookup::Found { addresses, ttl: Duration::from_secs(60), whole: true };
     let refused = answers.on(lookup, |_| true, &POLICY, 1.0, now).refused.unwrap_or_default();
     assert!(refused.starts_with("127.0.0.1 (loopback), ") && refused.ends_with(", and 56 more"), "{refused}");
     assert_eq!(answers.places(), [place(1)]);
@@ -274,7 +291,8 @@ fn nothing_usable_and_nothing_for_a_literal_is_remembered() {
 }
 
 fn found(octets: &[u8]) -> Lookup {
-    Lookup::Found { addresses: octets.iter().copied().map(address).collect(), ttl: Duration::from_secs(60) }
+    let addresses = octets.iter().copied().map(address).collect();
+    Lookup::Found { addresses, ttl: Duration::from_secs(60), whole: true }
 }
 
 fn denied(seconds: u64, kept: &[u8]) -> Step<'_> {

@@ -277,7 +277,8 @@ impl World {
         match place.dns {
             NameServer::Good => {
                 place.resolved = true;
-                Lookup::Found { addresses: place.addresses.iter().map(SocketAddr::ip).collect(), ttl: self.ttl }
+                let addresses = place.addresses.iter().map(SocketAddr::ip).collect();
+                Lookup::Found { addresses, ttl: self.ttl, whole: true }
             }
             NameServer::Denying => Lookup::NoSuchName,
             NameServer::Empty => Lookup::Empty,

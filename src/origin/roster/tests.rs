@@ -148,7 +148,7 @@ fn health_survives_re_resolution_and_new_addresses_are_on_probation() {
     let now = lab.now;
     let addresses = vec![address(0, 2).ip(), address(0, 3).ip()];
     let mut out = Vec::new();
-    let found = Lookup::Found { addresses, ttl: seconds(60) };
+    let found = Lookup::Found { addresses, ttl: seconds(60), whole: true };
     lab.roster.on_lookup(0, found, &mut lab.random, now, &mut out);
     let states: Vec<_> =
         lab.roster.view().origins[0].endpoints.iter().map(|known| (known.address, known.state)).collect();
@@ -192,7 +192,7 @@ fn one_probe_is_in_flight_at_a_time_unless_it_is_lost() {
     let mut lab = Lab::new(1, &["a:1:1"], |_| {});
     let mut out = Vec::new();
     let start = lab.now;
-    let found = Lookup::Found { addresses: vec![address(0, 1).ip()], ttl: seconds(60) };
+    let found = Lookup::Found { addresses: vec![address(0, 1).ip()], ttl: seconds(60), whole: true };
     assert_eq!(lab.roster.lookups_due(start), [0]);
     assert!(lab.roster.lookups_due(start).is_empty());
     lab.roster.on_lookup(0, found, &mut lab.random, start, &mut out);

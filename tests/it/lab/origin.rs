@@ -134,7 +134,7 @@ impl ScriptedOrigin {
 
     pub(super) fn lookup(&self) -> Lookup {
         let state = self.state.lock().unwrap();
-        let found = Lookup::Found { addresses: vec![state.address], ttl: Duration::from_secs(30) };
+        let found = Lookup::Found { addresses: vec![state.address], ttl: Duration::from_secs(30), whole: true };
         state.lookup.clone().unwrap_or(found)
     }
 
