@@ -139,11 +139,21 @@ impl Servers {
         kinds: [RecordType; N],
         read: fn(&Name, &[Record]) -> Result<T, Lookup>,
     ) -> [Result<T, Lookup>; N] {
+        let asked = match Name::from_utf8(name) {
+            Ok(mut name) => {
+                name.set_fqdn(true);
+                name
+            }
+            Err(error) => return kinds.map(|_| Err(Lookup::Failed(error.to_string()))),
+        };
         let mut queries = JoinSet::new();
         for resolver in &self.resolvers {
             for (place, kind) in kinds.into_iter().enumerate() {
-                let (resolver, name) = (resolver.clone(), name.to_owned());
-                queries.spawn(async move { (place, outcome(resolver.lookup(name, kind).await, read)) });
+                let (resolver, name) = (resolver.clone(), asked.clone());
+                queries.spawn(async move {
+                    let answer = resolver.lookup(name.clone(), kind).await;
+                    (place, outcome(&name, answer, read))
+                });
             }
         }
         let mut ballots = kinds.map(|_| Ballot::new(self.resolvers.len()));
@@ -189,13 +199,15 @@ fn bound(options: &mut ResolverOpts, timeout: Duration) {
     options.case_randomization = true;
 }
 
-/// What the answer of one server comes to.
+/// What the answer of one server about `name` comes to. Where the resolver has followed a CNAME by itself, its lookup is
+/// one of the target, and no longer of `name`.
 fn outcome<T>(
+    name: &Name,
     answer: Result<hickory_resolver::lookup::Lookup, NetError>,
     read: fn(&Name, &[Record]) -> Result<T, Lookup>,
 ) -> Result<T, Lookup> {
     match answer {
-        Ok(lookup) => read(lookup.query().name(), lookup.answers()),
+        Ok(lookup) => read(name, lookup.answers()),
         Err(error) if error.is_nx_domain() => Err(Lookup::NoSuchName),
         Err(error) if error.is_no_records_found() => Err(Lookup::Empty),
         Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(Lookup::Failed(code_name(code))),

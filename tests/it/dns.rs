@@ -10,7 +10,9 @@ use holdover::config::model::Dns;
 use holdover::origin::answers::Lookup;
 use holdover::origin::discovery::{DnsResolve, Resolve};
 
-use crate::wires::{Client, Folder, NameServer, Node, Origin, Saying, addresses, own_address, poll, response, service};
+use crate::wires::{
+    Client, Folder, NameServer, Node, Origin, Saying, addresses, alias, lasting, own_address, poll, response, service,
+};
 
 #[tokio::test]
 async fn a_node_started_while_dns_is_dead_serves_from_what_the_last_one_saved() {
@@ -199,6 +201,17 @@ async fn what_is_too_long_for_a_datagram_comes_over_tcp() {
     assert_eq!(resolver(&[server.address]).resolve("origin.test").await, found(&many));
     let asked = server.asked();
     assert!(["udp", "tcp"].iter().all(|protocol| asked.contains(&(protocol, RecordType::A))), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_alias_whose_target_has_to_be_asked_for_holds_no_longer_than_it_says() {
+    let server = NameServer::start(|name, wanted| match name {
+        "origin.test" => Saying::Records(vec![alias(name, 2, "target.test")]),
+        _ => Saying::Records(lasting(60, addresses(name, wanted, &[ADDRESS]))),
+    })
+    .await;
+    let lookup = resolver(&[server.address]).resolve("origin.test").await;
+    assert_eq!(lookup, Lookup::Found { addresses: vec![ADDRESS], ttl: Duration::from_secs(2), whole: true });
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(crate) use authority::Authority;
 pub(crate) use client::{Client, Connection, Reply};
 pub(crate) use folder::Folder;
 pub(crate) use load::{Load, Sample};
-pub(crate) use name_server::{NameServer, Saying, addresses, service};
+pub(crate) use name_server::{NameServer, Saying, addresses, alias, lasting, service};
 pub(crate) use namespace::{Namespace, Network};
 pub(crate) use nginx::Nginx;
 pub(crate) use node::{LISTEN, Node, own_address};

@@ -4,7 +4,7 @@ use std::net::{self, IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -173,6 +173,17 @@ pub(crate) fn addresses(name: &str, wanted: RecordType, addresses: &[IpAddr]) ->
         Some(Record::from_rdata(fqdn(name), 1, data))
     };
     addresses.iter().filter_map(record).collect()
+}
+
+/// A CNAME record of `name`, which holds for some seconds.
+pub(crate) fn alias(name: &str, seconds: u32, target: &str) -> Record {
+    Record::from_rdata(fqdn(name), seconds, RData::CNAME(CNAME(fqdn(target))))
+}
+
+/// The same records, which hold for some seconds.
+pub(crate) fn lasting(seconds: u32, mut records: Vec<Record>) -> Vec<Record> {
+    records.iter_mut().for_each(|record| record.ttl = seconds);
+    records
 }
 
 /// An SRV record of `name`, which holds for a second.
