@@ -92,7 +92,7 @@ impl Roster {
         }
         if self.duties().any(|(_, duty)| duty != Duty::Auto) {
             // No origin was asked before, so that this one goes first is no failover.
-            self.preferred = self.best();
+            self.preferred = self.best(now.monotonic);
             self.go_on(told, now.monotonic, out);
         }
     }
@@ -194,10 +194,12 @@ impl Roster {
         let healths = self.probed().filter_map(|endpoint| endpoint.health.due(&self.policies.health));
         let standings = self.origins.iter().filter_map(|origin| origin.failback.due(&self.policies.failback));
         let settled = Some(self.preferred_since + self.policies.failback.dwell);
+        let rested = self.origins.iter().map(|origin| origin.rested);
         let certificates =
             self.origins.iter().filter(|origin| is_watched(origin)).filter_map(|origin| origin.expiry.due());
         // What time alone could change up to the last tick, it has changed.
-        let changes = healths.chain(standings).chain(settled).chain(self.outage.due()).chain(certificates);
+        let changes = healths.chain(standings).chain(settled).chain(rested).chain(self.outage.due());
+        let changes = changes.chain(certificates);
         let changes = changes.filter(|due| *due > self.reckoned);
         let lookups = self.origins.iter().filter_map(|origin| origin.answers.due());
         let dark_since = self.dark_since();
@@ -313,12 +315,15 @@ impl Roster {
     }
 
     fn prefer(&mut self, now: Instant, out: &mut Vec<Event>) {
-        let best = self.best();
+        let best = self.best(now);
         if best == self.preferred {
             return;
         }
         let from = std::mem::replace(&mut self.preferred, best);
         self.preferred_since = now;
+        if let Some(index) = best {
+            self.origins[index].rested = now + self.policies.failback.dwell;
+        }
         let name = |index: usize| self.origins[index].name.to_string();
         // Either the old one failed, is slow, drained or going away, or the new one came back.
         let left = |from: &usize| {
@@ -336,7 +341,8 @@ impl Roster {
 
     /// The origin that requests go to first: the one they go to already, until it is unusable or a better one stands in.
     /// Where all of them failed, the first to have its hold-down over would otherwise take over from a better one.
-    fn best(&self) -> Option<usize> {
+    /// One that was going away and no longer is takes over at once, though not time and again.
+    fn best(&self, now: Instant) -> Option<usize> {
         let is_willing = |origin: &Origin| origin.usable() && origin.lame_duck().is_none();
         // What an operator wants goes before what an origin says of itself.
         let is_spared = |lame: &Origin| self.origins.iter().any(|other| is_willing(other) && other.duty <= lame.duty);
@@ -350,7 +356,7 @@ impl Roster {
             best.duty < current.duty
                 || (best.failback.standing() == Standing::In
                     && best.duty == current.duty
-                    && (best.rank < current.rank || is_quicker))
+                    && (best.rank < current.rank && now >= best.rested || is_quicker))
         };
         Some(kept.filter(|current| !taken_over(current)).unwrap_or(challenger))
     }

@@ -78,6 +78,8 @@ pub(super) enum Fault {
     TrafficOnly,
     ProbeOnly,
     Slow,
+    /// It works, and says that it is going away.
+    LameDuck,
 }
 
 impl Lab {
@@ -236,7 +238,10 @@ impl Lab {
         let to = self.view.preferred;
         if to != left {
             let wanted = left.map(|index| &self.roster.origins[index]);
-            let voluntary = wanted.is_some_and(|origin| origin.usable() && origin.failback.standing() == Standing::In);
+            let stays = |origin: &Origin| {
+                origin.usable() && origin.failback.standing() == Standing::In && origin.lame_duck().is_none()
+            };
+            let voluntary = wanted.is_some_and(stays);
             self.switches.push(Switch { at: self.now, to, voluntary });
         }
     }
@@ -290,6 +295,7 @@ impl World {
         match self.faults.get(&address) {
             Some(Fault::Dead) => Evidence::ProbeFailed("refused".to_owned()),
             Some(Fault::ProbeOnly) => Evidence::ProbeFailed("status 500".to_owned()),
+            Some(Fault::LameDuck) => Evidence::LameDuck("x-health: drain".to_owned()),
             Some(Fault::TrafficOnly | Fault::Slow) | None => Evidence::ProbePassed,
         }
     }
@@ -308,7 +314,7 @@ impl World {
             Some(Fault::Dead) => Err("refused"),
             Some(Fault::TrafficOnly) => Err("status 500"),
             Some(Fault::Slow) => Ok(Duration::from_millis(1_500)),
-            Some(Fault::ProbeOnly) | None => Ok(Duration::from_millis(9)),
+            Some(Fault::ProbeOnly | Fault::LameDuck) | None => Ok(Duration::from_millis(9)),
         }
     }
 }
@@ -335,6 +341,9 @@ pub(super) fn tell(event: &Event) -> String {
             format!("{origin} addresses +{} -{}", added.len(), removed.len())
         }
         Event::ResolveFailed { origin, reason, kept, .. } => format!("{origin} unresolved {reason}, {kept} kept"),
+        Event::LameDuckBegan { origin, said, .. } => format!("{origin} says {said}"),
+        Event::LameDuckEnded { origin, .. } => format!("{origin} stays"),
+        Event::AddressesRemembered { origin, addresses, .. } => format!("{origin} remembered +{}", addresses.len()),
         other => format!("unexpected {other:?}"),
     }
 }

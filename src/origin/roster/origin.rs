@@ -34,6 +34,8 @@ pub(super) struct Origin {
     pub(super) answers: Answers,
     pub(super) failback: Failback,
     pub(super) duty: Duty,
+    /// When it may take requests over again, since it did so last.
+    pub(super) rested: Instant,
     pub(super) latency: Latency,
     /// Requests that find out whether it is still slow.
     trials: Arc<Trickle>,
@@ -87,6 +89,7 @@ impl Origin {
             answers,
             failback: Failback::new(now),
             duty: Duty::Auto,
+            rested: now,
             latency: Latency::default(),
             trials: Arc::new(Trickle::new(TRIALS, now)),
             expiry: Expiry::default(),
@@ -249,6 +252,7 @@ impl Origin {
             Order::Force => Duty::Forced,
         };
         let before = std::mem::replace(&mut self.duty, duty);
+        self.rested = now;
         if before == Duty::Disabled && duty != Duty::Disabled {
             // It was not probed meanwhile, so nothing is known of it.
             self.endpoints.iter_mut().for_each(|endpoint| *endpoint = Endpoint::new(endpoint.address, 0, now));

@@ -237,6 +237,40 @@ fn probes_that_fail_alone_take_the_origin_out() {
 }
 
 #[test]
+fn an_origin_that_keeps_changing_its_mind_about_going_away_causes_few_switches() {
+    let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
+    lab.run(seconds(5));
+    for _ in 0..60 {
+        lab.break_origin(0, Fault::LameDuck);
+        lab.run(seconds(5));
+        lab.heal();
+        lab.run(seconds(5));
+    }
+    let returns = lab.switches.iter().filter(|switch| switch.to == Some(0)).count();
+    assert!((10..=20).contains(&returns), "{returns} returns in ten minutes");
+    lab.run(seconds(31));
+    assert_eq!((lab.view.preferred, lab.failed_requests), (Some(0), 0));
+}
+
+#[test]
+fn an_operator_has_an_origin_back_at_once_that_keeps_going_away() {
+    let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
+    lab.run(seconds(5));
+    lab.break_origin(0, Fault::LameDuck);
+    lab.run(seconds(5));
+    lab.heal();
+    lab.run(seconds(5));
+    assert_eq!(lab.view.preferred, Some(0), "the first time at once");
+    lab.break_origin(0, Fault::LameDuck);
+    lab.run(seconds(5));
+    lab.heal();
+    lab.run(seconds(5));
+    assert_eq!(lab.view.preferred, Some(1), "and not the second time");
+    lab.order(0, Order::Enable);
+    assert_eq!(lab.view.preferred, Some(0));
+}
+
+#[test]
 fn the_status_says_what_why_and_since_when() {
     let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
     lab.run(seconds(5));
