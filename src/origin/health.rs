@@ -16,7 +16,8 @@
 //! and are trusted to see its end.
 //!
 //! Beside its state an endpoint may be a lame duck: it says that it is going away. That is no failure, and ends with the
-//! first good probe that does not say so.
+//! first good probe that does not say so. One that was ejected and answers so is usable again: whether it is asked is
+//! another question.
 
 use std::time::{Duration, Instant};
 
@@ -318,6 +319,10 @@ impl Health {
                 let good = self.tally.good_probes;
                 let to = if good >= policy.rise { HealthState::Healthy } else { HealthState::Probation };
                 Some(Verdict::to(to, risen(good, policy)))
+            }
+            // It answers, and is asked only where nothing else can be: that may go on for as long as it likes.
+            Evidence::LameDuck(said) if now >= self.sentence.until => {
+                Some(Verdict::to(HealthState::Probation, format!("it answers, though it is going away: {said}")))
             }
             Evidence::ProbePassed
             | Evidence::ProbeFailed(_)

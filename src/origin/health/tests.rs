@@ -48,6 +48,15 @@ fn a_lame_duck_neither_passes_nor_fails() {
 }
 
 #[test]
+fn an_ejected_endpoint_that_answers_is_usable_though_it_is_going_away() {
+    check("p fff l", "HSEP");
+    check("p fff l f", "HSEPE");
+    check("p fff l pp", "HSEPH");
+    check("p bbb l .... l", "HSE");
+    check("p bbb ..... l b", "HSEPE");
+}
+
+#[test]
 fn a_lame_duck_is_one_until_a_probe_passes() {
     let start = Clock::new().now().monotonic;
     let mut health = Health::new(start);

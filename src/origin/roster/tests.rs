@@ -271,6 +271,18 @@ fn an_operator_has_an_origin_back_at_once_that_keeps_going_away() {
 }
 
 #[test]
+fn the_only_origin_is_used_again_though_it_says_that_it_is_going_away() {
+    let mut lab = Lab::new(1, &["a:1:1"], |_| {});
+    lab.run(seconds(5));
+    lab.break_origin(0, Fault::Dead);
+    lab.run(seconds(20));
+    assert_eq!(lab.view.mode, OutageMode::StaleOnly);
+    lab.break_origin(0, Fault::LameDuck);
+    lab.run(seconds(10));
+    assert_eq!((lab.view.mode, lab.view.preferred), (OutageMode::Degraded, Some(0)));
+}
+
+#[test]
 fn the_status_says_what_why_and_since_when() {
     let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |_| {});
     lab.run(seconds(5));
