@@ -342,7 +342,13 @@ impl Origin {
     fn good_probes(&self, policies: &Policies) -> u32 {
         let usable = self.endpoints.iter().filter(|endpoint| endpoint.health.usable());
         let longest = usable.map(|endpoint| endpoint.health.tally().good_probes).max().unwrap_or(0);
-        if policies.probe.enabled { longest } else { u32::MAX }
+        let has_answered = || self.endpoints.iter().any(|endpoint| endpoint.health.state() == HealthState::Healthy);
+        match self.failback.standing() {
+            _ if policies.probe.enabled => longest,
+            // It may have stood in from the start and has yet to prove itself.
+            Standing::In if !has_answered() => 0,
+            _ => u32::MAX,
+        }
     }
 
     /// Whether it is where its rank would have it.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::lab::{Fault, Lab, NameServer, address, seconds, tell};
 use super::*;
 use crate::clock::Clock;
+use crate::config::model::FailbackMode;
 use crate::origin::health::HealthState;
 use crate::origin::outage::OutageMode;
 
@@ -280,6 +281,20 @@ fn the_only_origin_is_used_again_though_it_says_that_it_is_going_away() {
     lab.break_origin(0, Fault::LameDuck);
     lab.run(seconds(10));
     assert_eq!((lab.view.mode, lab.view.preferred), (OutageMode::Degraded, Some(0)));
+}
+
+#[test]
+fn without_probes_an_origin_that_never_answered_comes_back_without_an_operator() {
+    let mut lab = Lab::new(1, &["a:1:1", "b:2:1"], |site| {
+        site.failback.mode = FailbackMode::Manual;
+        site.probe.enabled = false;
+    });
+    lab.break_origin(0, Fault::Dead);
+    lab.run(seconds(10));
+    assert_eq!(lab.view.preferred, Some(1));
+    lab.heal();
+    lab.run(seconds(120));
+    assert_eq!(lab.view.preferred, Some(0));
 }
 
 #[test]
