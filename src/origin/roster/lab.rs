@@ -1,7 +1,7 @@
 //! A roster, the world it sees, and the shells between them, in virtual time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::clock::Clock;
@@ -12,6 +12,7 @@ use crate::config::model::{
 use crate::origin::health::HealthState;
 use crate::origin::latency::next_mark;
 use crate::origin::outage::OutageMode;
+use crate::origin::place::Place as Where;
 use crate::origin::ranking::{Candidate, Demand, candidates, trial};
 use crate::origin::refusal::RefusalPolicy;
 use crate::origin::view::{EndpointView, OriginView};
@@ -60,6 +61,7 @@ pub(super) struct World {
 pub(super) struct Place {
     pub(super) home: Vec<SocketAddr>,
     pub(super) addresses: Vec<SocketAddr>,
+    is_service: bool,
     pub(super) dns: NameServer,
     resolved: bool,
 }
@@ -67,6 +69,8 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NameServer {
     Good,
+    /// It gives the first address, and fails for the others.
+    Partial,
     Denying,
     Empty,
     Silent,
@@ -83,7 +87,8 @@ pub(super) enum Fault {
 }
 
 impl Lab {
-    /// Origins are `name:rank:number of addresses`.
+    /// Origins are `name:rank:number of addresses`, with `:srv` after it for one whose addresses come from SRV records of
+    /// different priorities.
     pub(super) fn new(seed: u64, origins: &[&str], adjust: impl FnOnce(&mut SiteConfig)) -> Self {
         let now = Clock::new().now().monotonic;
         let mut site = site(origins);
@@ -91,9 +96,10 @@ impl Lab {
         let guard = GuardPolicy { ttl_min: seconds(1), ttl_max: seconds(3_600), refusals: RefusalPolicy::default() };
         let roster = Roster::new(&site, guard, now);
         let place = |(index, text): (usize, &&str)| {
-            let number: u8 = text.rsplit(':').next().and_then(|number| number.parse().ok()).expect("a number");
+            let number: u8 = text.split(':').nth(2).and_then(|number| number.parse().ok()).expect("a number");
             let home: Vec<_> = (1..=number).map(|host| address(index, host)).collect();
-            Place { addresses: home.clone(), home, dns: NameServer::Good, resolved: false }
+            let is_service = text.ends_with(":srv");
+            Place { addresses: home.clone(), home, is_service, dns: NameServer::Good, resolved: false }
         };
         Self {
             seed,
@@ -117,6 +123,16 @@ impl Lab {
             failed_tries: 0,
             slow_requests: 0,
         }
+    }
+
+    /// What an earlier run of the node has seen an origin at, right or wrong by now.
+    pub(super) fn remember(&mut self, origin: usize, addresses: &[SocketAddr]) {
+        let now = Now { monotonic: self.now, wall: UNIX_EPOCH + seconds(2_000_000_000) };
+        let places: Vec<_> = addresses.iter().copied().map(Where::plain).collect();
+        let known = &self.roster.origins[origin];
+        let mut memory = Memory::default();
+        memory.note("www", &known.name, Remembered::new(&known.host, &places, now.wall - seconds(3_600)));
+        self.tell_roster(|roster, _, out| roster.remember(&memory, now, out));
     }
 
     pub(super) fn run(&mut self, duration: Duration) {
@@ -221,6 +237,14 @@ impl Lab {
         );
         let usable = candidates.iter().filter(|candidate| !is_ejected(candidate));
         assert!(usable.clone().map(|usable| origin(usable).duty).is_sorted(), "seed {seed}: an order is not followed");
+        let is_lame = |candidate: &Candidate| {
+            let endpoint = origin(candidate).endpoints.iter().find(|known| known.address == candidate.address);
+            origin(candidate).duty != Duty::Forced && endpoint.is_some_and(|known| known.lame_duck)
+        };
+        let by_wish = usable.map(|usable| (origin(usable).duty, is_lame(usable)));
+        assert!(by_wish.is_sorted(), "seed {seed}: a lame duck goes before others");
+        let is_usable = self.roster.origins.iter().any(Origin::usable);
+        assert_eq!(self.view.preferred.is_some(), is_usable, "seed {seed}: none preferred, or one that is unusable");
         assert!(candidates.iter().all(|candidate| origin(candidate).duty != Duty::Disabled), "seed {seed}: disabled");
     }
 
@@ -280,10 +304,16 @@ impl World {
     fn lookup(&mut self, origin: usize) -> Lookup {
         let place = &mut self.origins[origin];
         match place.dns {
-            NameServer::Good => {
+            NameServer::Good | NameServer::Partial => {
                 place.resolved = true;
-                let addresses = place.addresses.iter().map(SocketAddr::ip).collect();
-                Lookup::Found { addresses, ttl: self.ttl, whole: true }
+                let whole = matches!(place.dns, NameServer::Good);
+                let told = place.addresses.iter().take(if whole { usize::MAX } else { 1 });
+                if place.is_service {
+                    let service =
+                        |(priority, address): (u16, &SocketAddr)| Where { priority, ..Where::plain(*address) };
+                    return Lookup::Located { places: (0..).zip(told).map(service).collect(), ttl: self.ttl, whole };
+                }
+                Lookup::Found { addresses: told.map(SocketAddr::ip).collect(), ttl: self.ttl, whole }
             }
             NameServer::Denying => Lookup::NoSuchName,
             NameServer::Empty => Lookup::Empty,
@@ -352,7 +382,7 @@ pub(super) fn address(origin: usize, host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, u8::try_from(origin).expect("few origins"), host], 443))
 }
 
-pub(super) fn seconds(seconds: u64) -> Duration {
+pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -362,10 +392,10 @@ fn site(origins: &[&str]) -> SiteConfig {
         let name = words.next().expect("a name").to_owned();
         OriginConfig {
             host: format!("{name}.example"),
+            srv: text.ends_with(":srv").then(|| format!("_https._tcp.{name}.example")),
             name,
             scheme: Scheme::Https,
             port: 443,
-            srv: None,
             rank: words.next().and_then(|rank| rank.parse().ok()).expect("a rank"),
             weight: 1,
             accepts: Accepts::All,

@@ -2,14 +2,17 @@
 //!
 //! While it goes on: no unusable endpoint goes before a usable one, there is always somebody to ask once a name has
 //! resolved, what an operator orders is obeyed, and requests do not go to and fro. Afterwards: the first origin is usable
-//! and preferred again within a stated time, and has all of its URLs back.
+//! and preferred again within a stated time, and has all of its URLs back; and nothing is left of any fault.
 
 use std::time::Duration;
 
-use super::lab::{Fault, Lab, NameServer, address, seconds};
+use super::lab::{Fault, Lab, NameServer, Switch, address, seconds};
 use super::*;
+use crate::config::model::FailbackMode;
+use crate::origin::health::HealthState;
 use crate::origin::latency::TRIALS;
 use crate::origin::outage::OutageMode;
+use crate::origin::view::EndpointView;
 
 #[test]
 fn whatever_happens_somebody_is_asked_and_it_ends() {
@@ -53,21 +56,41 @@ fn wish(variable: &str) -> Option<String> {
 
 fn schedule(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let sets = [&["a:1:1", "b:2:1"][..], &["a:1:2", "b:2:1"], &["a:1:1", "b:2:1", "c:2:1"], &["a:1:3"]];
-    let mut lab = Lab::new(seed, sets[random.usize(0..sets.len())], |site| {
+    let is_manual = random.u32(0..8) == 0;
+    let mut lab = Lab::new(seed, SETS[random.usize(0..SETS.len())], |site| {
         site.failback.hold_down = seconds(5);
-        site.failback.dwell = seconds(5);
+        site.failback.dwell = DWELL;
         site.failback.ramp = seconds(6);
+        site.failback.mode = if is_manual { FailbackMode::Manual } else { FailbackMode::Auto };
         site.probe.interval_in_transition = seconds(1);
     });
+    lab.roster.policies.guard.ttl_max = TTL_MAX;
+    lab.world.ttl = TTLS[random.usize(0..TTLS.len())];
     lab.request_interval = Duration::from_millis(random.u64(300..600));
+    begin(&mut lab, &mut random);
     lab.run(seconds(3));
     for _ in 0..random.u32(1..7) {
         disturb(&mut lab, &mut random);
         lab.run(Duration::from_millis(random.u64(50..4_000)));
     }
     check_switches(&lab);
-    recover(&mut lab);
+    recover(&mut lab, is_manual);
+}
+
+/// A start from what an earlier run remembers, or one while DNS is dead, or both, or neither.
+fn begin(lab: &mut Lab, random: &mut fastrand::Rng) {
+    for index in 0..lab.world.origins.len() {
+        let home = lab.world.origins[index].home.clone();
+        match random.u32(0..8) {
+            0 => lab.remember(index, &home),
+            1 => lab.remember(index, &[address(index, 9)]),
+            _ => {}
+        }
+        if random.u32(0..8) == 0 {
+            lab.world.origins[index].dns = NameServer::Silent;
+        }
+    }
+    lab.world.faults.extend((0..lab.world.origins.len()).map(|index| (address(index, 9), Fault::Dead)));
 }
 
 /// One thing that happens.
@@ -77,7 +100,7 @@ fn disturb(lab: &mut Lab, random: &mut fastrand::Rng) {
     let place = &mut lab.world.origins[index];
     let known = place.addresses[random.usize(0..place.addresses.len())];
     let order = Order::ALL[random.usize(0..Order::ALL.len())];
-    match random.u32(0..16) {
+    match random.u32(0..22) {
         0 => lab.break_origin(index, Fault::Dead),
         1 => lab.break_origin(index, Fault::TrafficOnly),
         2 => lab.break_origin(index, Fault::ProbeOnly),
@@ -95,6 +118,15 @@ fn disturb(lab: &mut Lab, random: &mut fastrand::Rng) {
         11 => (0..lab.world.origins.len()).for_each(|index| lab.break_origin(index, Fault::Dead)),
         12 => (0..lab.world.origins.len()).for_each(|index| lab.break_origin(index, Fault::Slow)),
         13 | 14 => lab.order(index, order),
+        15 => lab.break_origin(index, Fault::LameDuck),
+        16 => drop(lab.world.faults.insert(known, Fault::LameDuck)),
+        17 => drop(lab.world.faults.remove(&known)),
+        18 => place.dns = NameServer::Partial,
+        19 => {
+            lab.order(index, Order::Force);
+            lab.break_origin(index, Fault::Dead);
+        }
+        20 => (0..lab.world.origins.len()).for_each(|index| lab.break_origin(index, Fault::LameDuck)),
         _ => lab.heal(),
     }
 }
@@ -104,28 +136,37 @@ fn check_switches(lab: &Lab) {
     if lab.orders > 0 {
         return;
     }
-    for pair in lab.switches.windows(2) {
-        let [earlier, later] = pair else { continue };
-        let stayed = later.at - earlier.at;
-        assert!(!later.voluntary || stayed >= seconds(5), "seed {}: {earlier:?}, {later:?}", lab.seed);
+    // One that was going away has its requests back at once, though not twice within that time.
+    let is_any_lame = lab.events.iter().any(|event| matches!(event, Event::LameDuckBegan { .. }));
+    for (place, later) in lab.switches.iter().enumerate().filter(|(_, switch)| switch.voluntary) {
+        let mut before = lab.switches[..place].iter().rev().filter(|before| !is_any_lame || before.to == later.to);
+        let is_hasty = |earlier: &&Switch| later.at - earlier.at < DWELL;
+        assert!(!before.any(|earlier| is_hasty(&earlier)), "seed {}: {:?}", lab.seed, lab.switches);
     }
 }
 
 /// Faults stop and orders are taken back: within a stated time everything is as it was.
-fn recover(lab: &mut Lab) {
+fn recover(lab: &mut Lab, is_manual: bool) {
     lab.heal();
     lab.request_interval = seconds(1);
+    // Probes in flight may yet take out an origin that no order would have been for.
+    lab.run(seconds(1));
     for origin in 0..lab.world.origins.len() {
-        lab.order(origin, Order::Enable);
+        if is_manual || lab.view.origins[origin].duty != Duty::Auto {
+            lab.order(origin, Order::Enable);
+        }
     }
     // The next lookup, the minimum ejection, a probe.
-    let usable_within = seconds(16 + 20 + 3);
-    let is_usable = |lab: &Lab| lab.view.origins[0].standing != Standing::Out && lab.is_at_home(0);
+    let usable_within = TTL_MAX + seconds(20 + 3);
+    let is_usable = |lab: &Lab| {
+        (0..lab.view.origins.len())
+            .all(|origin| lab.view.origins[origin].standing != Standing::Out && lab.is_at_home(origin))
+    };
     until(lab, usable_within, "not usable again", is_usable);
     // Good probes in a row, the hold-down and the dwell time; the ramp; for a slow one, quick answers to a trickle.
-    let hold_down = lab.roster.status(lab.now).origins[0].hold_down_left.unwrap_or_default();
+    let held = lab.roster.status(lab.now).origins.iter().filter_map(|origin| origin.hold_down_left).max();
     let slow = if lab.slow_requests > 0 { TRIALS.longest + seconds(2) } else { Duration::ZERO };
-    let back_within = hold_down.max(seconds(5)).max(Duration::from_millis(2_200) * 5) + slow + seconds(6 + 1);
+    let back_within = held.unwrap_or_default().max(DWELL).max(Duration::from_millis(2_200) * 5) + slow + seconds(6 + 1);
     let is_back = |lab: &Lab| {
         let origin = &lab.view.origins[0];
         (lab.view.preferred, origin.standing, origin.share) == (Some(0), Standing::In, 100)
@@ -133,6 +174,19 @@ fn recover(lab: &mut Lab) {
     until(lab, back_within, "not preferred for all of its URLs", is_back);
     let is_over = |lab: &Lab| matches!(lab.view.mode, OutageMode::Normal | OutageMode::Degraded);
     until(lab, seconds(6), "still recovering", is_over);
+    // Its other addresses, and those of the others, may be in the middle of an ejection.
+    until(lab, back_within + seconds(20 + 3), "something is stuck", is_well);
+}
+
+/// Whether nothing is left of any fault: the others stand in as well, and nothing is suspected of anything.
+fn is_well(lab: &Lab) -> bool {
+    let is_well = |endpoint: &EndpointView| endpoint.state == HealthState::Healthy && !endpoint.lame_duck;
+    let mut origins = lab.view.origins.iter();
+    lab.view.mode == OutageMode::Normal
+        && origins.all(|origin| {
+            (origin.duty, origin.standing, origin.share) == (Duty::Auto, Standing::In, 100)
+                && origin.endpoints.iter().all(is_well)
+        })
 }
 
 fn until(lab: &mut Lab, within: Duration, complaint: &str, is_so: impl Fn(&Lab) -> bool) {
@@ -168,6 +222,23 @@ fn flap(seed: u64, longest: u64) -> usize {
     assert_eq!(lab.failed_requests, 0, "seed {seed}");
     returns.len()
 }
+
+/// The sets of origins: see [`Lab::new`].
+const SETS: [&[&str]; 6] = [
+    &["a:1:1", "b:2:1"],
+    &["a:1:2", "b:2:1"],
+    &["a:1:2:srv", "b:2:1"],
+    &["a:1:1", "b:2:1", "c:2:1"],
+    &["a:1:3"],
+    &["a:1:3:srv"],
+];
+
+/// What name servers say; what is made of it is at least 1 s and at most [`TTL_MAX`].
+const TTLS: [Duration; 4] = [Duration::ZERO, seconds(5), seconds(5), seconds(u32::MAX as u64)];
+
+const TTL_MAX: Duration = seconds(20);
+
+const DWELL: Duration = seconds(5);
 
 const SCHEDULES: u64 = 100_000;
 
