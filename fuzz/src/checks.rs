@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdover::config::{Surroundings, load};
-use holdover::origin::duty::Duty;
-use holdover::origin::memory::{Memory, Recollection};
+use holdover::origin::dns::memory::{Memory, Recollection};
+use holdover::origin::health::duty::Duty;
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};

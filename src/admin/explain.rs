@@ -12,7 +12,7 @@ use crate::cache::stamps::Purged;
 use crate::cache::stored::StoredResponse;
 use crate::config::model::SiteConfig;
 use crate::origin::pool::Pool;
-use crate::origin::ranking::{Demand, bucket, candidates};
+use crate::origin::request::ranking::{Demand, bucket, candidates};
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::freshness::Reuse;
 use crate::semantics::surrogate::tags;

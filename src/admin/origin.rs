@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::api::Admin;
 use super::status;
-use crate::origin::duty::Order;
+use crate::origin::health::duty::Order;
 
 /// Status and document for an order from `client` with this body. The order holds until the next one; with a state
 /// directory over restarts, without one for the life of the process.

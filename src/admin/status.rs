@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::Admin;
-use crate::origin::place::WHOLE;
+use crate::origin::dns::place::WHOLE;
 use crate::origin::status::{EndpointStatus, Happening, OriginStatus, RosterStatus};
 use crate::telemetry::timestamp::Timestamp;
 

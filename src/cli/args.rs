@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::origin::duty::Order;
+use crate::origin::health::duty::Order;
 
 /// An HTTPS edge cache that keeps sites up when their origins go down.
 #[derive(Debug, Parser)]

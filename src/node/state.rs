@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Config;
-use crate::origin::memory::{Memory, TEXT_BYTES_MAX};
+use crate::origin::dns::memory::{Memory, TEXT_BYTES_MAX};
 use crate::telemetry::{Event, Events};
 
 /// What is remembered of the origins of `config`: nothing without a directory, and nothing that is doubtful.

@@ -11,12 +11,12 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
 
-use super::capacity::Capacity;
-use super::health::Evidence;
-use super::outage::OutageMode;
-use super::ranking::Candidate;
-use super::terms::Terms;
-use super::trickle::{Trickle, TricklePace};
+use super::health::endpoint::Evidence;
+use super::health::outage::OutageMode;
+use super::health::terms::Terms;
+use super::health::trickle::{Trickle, TricklePace};
+use super::request::capacity::Capacity;
+use super::request::ranking::Candidate;
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
 use crate::telemetry::SiteMetrics;

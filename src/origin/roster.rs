@@ -14,15 +14,15 @@ use crate::config::model::{FailbackPolicy, LatencyPolicy, ProbePolicy, SiteConfi
 use crate::telemetry::event::Event;
 
 use self::origin::{Endpoint, Origin};
-use super::answers::{GuardPolicy, Lookup};
-use super::duty::{Duty, Order};
-use super::failback::{self, Standing};
-use super::health::{Evidence, HealthPolicy, Transition};
-use super::latency::Rival;
-use super::memory::{Memory, Remembered};
-use super::outage::{Outage, Strength};
+use super::dns::answers::{GuardPolicy, Lookup};
+use super::dns::memory::{Memory, Remembered};
+use super::health::duty::{Duty, Order};
+use super::health::endpoint::{Evidence, HealthPolicy, Transition};
+use super::health::failback::{self, Standing};
+use super::health::latency::Rival;
+use super::health::outage::{Outage, Strength};
+use super::health::validity::Validity;
 use super::status::{Entered, Happening, RosterStatus};
-use super::validity::Validity;
 use super::view::PoolView;
 
 mod origin;

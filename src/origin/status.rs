@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::model::Accepts;
 use crate::telemetry::Event;
 
-use super::duty::Duty;
-use super::failback::Standing;
-use super::health::{HealthState, Tally};
-use super::outage::OutageMode;
-use super::place::Place;
+use super::dns::place::Place;
+use super::health::duty::Duty;
+use super::health::endpoint::{HealthState, Tally};
+use super::health::failback::Standing;
+use super::health::outage::OutageMode;
 
 /// One site. Times are relative to the moment the status was asked for.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::model::Accepts;
 
-use super::duty::Duty;
-use super::failback::Standing;
-use super::health::HealthState;
-use super::load::Load;
-use super::outage::OutageMode;
-use super::trickle::Trickle;
+use super::health::duty::Duty;
+use super::health::endpoint::HealthState;
+use super::health::failback::Standing;
+use super::health::outage::OutageMode;
+use super::health::trickle::Trickle;
+use super::request::load::Load;
 
 /// The origins of one site at one moment.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::parts::Parts;
 use crate::cache::chunks::StoredBody;
 use crate::cache::fill::FillReader;
-use crate::origin::fetch::FetchError;
+use crate::origin::request::fetch::FetchError;
 
 /// Yields the response's bytes and, when it ends or is dropped, closes the request's record.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::outcome::Answer;
 use super::pass::pass;
 use super::synthetic::Refusal;
 use super::worker::Worker;
-use crate::origin::connect::RequestBody;
+use crate::origin::request::connect::RequestBody;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::coded_tag;
 use crate::semantics::invalidation::invalidated;

@@ -25,7 +25,7 @@ use super::stale::stale;
 use super::synthetic::{self, Refusal};
 use super::worker::Worker;
 use crate::clock::Now;
-use crate::origin::connect::RequestBody;
+use crate::origin::request::connect::RequestBody;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::target::{BadTarget, target};
 

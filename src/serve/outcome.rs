@@ -13,7 +13,7 @@ use super::site::Site;
 use super::synthetic::Refusal;
 use super::worker::Shared;
 use crate::clock::Now;
-use crate::origin::fetch::Fetched;
+use crate::origin::request::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;

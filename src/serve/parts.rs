@@ -11,7 +11,7 @@ use http::HeaderValue;
 use super::body::{BodyError, Source};
 use crate::cache::chunks::StoredBody;
 use crate::cache::fill::FillReader;
-use crate::origin::fetch::FetchError;
+use crate::origin::request::fetch::FetchError;
 use crate::semantics::range::{Part, content_range};
 
 /// Yields the parts one after another, each behind a head of its own; bytes of the body are never copied.

@@ -8,8 +8,8 @@ use super::body::{BodyError, Source};
 use super::deliver::{Representation, deliver};
 use super::outcome::{Answer, FetchFacts};
 use super::worker::Worker;
-use crate::origin::fetch::Fetched;
-use crate::origin::incoming::Framing;
+use crate::origin::request::fetch::Fetched;
+use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::forwarding;
 

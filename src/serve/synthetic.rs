@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::ResponseBody;
-use crate::origin::retry::FailureKind;
+use crate::origin::request::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::target::BadTarget;
 

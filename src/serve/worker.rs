@@ -12,8 +12,8 @@ use crate::cache::fill::Fills;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::model::Secret;
-use crate::origin::fetch::{FetchError, Fetcher};
-use crate::origin::idle::TEND_INTERVAL;
+use crate::origin::request::fetch::{FetchError, Fetcher};
+use crate::origin::request::idle::TEND_INTERVAL;
 use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
 /// One worker's means; connections to origins are its own, the rest is shared with the other workers.

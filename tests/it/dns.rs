@@ -7,8 +7,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 use holdover::clock::Clock;
 use holdover::config::model::Dns;
-use holdover::origin::answers::Lookup;
-use holdover::origin::discovery::{DnsResolve, Resolve};
+use holdover::origin::dns::answers::Lookup;
+use holdover::origin::dns::discovery::{DnsResolve, Resolve};
 
 use crate::wires::{
     Client, Folder, NameServer, Node, Origin, Saying, addresses, alias, lasting, own_address, poll, response, service,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use holdover::origin::answers::Lookup;
+use holdover::origin::dns::answers::Lookup;
 use tokio::io::AsyncWriteExt;
 
 use crate::lab::{Answer, Lab};
@@ -158,7 +158,7 @@ async fn a_slow_upload_does_not_make_its_address_look_slow() {
     let lab = Lab::start(&["a", "b"], "").await;
     // Both are addresses of the first.
     let addresses = [1, 2].map(|last| IpAddr::from([192, 0, 2, last])).to_vec();
-    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 600 * SECOND }));
+    lab.origin("a").resolves_to(Some(Lookup::Found { addresses, ttl: 600 * SECOND, whole: true }));
     lab.time_passes(120 * SECOND).await;
     for origin in ["a", "b"] {
         lab.origin(origin).answers("/x", Answer::ok(origin).with("cache-control", "no-store"));

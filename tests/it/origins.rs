@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdover::origin::answers::Lookup;
+use holdover::origin::dns::answers::Lookup;
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;

@@ -9,12 +9,12 @@ use crate::config::model::{
     Accepts, Authorization, FailbackMode, FailoverPolicy, FirstRemedy, ForwardFields, HostField, OriginConfig,
     PlainHttp, ProbeExpectation, PurgePolicy, ResponsePolicy, Scheme, StalePolicy, StatusSet, Timeouts,
 };
-use crate::origin::health::HealthState;
-use crate::origin::latency::next_mark;
-use crate::origin::outage::OutageMode;
-use crate::origin::place::Place as Where;
-use crate::origin::ranking::{Candidate, Demand, candidates, trial};
-use crate::origin::refusal::RefusalPolicy;
+use crate::origin::dns::place::Place as Where;
+use crate::origin::dns::refusal::RefusalPolicy;
+use crate::origin::health::endpoint::HealthState;
+use crate::origin::health::latency::next_mark;
+use crate::origin::health::outage::OutageMode;
+use crate::origin::request::ranking::{Candidate, Demand, candidates, trial};
 use crate::origin::view::{EndpointView, OriginView};
 use crate::semantics::cache_control::Honored;
 use crate::semantics::freshness::FreshnessPolicy;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::lab::{Fault, Lab, NameServer, Switch, address, seconds};
 use super::*;
 use crate::config::model::FailbackMode;
-use crate::origin::health::HealthState;
-use crate::origin::latency::TRIALS;
-use crate::origin::outage::OutageMode;
+use crate::origin::health::endpoint::HealthState;
+use crate::origin::health::latency::TRIALS;
+use crate::origin::health::outage::OutageMode;
 use crate::origin::view::EndpointView;
 
 #[test]

@@ -9,8 +9,8 @@ use super::lab::{Fault, Lab, NameServer, address, seconds, tell};
 use super::*;
 use crate::clock::Clock;
 use crate::config::model::FailbackMode;
-use crate::origin::health::HealthState;
-use crate::origin::outage::OutageMode;
+use crate::origin::health::endpoint::HealthState;
+use crate::origin::health::outage::OutageMode;
 
 #[test]
 fn a_dead_first_origin_is_left_with_reasons_in_order() {

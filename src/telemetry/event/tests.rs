@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::sentence::rounded;
 use super::*;
 
 #[test]

@@ -20,7 +20,7 @@ use holdover::config::{Surroundings, load};
 use holdover::listen::http::Conditions;
 use holdover::listen::protocol::Protocol;
 use holdover::node::assembly::{Assembly, World};
-use holdover::origin::memory::Memory;
+use holdover::origin::dns::memory::Memory;
 use holdover::origin::steward::StewardHandle;
 use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};

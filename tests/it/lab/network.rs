@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdover::origin::answers::Lookup;
-use holdover::origin::connect::{Dial, Dialing};
-use holdover::origin::discovery::Resolve;
+use holdover::origin::dns::answers::Lookup;
+use holdover::origin::dns::discovery::Resolve;
+use holdover::origin::request::connect::{Dial, Dialing};
 
 use super::origin::ScriptedOrigin;
 

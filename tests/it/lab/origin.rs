@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdover::origin::answers::Lookup;
-use holdover::origin::connect::Stream;
+use holdover::origin::dns::answers::Lookup;
+use holdover::origin::request::connect::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 

@@ -9,18 +9,18 @@ use http::{HeaderMap, HeaderName};
 use hyper::client::conn::http1::SendRequest;
 
 use super::connect::RequestBody;
-use super::pool::Pool;
 use super::ranking::Candidate;
+use crate::origin::pool::Pool;
 
 /// Idle connections by site, origin and address, so that none outlives the address it belongs to for long.
 #[derive(Debug, Default)]
 pub struct IdleConnections {
-    idle: Mutex<HashMap<Place, Vec<Idle>>>,
+    idle: Mutex<HashMap<Destination, Vec<Idle>>>,
 }
 
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Destination {
     /// The site's name: origins of two sites never share connections.
     pub site: Arc<str>,
     /// Index of the origin within the site.
@@ -29,7 +29,7 @@ pub struct Place {
     pub address: SocketAddr,
 }
 
-impl Place {
+impl Destination {
     /// Where connections to a candidate lead.
     pub fn of(pool: &Pool, candidate: Candidate) -> Self {
         Self { site: Arc::clone(&pool.site), origin: candidate.origin, address: candidate.address }
@@ -44,7 +44,7 @@ struct Idle {
 
 impl IdleConnections {
     /// The connection to `place` that was used last, if one is still open.
-    pub fn take(&self, place: &Place, now: Instant) -> Option<SendRequest<RequestBody>> {
+    pub fn take(&self, place: &Destination, now: Instant) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.lock();
         let connections = idle.get_mut(place)?;
         while let Some(connection) = connections.pop() {
@@ -57,7 +57,7 @@ impl IdleConnections {
     }
 
     /// Keeps a connection that may carry another request until then.
-    pub fn put(&self, place: Place, sender: SendRequest<RequestBody>, until: Instant) {
+    pub fn put(&self, place: Destination, sender: SendRequest<RequestBody>, until: Instant) {
         let mut idle = self.lock();
         let connections = idle.entry(place).or_default();
         if connections.len() < IDLE_MAX {
@@ -66,13 +66,13 @@ impl IdleConnections {
     }
 
     /// How many connections to `place` there will be at a time to come, if none is used or closed.
-    pub fn count(&self, place: &Place, then: Instant) -> usize {
+    pub fn count(&self, place: &Destination, then: Instant) -> usize {
         self.lock().get(place).map_or(0, |connections| connections.iter().filter(|idle| idle.usable(then)).count())
     }
 
     /// Closes what was idle for too long, or leads where nobody is to go any more; for a loop that calls it every few
     /// seconds.
-    pub fn sweep(&self, now: Instant, in_use: impl Fn(&Place) -> bool) {
+    pub fn sweep(&self, now: Instant, in_use: impl Fn(&Destination) -> bool) {
         self.lock().retain(|place, connections| {
             connections.retain(|connection| connection.usable(now));
             !connections.is_empty() && in_use(place)
@@ -80,7 +80,7 @@ impl IdleConnections {
     }
 
     /// The map is whole between any two of its operations.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Vec<Idle>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Destination, Vec<Idle>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

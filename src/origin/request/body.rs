@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use super::claim::Claim;
 use super::connect::RequestBody;
 use super::fetch::{Fetcher, Forward};
-use super::health::Evidence;
-use super::idle::Place;
+use super::idle::Destination;
 use super::incoming::Framing;
-use super::pool::Pool;
 use super::ranking::Candidate;
 use super::retry::FailureKind;
 use super::splice::{Incomplete, Splice, accept, resume_fields};
+use crate::origin::health::endpoint::Evidence;
+use crate::origin::pool::Pool;
 use crate::semantics::forwarding;
 
 /// Yields the bytes of one representation, each once and in order, whatever origins they come from.
@@ -49,7 +49,7 @@ pub struct OriginBody {
 
 /// The connection that the bytes come over at the moment.
 pub(super) struct Source {
-    pub(super) place: Place,
+    pub(super) place: Destination,
     pub(super) sender: SendRequest<RequestBody>,
     /// What is held of the endpoint while the body lasts.
     pub(super) claim: Option<Claim>,
@@ -110,7 +110,7 @@ impl OriginBody {
         body
     }
 
-    /// The terms (see [`Terms`](super::terms::Terms)) that head and body have come in, as far as was read.
+    /// The terms (see [`Terms`](crate::origin::health::terms::Terms)) that head and body have come in, as far as was read.
     pub fn terms(&self) -> &[u64] {
         &self.terms
     }
@@ -163,7 +163,7 @@ impl OriginBody {
 
     /// A broken body, like a failed head, counts against an endpoint once another one has done better: it may be the
     /// fault of the URL. Without probes it is the only evidence there is.
-    fn suspect(&mut self, place: &Place, failure: FailureKind) {
+    fn suspect(&mut self, place: &Destination, failure: FailureKind) {
         let broken = Candidate { origin: place.origin, address: place.address };
         if self.pool.config.probe.enabled {
             self.suspicions.push((broken, failure));
@@ -173,7 +173,7 @@ impl OriginBody {
     }
 
     /// Nothing more will come from `place`.
-    fn note_terms(&mut self, place: &Place) {
+    fn note_terms(&mut self, place: &Destination) {
         if let Some(first) = self.term {
             self.terms.extend(self.pool.terms.since(place.origin, place.address, first));
         }
@@ -197,7 +197,7 @@ impl OriginBody {
     }
 
     /// The rest of the same representation, from the best origin that has it; `broken` is asked last.
-    async fn continuation(&mut self, broken: &Place) -> Option<Source> {
+    async fn continuation(&mut self, broken: &Destination) -> Option<Source> {
         while self.continuations_left > 0 {
             self.continuations_left -= 1;
             let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
@@ -219,7 +219,7 @@ impl OriginBody {
         None
     }
 
-    fn origin_name(&self, place: &Place) -> &str {
+    fn origin_name(&self, place: &Destination) -> &str {
         self.pool.origins.get(place.origin).map_or("", |origin| &origin.name)
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::duty::Duty;
 use super::place::Place;
+use crate::origin::health::duty::Duty;
 
 /// What is remembered of all origins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

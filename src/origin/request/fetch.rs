@@ -13,21 +13,21 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
-use super::causes::with_causes;
 use super::connect::{Dial, RequestBody};
 use super::examine::{Asked, Examined, examine};
-use super::idle::{Place, idle_time};
+use super::idle::{Destination, idle_time};
 use super::incoming::{Framing, framing};
 use super::interim::{INTERIM_MAX, Interim};
-use super::latency::next_mark;
 use super::links::{Link, Links};
-use super::outage::OutageMode;
-use super::pool::{Origin, Pool};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
 use super::run::{Failure, Run};
 use super::upload::{Progress, watched};
 use crate::clock::{Clock, Now};
+use crate::origin::causes::with_causes;
+use crate::origin::health::latency::next_mark;
+use crate::origin::health::outage::OutageMode;
+use crate::origin::pool::{Origin, Pool};
 
 /// Asks origins on behalf of one worker.
 pub struct Fetcher {
@@ -240,7 +240,7 @@ impl Fetcher {
         }
         let origin = run.pool.origins.get(candidate.origin).map_or_else(|| Arc::from(""), |o| Arc::clone(&o.name));
         let template = run.forward.template();
-        let (place, latency) = (Place::of(&run.pool, candidate), (!failed).then_some(latency));
+        let (place, latency) = (Destination::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
         let (claim, ahead) = (Some(claim), examined.ahead);
         let source = Source { place, sender, claim, term, ahead, incoming, idle_time, skip: 0, latency };
@@ -263,7 +263,7 @@ impl Fetcher {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>, idle_time: Duration) {
+    pub(super) fn keep(&self, place: Destination, sender: SendRequest<RequestBody>, idle_time: Duration) {
         self.links.keep(place, sender, idle_time);
     }
 

@@ -20,9 +20,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
-use super::causes::with_causes;
-use super::pool::Origin;
 use super::retry::FailureKind;
+use crate::origin::causes::with_causes;
+use crate::origin::pool::Origin;
 
 /// The body of a request to an origin.
 pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::connect::ConnectError;
-use super::duty::Duty;
 use super::fetch::Forward;
-use super::health::Evidence;
-use super::latency::next_mark;
-use super::pool::Pool;
 use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, hash, trial};
 use super::retry::{Attempt, FailureKind};
-use super::view::PoolView;
+use crate::origin::health::duty::Duty;
+use crate::origin::health::endpoint::Evidence;
+use crate::origin::health::latency::next_mark;
+use crate::origin::pool::Pool;
+use crate::origin::view::PoolView;
 
 /// The state of a request over its attempts.
 pub(super) struct Run {

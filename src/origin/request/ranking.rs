@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::Accepts;
 
-use super::duty::Duty;
-use super::failback::Standing;
-use super::health::HealthState;
-use super::view::{EndpointView, OriginView, PoolView};
+use crate::origin::health::duty::Duty;
+use crate::origin::health::endpoint::HealthState;
+use crate::origin::health::failback::Standing;
+use crate::origin::view::{EndpointView, OriginView, PoolView};
 
 /// One endpoint to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

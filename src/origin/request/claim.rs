@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::capacity::Permit;
 use super::load::InFlight;
-use super::pool::Pool;
 use super::ranking::Candidate;
+use crate::origin::pool::Pool;
 
 /// Held from the start of an attempt until the body of the response has ended, and given back when it is dropped.
 #[derive(Debug)]

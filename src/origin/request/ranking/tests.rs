@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::Clock;
-use crate::origin::latency::TRIALS;
-use crate::origin::load::{InFlight, Load};
-use crate::origin::outage::OutageMode;
-use crate::origin::place::WHOLE;
-use crate::origin::trickle::Trickle;
+use crate::origin::dns::place::WHOLE;
+use crate::origin::health::latency::TRIALS;
+use crate::origin::health::outage::OutageMode;
+use crate::origin::health::trickle::Trickle;
+use crate::origin::request::load::{InFlight, Load};
 
 /// An origin is `name:rank standing endpoints`: standing `I`, `L` (slow), `R` or `O`, with a share in percent after it, or
 /// `!` when it is forced, `~` when drained, `x` when disabled; a letter per endpoint, `H`, `S`, `P` or `E`, `L` for a healthy

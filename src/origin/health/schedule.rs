@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::ProbePolicy;
 
-use super::health::HealthState;
+use super::endpoint::HealthState;
 
 /// The probes of one endpoint.
 #[derive(Clone, Debug)]

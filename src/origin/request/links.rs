@@ -12,14 +12,14 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::Claim;
 use super::connect::{ConnectError, Dial, RequestBody, connect};
-use super::idle::{IdleConnections, Place, TEND_INTERVAL};
-use super::pool::Pool;
+use super::idle::{Destination, IdleConnections, TEND_INTERVAL};
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
 use super::ranking::{Calling, Candidate, standby};
 use super::retry::{FailureKind, split_deadline};
 use super::run::{Failure, Run};
-use super::view::{EndpointView, PoolView};
 use crate::clock::{Clock, Now};
+use crate::origin::pool::Pool;
+use crate::origin::view::{EndpointView, PoolView};
 
 /// What one worker reaches origins with.
 pub(super) struct Links {
@@ -122,12 +122,12 @@ impl Links {
 
     fn keep_unused(&self, pool: &Pool, told: Told) {
         if let News::Connected(sender) = told.news {
-            self.keep(Place::of(pool, told.candidate), sender, pool.config.timeouts.idle);
+            self.keep(Destination::of(pool, told.candidate), sender, pool.config.timeouts.idle);
         }
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Place, sender: SendRequest<RequestBody>, idle_time: Duration) {
+    pub(super) fn keep(&self, place: Destination, sender: SendRequest<RequestBody>, idle_time: Duration) {
         self.idle.put(place, sender, self.now() + idle_time);
     }
 
@@ -148,7 +148,7 @@ impl Links {
     fn warm(self: &Arc<Self>, pool: &Arc<Pool>, view: &PoolView) {
         let now = self.clock.now();
         let Some(standby) = standby(view, now.monotonic, &mut fastrand::Rng::new()) else { return };
-        let warm = self.idle.count(&Place::of(pool, standby), now.monotonic + 2 * TEND_INTERVAL);
+        let warm = self.idle.count(&Destination::of(pool, standby), now.monotonic + 2 * TEND_INTERVAL);
         for _ in warm..pool.config.failover.warm {
             self.dial(pool, standby, now, None);
         }
@@ -242,7 +242,7 @@ impl<'a> Contest<'a> {
         let began = self.links.clock.now();
         // A request that must not be repeated does not go over a connection that the origin may just be closing.
         if self.run.is_repeatable() && !stale {
-            let place = Place::of(&self.run.pool, candidate);
+            let place = Destination::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
                 self.earlier = self.dialed.len();
                 return Some(Link { candidate, sender, reused: true, began, claim });

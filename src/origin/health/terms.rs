@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::view::PoolView;
+use crate::origin::view::PoolView;
 
 /// The terms of one site's addresses. Written by the site's steward, read by workers.
 #[derive(Debug, Default)]

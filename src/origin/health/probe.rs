@@ -13,13 +13,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::causes::with_causes;
-use super::connect::{Dial, RequestBody, connect_in_full};
+use super::endpoint::Evidence;
 use super::expectation::{AnswerHead, Examination, Verdict};
-use super::health::Evidence;
-use super::pool::{Origin, Pool};
 use crate::clock::Clock;
 use crate::config::model::{ProbeExpectation, ProbePolicy};
+use crate::origin::causes::with_causes;
+use crate::origin::pool::{Origin, Pool};
+use crate::origin::request::connect::{Dial, RequestBody, connect_in_full};
 
 /// What one probe found.
 #[derive(Clone, Debug)]

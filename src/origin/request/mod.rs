@@ -1,0 +1,20 @@
+//! What requests to origins go through: whom to ask, connections, attempts, bodies.
+
+pub mod body;
+pub mod capacity;
+pub mod claim;
+pub mod connect;
+mod examine;
+pub mod fetch;
+pub mod idle;
+pub mod incoming;
+pub mod interim;
+mod links;
+pub mod load;
+pub mod plausible;
+pub mod race;
+pub mod ranking;
+pub mod retry;
+mod run;
+pub mod splice;
+pub mod upload;
