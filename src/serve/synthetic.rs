@@ -43,7 +43,10 @@ impl Refusal {
             }
             Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout)
             | Self::NotCached(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Fetch(_, FailureKind::Busy | FailureKind::Connect | FailureKind::NoCandidate)
+            Self::Fetch(
+                _,
+                FailureKind::Busy | FailureKind::Connect | FailureKind::Exhausted | FailureKind::NoCandidate,
+            )
             | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fetch(..) => StatusCode::BAD_GATEWAY,
             Self::Loop => StatusCode::LOOP_DETECTED,
@@ -77,7 +80,9 @@ impl Refusal {
             Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
                 "The site's origins cannot be reached, and this page is not stored here. Please try again.".into()
             }
-            Self::Fetch(_, FailureKind::Busy) => "The site has too much to do. Please try again.".into(),
+            Self::Fetch(_, FailureKind::Busy | FailureKind::Exhausted) => {
+                "The site has too much to do. Please try again.".into()
+            }
             Self::Fetch(_, FailureKind::Upload) => "The body of the request broke off.".into(),
             Self::Fetch(..) => "The site's origins gave no usable answer. Please try again.".into(),
             Self::Loop => "This request has passed through here before.".into(),

@@ -213,3 +213,22 @@ async fn an_origin_that_stays_down_is_probed_less_often_and_found_back_all_the_s
     lab.time_passes(180 * SECOND).await;
     lab.client().await.get("/x").await.says(200, "a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_node_itself_lacks_is_no_fault_of_an_origin() {
+    let mut lab = Lab::start(&["a", "b"], "[site.failover]\nwarm = 0").await;
+    for name in ["a", "b"] {
+        lab.origin(name).answers("/x", Answer::ok(name).with("cache-control", "no-store"));
+        lab.origin(name).is_out_of_means();
+    }
+    lab.news();
+    for _ in 0..10 {
+        let reply = lab.client().await.get("/x").await;
+        assert_eq!((reply.status.as_u16(), reply.field("retry-after")), (503, "5"));
+        lab.time_passes(SECOND).await;
+    }
+    assert_eq!(lab.mode().await, "normal");
+    assert_eq!(lab.news(), Vec::<&str>::new());
+    lab.origin("a").returns();
+    lab.client().await.get("/x").await.says(200, "a");
+}

@@ -60,6 +60,8 @@ pub enum Evidence {
     ProbePassed,
     /// A probe did not, and why.
     ProbeFailed(String),
+    /// A probe could not be made, for want of something on this node's side: it says nothing.
+    ProbeUndone,
     /// The answer to a probe says that the endpoint is going away, in this field; of its health it says nothing.
     LameDuck(String),
     /// A forward request was answered.
@@ -276,7 +278,7 @@ impl Health {
                 self.request_failed_at = Some(now);
                 self.window.add(false, now);
             }
-            Evidence::RequestWaiting { .. } => {}
+            Evidence::ProbeUndone | Evidence::RequestWaiting { .. } => {}
         }
     }
 
@@ -287,7 +289,7 @@ impl Health {
                 Some(Verdict::to(HealthState::Healthy, "the first request succeeded".to_owned()))
             }
             Evidence::ProbeFailed(_) | Evidence::RequestFailed(_) => self.healthy(evidence, policy, now),
-            Evidence::LameDuck(_) | Evidence::RequestWaiting { .. } => None,
+            Evidence::LameDuck(_) | Evidence::ProbeUndone | Evidence::RequestWaiting { .. } => None,
         }
     }
 
@@ -327,6 +329,7 @@ impl Health {
             Evidence::ProbePassed
             | Evidence::ProbeFailed(_)
             | Evidence::LameDuck(_)
+            | Evidence::ProbeUndone
             | Evidence::RequestSucceeded { .. }
             | Evidence::RequestFailed(_)
             | Evidence::RequestWaiting { .. } => None,
@@ -354,6 +357,7 @@ impl Health {
             }
             Evidence::ProbePassed
             | Evidence::LameDuck(_)
+            | Evidence::ProbeUndone
             | Evidence::RequestSucceeded { .. }
             | Evidence::RequestWaiting { .. } => None,
         };
@@ -407,6 +411,7 @@ fn failure(evidence: &Evidence) -> Option<String> {
         Evidence::RequestFailed(reason) => Some(format!("request failed: {reason}")),
         Evidence::ProbePassed
         | Evidence::LameDuck(_)
+        | Evidence::ProbeUndone
         | Evidence::RequestSucceeded { .. }
         | Evidence::RequestWaiting { .. } => None,
     }

@@ -40,9 +40,10 @@ pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usi
     let host = pool.config.hosts.first().map_or("", |host| host.trim_start_matches("*."));
     let tasks = TaskTracker::new();
     let exchange = async {
-        let (sender, certificates) = connect_in_full(dial, origin, address, policy.timeout, &tasks)
-            .await
-            .map_err(|error| format!("{}: {}", error.kind.as_str(), error.cause))?;
+        let (sender, certificates) = match connect_in_full(dial, origin, address, policy.timeout, &tasks).await {
+            Err(error) if !error.kind.is_evidence() => return Ok(Evidence::ProbeUndone),
+            connected => connected.map_err(|error| error.to_string())?,
+        };
         shown = certificates;
         exchange(sender, clock, origin, host, policy).await
     };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -59,7 +60,7 @@ impl Dial for TcpDial {
 /// spawned on `tasks` and ends with the returned sender. Calls `opened` when the stream is open and has yet to shake hands.
 ///
 /// # Errors
-/// `Connect`, `ConnectTimeout` or `Tls`, with the cause in words.
+/// `Connect`, `ConnectTimeout`, `Exhausted` or `Tls`, with the cause in words.
 pub async fn connect(
     dial: &dyn Dial,
     origin: &Origin,
@@ -114,9 +115,18 @@ async fn within<T>(
 }
 
 async fn open(dial: &dyn Dial, address: SocketAddr) -> Result<Box<dyn Stream>, ConnectError> {
-    let refused = |error: io::Error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() };
+    let refused = |error: io::Error| ConnectError { kind: refusal(&error), cause: error.to_string() };
     dial.dial(address).await.map_err(refused)
 }
+
+/// An address is not to be blamed for what this node lacks: with no descriptors left, every origin would seem dead.
+fn refusal(error: &io::Error) -> FailureKind {
+    let lacks = error.raw_os_error().and_then(|code| LACKS.iter().find(|lack| lack.raw_os_error() == code));
+    if lacks.is_some() { FailureKind::Exhausted } else { FailureKind::Connect }
+}
+
+/// Descriptors of the process and of the system, local ports, buffers, memory.
+const LACKS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
 
 async fn secure(
     stream: Box<dyn Stream>,
@@ -143,7 +153,7 @@ async fn speak(stream: Box<dyn Stream>, tasks: &TaskTracker) -> Result<SendReque
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", kind.as_str())]
 pub struct ConnectError {
-    /// `Connect`, `ConnectTimeout` or `Tls`.
+    /// `Connect`, `ConnectTimeout`, `Exhausted` or `Tls`.
     pub kind: FailureKind,
     /// For the event log.
     pub cause: String,

@@ -105,7 +105,9 @@ impl Links {
                         let took = links.now().saturating_duration_since(began.monotonic);
                         pool.metrics.origin_attempt(&origin.name, error.kind.as_str(), took);
                     }
-                    pool.blame(candidate, error.to_string());
+                    if error.kind.is_evidence() {
+                        pool.blame(candidate, error.to_string());
+                    }
                     News::Failed(error)
                 }
             };

@@ -14,6 +14,8 @@ pub enum FailureKind {
     Connect,
     /// No connection in time.
     ConnectTimeout,
+    /// This node had no means to connect: no descriptor, port or memory was left.
+    Exhausted,
     /// The TLS handshake failed, or the certificate is not the origin's.
     Tls,
     /// No response head in time.
@@ -48,6 +50,7 @@ impl FailureKind {
             Self::Busy => "busy",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect-timeout",
+            Self::Exhausted => "exhausted",
             Self::Tls => "tls",
             Self::FirstByteTimeout => "first-byte-timeout",
             Self::ClosedUnanswered { .. } => "closed-unanswered",
@@ -66,7 +69,12 @@ impl FailureKind {
     pub fn is_evidence(self) -> bool {
         !matches!(
             self,
-            Self::Busy | Self::ClosedUnanswered { reused: true } | Self::Deadline | Self::NoCandidate | Self::Upload
+            Self::Busy
+                | Self::ClosedUnanswered { reused: true }
+                | Self::Deadline
+                | Self::Exhausted
+                | Self::NoCandidate
+                | Self::Upload
         )
     }
 
@@ -206,7 +214,12 @@ mod tests {
         let innocent: Vec<_> = ALL.into_iter().filter(|failure| !failure.is_evidence()).collect();
         assert_eq!(
             innocent,
-            [FailureKind::ClosedUnanswered { reused: true }, FailureKind::Deadline, FailureKind::Upload]
+            [
+                FailureKind::Exhausted,
+                FailureKind::ClosedUnanswered { reused: true },
+                FailureKind::Deadline,
+                FailureKind::Upload
+            ]
         );
     }
 
@@ -232,9 +245,10 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 13] = [
+    const ALL: [FailureKind; 14] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
+        FailureKind::Exhausted,
         FailureKind::Tls,
         FailureKind::FirstByteTimeout,
         FailureKind::ClosedUnanswered { reused: true },

@@ -160,7 +160,7 @@ impl Origin {
             return Findings::default();
         };
         let observation = match &evidence {
-            Evidence::ProbePassed | Evidence::ProbeFailed(_) | Evidence::LameDuck(_) => {
+            Evidence::ProbePassed | Evidence::ProbeFailed(_) | Evidence::ProbeUndone | Evidence::LameDuck(_) => {
                 endpoint.schedule.end();
                 None
             }

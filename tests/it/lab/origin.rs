@@ -38,6 +38,8 @@ enum Condition {
     /// Packets vanish.
     Blackholed,
     Dead,
+    /// There is nothing left to connect to it with.
+    Starved,
     /// Accepts and never answers.
     Wedged,
 }
@@ -67,6 +69,11 @@ impl ScriptedOrigin {
     /// Refuses connections, and resets those it has.
     pub(crate) fn dies(&self) {
         self.becomes(Condition::Dead);
+    }
+
+    /// Connects to it fail for want of a descriptor in the node.
+    pub(crate) fn is_out_of_means(&self) {
+        self.becomes(Condition::Starved);
     }
 
     /// Its packets vanish, in both directions.
@@ -153,6 +160,7 @@ impl ScriptedOrigin {
             Condition::Alive | Condition::Wedged => {}
             Condition::Blackholed => std::future::pending().await,
             Condition::Dead => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Condition::Starved => return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error())),
         }
         let number = {
             let mut state = self.state.lock().unwrap();
