@@ -193,7 +193,12 @@ impl Steward {
                     Evidence::ProbeFailed(reason) if !self.is_forced(origin) => {
                         self.take_back(origin, address, reason, now, events);
                     }
-                    _ => {}
+                    Evidence::ProbeFailed(_)
+                    | Evidence::ProbeUndone
+                    | Evidence::LameDuck(_)
+                    | Evidence::RequestSucceeded { .. }
+                    | Evidence::RequestFailed(_)
+                    | Evidence::RequestWaiting { .. } => {}
                 }
             }
         }

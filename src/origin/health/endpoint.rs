@@ -21,6 +21,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::window::Window;
 use crate::config::model::SiteConfig;
 
 /// How far an endpoint may be relied on.
@@ -452,49 +453,6 @@ impl Sentence {
     }
 }
 
-/// Outcomes of the requests of the last ten seconds, by the second.
-#[derive(Clone, Debug)]
-struct Window {
-    start: Instant,
-    buckets: [Bucket; WINDOW_SECONDS as usize],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    second: u64,
-    good: u32,
-    bad: u32,
-}
-
-impl Window {
-    fn new(start: Instant) -> Self {
-        Self { start, buckets: [Bucket::default(); WINDOW_SECONDS as usize] }
-    }
-
-    fn add(&mut self, good: bool, now: Instant) {
-        let second = self.second(now);
-        let bucket = &mut self.buckets[(second % WINDOW_SECONDS) as usize];
-        if bucket.second != second {
-            *bucket = Bucket { second, ..Bucket::default() };
-        }
-        let counter = if good { &mut bucket.good } else { &mut bucket.bad };
-        *counter = counter.saturating_add(1);
-    }
-
-    /// `(failed, all)` when more than half of enough requests failed.
-    fn majority(&self, now: Instant) -> Option<(u64, u64)> {
-        let second = self.second(now);
-        let recent = self.buckets.iter().filter(|bucket| bucket.second + WINDOW_SECONDS > second);
-        let (good, bad) =
-            recent.fold((0, 0), |(good, bad), bucket| (good + u64::from(bucket.good), bad + u64::from(bucket.bad)));
-        (good + bad >= WINDOW_REQUESTS_MIN && bad > good).then_some((bad, good + bad))
-    }
-
-    fn second(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.start).as_secs()
-    }
-}
-
 const CALM_AGAIN: &str = "no failure since";
 /// A suspect is cleared after this long without a failed request; shorter, and an origin that fails one request in a
 /// thousand would change its state with every one of them.
@@ -505,9 +463,6 @@ const EJECTION_MIN: Duration = Duration::from_secs(5);
 const EJECTION_MAX: Duration = Duration::from_secs(60);
 /// An ejection this long after the end of the last one is a new story, not a repetition.
 const REPETITION_MEMORY: Duration = Duration::from_secs(120);
-const WINDOW_SECONDS: u64 = 10;
-/// Fewer requests than this say nothing about a share.
-const WINDOW_REQUESTS_MIN: u64 = 20;
 
 #[cfg(test)]
 mod tests;

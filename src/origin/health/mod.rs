@@ -12,3 +12,4 @@ pub mod schedule;
 pub mod terms;
 pub mod trickle;
 pub mod validity;
+mod window;

@@ -323,6 +323,6 @@ enum News {
 /// A dial tells of its stream and of its end.
 const NEWS_MAX: usize = 2 * DIALS_MAX;
 
-/// Dials that go on though no request waits for them, per worker, for the connect timeout at most. When an origin swallows packets every
-/// request leaves one behind; beyond this number they would say nothing new.
+/// Dials that go on though no request waits for them, per worker, for the connect timeout at most. When an origin swallows
+/// packets every request leaves one behind; beyond this number they would say nothing new.
 const LINGERING_MAX: usize = 256;

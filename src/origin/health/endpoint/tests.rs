@@ -6,7 +6,8 @@ use crate::clock::Clock;
 /// Plays a script and compares the states it leads through.
 ///
 /// One letter is one piece of evidence: `p` and `f` are probes that pass and fail, `l` is one whose answer says
-/// that the endpoint is going away, `g` and `b` are good and bad requests, `.` lets a second pass and ticks. Expected is one letter per transition: `H`, `S`, `E`, `P`.
+/// that the endpoint is going away, `g` and `b` are good and bad requests, `.` lets a second pass and ticks. Expected is one
+/// letter per transition: `H`, `S`, `E`, `P`.
 #[track_caller]
 fn check(script: &str, expected: &str) {
     check_under(&POLICY, script, expected);
