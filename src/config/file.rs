@@ -228,6 +228,8 @@ pub(super) struct Failover {
     pub(super) statuses: Vec<Value<Statuses>>,
     pub(super) consecutive_failures: Value<u32>,
     pub(super) warm: Value<usize>,
+    pub(super) retry_budget: Value<Percent>,
+    pub(super) hedge_budget: Value<Percent>,
 }
 
 #[derive(Deserialize)]

@@ -298,6 +298,8 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             statuses: status_set(&site.failover.statuses),
             consecutive_failures: site.failover.consecutive_failures.value,
             warm: site.failover.warm.value,
+            retry_budget: site.failover.retry_budget.value.0,
+            hedge_budget: site.failover.hedge_budget.value.0,
         },
         expectations: expectations(site.expect, faults),
         failback: failback(&site.failback),

@@ -9,14 +9,17 @@ use http::HeaderValue;
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
-use tokio::sync::mpsc;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc};
 
 use super::health::endpoint::Evidence;
 use super::health::outage::OutageMode;
 use super::health::terms::Terms;
 use super::health::trickle::{Trickle, TricklePace};
+use super::request::budget::Budget;
 use super::request::capacity::Capacity;
 use super::request::ranking::Candidate;
+use super::request::tail::Tail;
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
 use crate::telemetry::SiteMetrics;
@@ -36,7 +39,12 @@ pub struct Pool {
     pub terms: Terms,
     /// Requests that are tried though no origin is usable: probes may be wrong.
     pub dark: Trickle,
+    /// Tries after others that reached an origin and failed.
+    pub retries: Budget,
+    /// Tries beside others that take longer than usual.
+    pub hedges: Budget,
     view: ArcSwap<PoolView>,
+    published: Notify,
     reports: mpsc::Sender<Report>,
 }
 
@@ -54,6 +62,7 @@ impl Pool {
         let origins = config.origins.iter().zip(tls).map(|(origin, tls)| Origin::new(origin, tls, &metrics)).collect();
         let site = Arc::from(config.name.as_str());
         let (terms, view) = (Terms::default(), ArcSwap::from_pointee(view));
+        let (retries, hedges) = (config.failover.retry_budget, config.failover.hedge_budget);
         (
             Arc::new(Self {
                 site,
@@ -62,7 +71,10 @@ impl Pool {
                 metrics,
                 terms,
                 dark: Trickle::new(DARK_TRIALS, now),
+                retries: Budget::new(retries, now),
+                hedges: Budget::new(hedges, now),
                 view,
+                published: Notify::new(),
                 reports,
             }),
             received,
@@ -91,11 +103,23 @@ impl Pool {
         if is_dark && before.mode != OutageMode::StaleOnly {
             self.dark.reset(now);
         }
+        self.published.notify_waiters();
+    }
+
+    /// Waits for the next view that is published after this call.
+    pub fn published(&self) -> Notified<'_> {
+        self.published.notified()
     }
 
     /// Tells the steward that an endpoint failed a request.
     pub fn blame(&self, endpoint: Candidate, cause: String) {
         self.report(endpoint.origin, endpoint.address, Evidence::RequestFailed(cause));
+    }
+
+    /// Tells the steward that a request waits for a response head, or has waited until another origin gave one: it was
+    /// `outrun`.
+    pub fn tell_waiting(&self, endpoint: Candidate, waited: Duration, target: u64, outrun: bool) {
+        self.report(endpoint.origin, endpoint.address, Evidence::RequestWaiting { waited, target, outrun });
     }
 
     /// Tells the steward what a request met. Under a flood some reports are lost; the rest say the same.
@@ -115,6 +139,8 @@ pub struct Origin {
     pub tls: Option<OriginTls>,
     /// Its places for requests.
     pub capacity: Capacity,
+    /// How long its slowest heads usually take.
+    pub tail: Tail,
     authority: HeaderValue,
 }
 
@@ -127,7 +153,14 @@ impl Origin {
         // The configuration admits only names that are valid field values.
         let authority = HeaderValue::try_from(authority).unwrap_or_else(|_| HeaderValue::from_static(""));
         let capacity = Capacity::new(config.requests_max, config.queue_max, metrics.origin_gauges(&config.name));
-        Self { name: Arc::from(config.name.as_str()), config: config.clone(), tls, capacity, authority }
+        Self {
+            name: Arc::from(config.name.as_str()),
+            config: config.clone(),
+            tls,
+            capacity,
+            tail: Tail::default(),
+            authority,
+        }
     }
 
     /// The `Host` field this origin gets on behalf of a client that asked for `client_authority`.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Request;
 use http_body_util::Full;
-use serde_json::{Value, json};
 
 use crate::lab::{Answer, Lab};
 
@@ -20,20 +19,12 @@ async fn lab_with_two_origins(settings: &str) -> Lab {
     lab
 }
 
-async fn order(lab: &Lab, order: &str, origin: &str) -> Value {
-    let body = json!({ "site": "www", "origin": origin, "order": order }).to_string();
-    let request = Request::post("/v1/origin").header("content-type", "application/json").header("host", "127.0.0.1");
-    let (status, document) = lab.admin(request.body(Full::from(body)).unwrap()).await;
-    assert_eq!(status, 200, "{document}");
-    document["origin"].clone()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_drained_origin_is_asked_only_when_nothing_else_is_left() {
     let mut lab = lab_with_two_origins("").await;
     let mut client = lab.client().await;
     lab.news();
-    assert_eq!(order(&lab, "drain", "a").await["duty"], "drained");
+    assert_eq!(lab.order("drain", "a").await["duty"], "drained");
     client.get("/x").await.says(200, "b");
     lab.origin("b").dies();
     client.get("/x").await.says(200, "a");
@@ -42,7 +33,7 @@ async fn a_drained_origin_is_asked_only_when_nothing_else_is_left() {
     lab.origin("b").returns();
     lab.time_passes(60 * SECOND).await;
     client.get("/x").await.says(200, "b");
-    assert_eq!(order(&lab, "enable", "a").await["duty"], "auto");
+    assert_eq!(lab.order("enable", "a").await["duty"], "auto");
     client.get("/x").await.says(200, "a");
     assert!(lab.news().starts_with(&["origin-ordered", "failed-over", "outage-mode-changed"]));
 }
@@ -51,7 +42,7 @@ async fn a_drained_origin_is_asked_only_when_nothing_else_is_left() {
 async fn a_drained_origin_wins_no_race_and_loses_its_connections() {
     let lab = lab_with_two_origins("").await;
     lab.time_passes(20 * SECOND).await;
-    order(&lab, "drain", "b").await;
+    lab.order("drain", "b").await;
     lab.time_passes(20 * SECOND).await;
     assert_eq!(lab.origin("b").open(), 0);
     lab.origin("a").is_far(SECOND / 2);
@@ -61,7 +52,7 @@ async fn a_drained_origin_wins_no_race_and_loses_its_connections() {
 #[tokio::test(start_paused = true)]
 async fn a_disabled_origin_is_neither_asked_nor_probed() {
     let lab = lab_with_two_origins("").await;
-    assert_eq!(order(&lab, "disable", "a").await["standing"], "out");
+    assert_eq!(lab.order("disable", "a").await["standing"], "out");
     let probes = lab.origin("a").probes();
     lab.origin("b").dies();
     let reply = lab.client().await.get("/x").await;
@@ -69,7 +60,7 @@ async fn a_disabled_origin_is_neither_asked_nor_probed() {
     lab.time_passes(60 * SECOND).await;
     assert_eq!(lab.origin("a").probes(), probes);
     assert!(lab.origin("a").requests("/x").is_empty());
-    order(&lab, "enable", "a").await;
+    lab.order("enable", "a").await;
     lab.time_passes(SECOND).await;
     lab.client().await.get("/x").await.says(200, "a");
 }
@@ -79,9 +70,9 @@ async fn a_forced_origin_is_asked_first_whatever_its_probes_say() {
     let lab = lab_with_two_origins("").await;
     lab.origin("b").answers("/", Answer::new(500, "probes fail"));
     lab.time_passes(10 * SECOND).await;
-    order(&lab, "force", "b").await;
+    lab.order("force", "b").await;
     lab.client().await.get("/x").await.says(200, "b");
-    order(&lab, "force", "a").await;
+    lab.order("force", "a").await;
     lab.client().await.get("/x").await.says(200, "a");
     let (_, status) = lab.admin(Request::get("/status").body(Full::default()).unwrap()).await;
     let origins = status["sites"][0]["origins"].as_array().unwrap();
@@ -95,7 +86,7 @@ async fn a_forced_origin_is_asked_first_whatever_its_probes_say() {
 async fn what_an_operator_ordered_survives_a_restart() {
     for (wanted, of) in [("drain", "a"), ("disable", "a"), ("force", "b")] {
         let lab = lab_with_two_origins("").await;
-        order(&lab, wanted, of).await;
+        lab.order(wanted, of).await;
         lab.time_passes(3600 * SECOND).await;
         let mut lab = lab.restart().await;
         let news = lab.news();
@@ -104,7 +95,7 @@ async fn what_an_operator_ordered_survives_a_restart() {
         lab.client().await.get("/x").await.says(200, "b");
         let mut lab = lab.restart().await;
         assert!(lab.news().contains(&"order-remembered"), "{wanted}: a second restart forgets nothing either");
-        assert_eq!(order(&lab, "enable", of).await["duty"], "auto");
+        assert_eq!(lab.order("enable", of).await["duty"], "auto");
         let mut lab = lab.restart().await;
         assert!(!lab.news().contains(&"order-remembered"), "{wanted} is over");
         lab.client().await.get("/x").await.says(200, "a");
@@ -114,7 +105,7 @@ async fn what_an_operator_ordered_survives_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_was_disabled_is_not_probed_by_the_next_run_either() {
     let lab = lab_with_two_origins("").await;
-    order(&lab, "disable", "a").await;
+    lab.order("disable", "a").await;
     let probes = lab.origin("a").probes();
     let lab = lab.restart().await;
     lab.time_passes(60 * SECOND).await;
@@ -125,7 +116,7 @@ async fn an_origin_that_was_disabled_is_not_probed_by_the_next_run_either() {
 #[tokio::test(start_paused = true)]
 async fn nobody_wins_a_race_against_a_forced_origin() {
     let lab = lab_with_two_origins("").await;
-    order(&lab, "force", "a").await;
+    lab.order("force", "a").await;
     lab.origin("a").is_far(SECOND / 2);
     lab.client().await.get("/x").await.says(200, "a");
     assert!(lab.origin("b").requests("/x").is_empty());
@@ -141,7 +132,7 @@ async fn what_came_from_a_forced_origin_is_asked_for_there_again() {
     lab.origin("a").answers("/", Answer::new(500, "probes fail"));
     client.get("/z").await.says(200, "a");
     lab.time_passes(10 * SECOND).await;
-    order(&lab, "force", "a").await;
+    lab.order("force", "a").await;
     client.get("/z").await.says(200, "a").cache_status("fwd=stale; fwd-status=200; stored");
     lab.time_passes(10 * SECOND).await;
     client.get("/z").await.says(200, "a").cache_status("hit; ttl=590");
@@ -157,7 +148,7 @@ async fn under_manual_failback_an_origin_comes_back_on_order() {
     lab.origin("a").returns();
     lab.time_passes(600 * SECOND).await;
     client.get("/x").await.says(200, "b");
-    assert_eq!(order(&lab, "failback", "a").await["standing"], "in");
+    assert_eq!(lab.order("failback", "a").await["standing"], "in");
     client.get("/x").await.says(200, "a");
 }
 

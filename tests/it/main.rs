@@ -21,6 +21,7 @@ mod explain;
 mod failover;
 mod forwarding;
 mod fuzz;
+mod hedge;
 mod hit;
 mod hostile;
 mod key;

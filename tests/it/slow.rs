@@ -6,9 +6,10 @@ use crate::lab::{Answer, Lab};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Two origins that answer `/0` to `/999` after `delay`, with their names.
+/// Two origins that answer `/0` to `/999` after 10 ms, with their names. No request is asked of one while the other owes an
+/// answer.
 async fn lab(settings: &str) -> Lab {
-    let lab = Lab::start(&["a", "b"], settings).await;
+    let lab = Lab::start(&["a", "b"], &format!("[site.failover]\nhedge_budget = 0\n{settings}")).await;
     answer(&lab, "a", SECOND / 100);
     answer(&lab, "b", SECOND / 100);
     lab
@@ -50,6 +51,19 @@ async fn an_origin_in_a_brown_out_is_left_after_a_few_slow_answers() {
     answer(&lab, "a", 3 * SECOND / 2);
     let (slow, _) = load(&lab, 100..500).await;
     assert!((1..=20).contains(&slow), "{slow} slow answers of 400");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_others_outrun_is_left_though_nobody_waits_for_long() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    answer(&lab, "a", SECOND / 10);
+    answer(&lab, "b", SECOND / 10);
+    assert_eq!(load(&lab, 0..40).await, (0, 40));
+    answer(&lab, "a", 3 * SECOND / 2);
+    assert_eq!(load(&lab, 100..200).await, (0, 0));
+    let asked: usize = (100..200).map(|number| lab.origin("a").requests(&format!("/{number}")).len()).sum();
+    assert!(asked < 20, "{asked} requests of 100");
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Connections that each worker keeps open to the origin that would be asked next, so that a failover \
                  waits for no handshake.",
             ),
+            key(
+                "retry_budget",
+                Form::Percent { most: 100 },
+                Absence::Default("\"5%\""),
+                "Requests to origins that may be spent in vain on tries after a failed one, in percent of those that clients \
+                 cause; ten, and one in a second, are free. A failover that brings an answer costs nothing. None at 0.",
+            ),
+            key(
+                "hedge_budget",
+                Form::Percent { most: 100 },
+                Absence::Default("\"2%\""),
+                "The same for tries beside an origin that owes an answer for longer than 95 of 100 of its answers take, \
+                 and 250 ms at least. None at 0.",
+            ),
         ],
     },
     Section {

@@ -31,6 +31,10 @@ pub struct FailoverPolicy {
     pub consecutive_failures: u32,
     /// Idle connections that a worker keeps to the origin that would be asked next.
     pub warm: usize,
+    /// Tries in vain after others that failed, in percent of the requests.
+    pub retry_budget: u32,
+    /// Tries in vain beside others that are slow, in percent of the requests.
+    pub hedge_budget: u32,
 }
 
 /// What answers to GET and HEAD look like when their origin is well.

@@ -6,28 +6,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use super::body::{OriginBody, Source};
+use super::claim::Claim;
 use super::connect::{Dial, RequestBody};
-use super::examine::{Asked, Examined, examine};
+use super::flight::{Answered, Attempted, Errand, Flight, Flights, Landing};
+use super::hedge::Hedge;
 use super::idle::{Destination, idle_time};
-use super::incoming::{Framing, framing};
-use super::interim::{INTERIM_MAX, Interim};
+use super::incoming::Framing;
 use super::links::{Link, Links};
 use super::ranking::Candidate;
-use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step, split_deadline};
-use super::run::{Failure, Run};
-use super::upload::{Progress, watched};
+use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
+use super::run::Run;
 use crate::clock::{Clock, Now};
-use crate::origin::causes::with_causes;
-use crate::origin::health::latency::next_mark;
 use crate::origin::health::outage::OutageMode;
-use crate::origin::pool::{Origin, Pool};
+use crate::origin::pool::Pool;
 
 /// Asks origins on behalf of one worker.
 pub struct Fetcher {
@@ -47,7 +44,8 @@ impl Fetcher {
         self.links.tend(&pools.map(|pool| (pool, pool.view())).collect::<Vec<_>>());
     }
 
-    /// Asks the site's origins, best first, until one gives a usable response or the request's means are spent.
+    /// Asks the site's origins, best first, until one gives a usable response or the request's means are spent. One that
+    /// takes longer than usual, or is out of use meanwhile, is not waited for alone: see `hedge.rs`.
     ///
     /// A response with a failure status is returned, marked as failed, when there is nothing better.
     ///
@@ -67,17 +65,31 @@ impl Fetcher {
     }
 
     async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Fetched, FetchError> {
+        run.pool.retries.earn();
+        run.pool.hedges.earn();
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
         let mut next = run.candidates.pop_front().map(|candidate| (candidate, false));
-        while let Some((candidate, fresh)) = next {
-            let (asked, result) = match self.links.reach(&mut run, candidate, fresh).await {
-                Ok(link) => (link.candidate, self.attempt(&mut run, link).await),
-                Err(failure) => (candidate, Err(failure)),
+        let mut flights = Flights::default();
+        while next.is_some() || !flights.0.is_empty() {
+            let errand = run.errand();
+            let (errand, mut landing) = match next.take() {
+                Some((candidate, fresh)) => match self.links.reach(&mut run, candidate, fresh).await {
+                    Ok(link) => {
+                        let (candidate, landing) = (link.candidate, run.departure(&self.clock).fly(link));
+                        flights.0.push(Flight::new(&run.pool, candidate, self.now(), errand, landing));
+                        self.next_landing(&mut run, &mut flights).await
+                    }
+                    Err(failure) => (errand, Landing::unreached(candidate, failure, run.body.take())),
+                },
+                None => self.next_landing(&mut run, &mut flights).await,
             };
-            let (failure, sent) = match result {
+            run.landed(errand, &mut landing);
+            let asked = landing.candidate;
+            let (failure, sent) = match landing.result {
                 Ok(attempted) => {
                     let mut fetched = self.fetched(&run, started, attempted);
                     if !fetched.failed {
+                        self.give_up(&run, asked, flights);
                         return Ok(fetched);
                     }
                     // It is kept in case of nothing better, and must not keep this very request waiting for its place.
@@ -87,143 +99,69 @@ impl Fetcher {
                     (kind, true)
                 }
                 Err(failure) => {
+                    run.claim = failure.claim;
                     if outcome.is_err() {
                         outcome = Err(FetchError { kind: failure.kind, status: None, attempts: run.attempts() });
                     }
                     (failure.kind, failure.sent)
                 }
             };
-            let attempt = run.attempt(sent);
-            let now = self.clock.now().monotonic;
-            next = match next_step(failure, &attempt, run.forward.tries, run.forward.deadline, now) {
+            if !flights.0.is_empty() {
+                continue;
+            }
+            let now = self.now();
+            next = match next_step(failure, &run.attempt(sent), run.tries_max, run.deadline, now) {
                 NextStep::RetryFresh => Some((asked, true)),
-                NextStep::NextCandidate => run.candidates.pop_front().map(|candidate| (candidate, false)),
-                NextStep::GiveUp => None,
+                NextStep::NextCandidate if run.may_retry(now) => {
+                    run.candidates.pop_front().map(|candidate| (candidate, false))
+                }
+                NextStep::NextCandidate | NextStep::GiveUp => None,
             };
         }
         outcome
     }
 
-    /// One request over one connection, and its account: evidence, metrics.
-    async fn attempt(&self, run: &mut Run, mut link: Link) -> Result<Attempted, Failure> {
-        let (candidate, began) = (link.candidate, link.began);
+    /// The next of the flights that lands; meanwhile others join them when that is due.
+    async fn next_landing(self: &Arc<Self>, run: &mut Run, flights: &mut Flights) -> (Errand, Landing) {
         let pool = Arc::clone(&run.pool);
-        let Some(origin) = pool.origins.get(candidate.origin) else {
-            return Err(Failure::unsent(FailureKind::Connect));
-        };
-        let result = self.exchange(run, origin, &mut link).await;
-        let now = self.now();
-        let took = now.saturating_duration_since(began.monotonic);
-        let failure = match &result {
-            Ok(answered) => answered.examined.failure.clone(),
-            Err(failure) => Some((failure.kind, failure.to_string())),
-        };
-        pool.metrics.origin_attempt(&origin.name, failure.as_ref().map_or("ok", |(kind, _)| kind.as_str()), took);
-        match failure {
-            // That others refuse what one fails at says nothing: a copy of a site has not all that its original has.
-            None if result.as_ref().is_ok_and(|answered| answered.response.status().is_client_error()) => {}
-            // The success itself counts when the body is whole.
-            None => run.suspicions.drain(..).for_each(|(suspect, cause)| pool.blame(suspect, cause)),
-            Some((kind, _)) if !kind.is_evidence() => {}
-            Some((_, cause)) if !pool.config.probe.enabled => pool.blame(candidate, cause),
-            // It may be the fault of one URL, which a visitor could ask for until no endpoint were left; it counts once
-            // another endpoint has answered the same request.
-            Some((_, cause)) => run.suspicions.push((candidate, cause)),
-        }
-        match result {
-            Ok(answered) => Ok(Attempted { link, answered }),
-            Err(failure) => {
-                if failure.kind == FailureKind::FirstByteTimeout {
-                    link.claim.measured(took, now);
-                }
-                run.claim = Some(link.claim);
-                Err(failure)
-            }
-        }
-    }
-
-    async fn exchange(&self, run: &mut Run, origin: &Origin, link: &mut Link) -> Result<Answered, Failure> {
-        let pool = Arc::clone(&run.pool);
-        let timeouts = &pool.config.timeouts;
-        let tries_left = run.tries_left();
-        let reused = link.reused;
-        let wait = split_deadline(run.forward.deadline, timeouts.connect, tries_left, self.now());
-        if !matches!(timeout(wait, link.sender.ready()).await, Ok(Ok(()))) {
-            return Err(Failure::unsent(FailureKind::ClosedUnanswered { reused }));
-        }
-        let requested = self.clock.now();
-        let wait = split_deadline(run.forward.deadline, timeouts.first_byte, tries_left, requested.monotonic);
-        let progress = Progress::new(self.clock.clone());
-        let request = run.forward.request(origin, progress.clone());
-        let mut response = self.send(run, link, request, wait, &progress).await?;
-        let received = self.clock.now();
-        let latency = received.monotonic.saturating_duration_since(progress.moved_at());
-        // Of the head; what is read from here on may come in others.
-        let term = pool.terms.current(link.candidate.origin, link.candidate.address);
-        let framing = framing(&run.forward.method, &run.forward.headers, response.status(), response.headers())
-            .map_err(|cause| Failure { kind: FailureKind::Malformed, cause: cause.into(), sent: true })?;
-        let patience = split_deadline(run.forward.deadline, timeouts.body_idle, tries_left, received.monotonic);
-        let Forward { method, target, headers, .. } = &run.forward;
-        let asked = Asked { method, path: target.path(), headers };
-        let examined = examine(&pool.config, asked, &mut response, framing, patience)
-            .await
-            .map_err(|cause| Failure { kind: FailureKind::Unexpected, cause: cause.into(), sent: true })?;
-        Ok(Answered { response, examined, framing, term, latency, requested, received })
-    }
-
-    /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
-    /// prolong it. A request without a body tells the steward how long it has waited at some marks.
-    async fn send(
-        &self,
-        run: &mut Run,
-        link: &mut Link,
-        mut request: Request<RequestBody>,
-        wait: Duration,
-        progress: &Progress,
-    ) -> Result<Response<Incoming>, Failure> {
-        let interim = Interim::default();
-        interim.count(&mut request);
-        let sent = self.now();
-        let (reused, candidate) = (link.reused, link.candidate);
-        let mut mark = run.first_mark();
-        let mut answer = std::pin::pin!(link.sender.try_send_request(request));
-        let (mut frames, mut until) = (progress.frames(), sent + wait);
+        let mut may_hedge = true;
         loop {
+            let published = pool.published();
+            let hedge = run.hedge(flights).filter(|_| may_hedge);
             tokio::select! {
-                // In this order, so that the same bytes are judged alike whatever pieces they come in.
                 biased;
-                () = interim.exceeded() => {
-                    let cause = format!("more than {INTERIM_MAX} interim responses");
-                    return Err(Failure { kind: FailureKind::Malformed, cause, sent: true });
-                }
-                answer = &mut answer => return answer.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    let sent = unsent.is_none();
-                    run.forward.body = unsent.map(Request::into_body);
-                    let kind = if progress.broke_off() {
-                        FailureKind::Upload
-                    } else if error.error().is_parse() {
-                        FailureKind::Malformed
-                    } else {
-                        FailureKind::ClosedUnanswered { reused }
-                    };
-                    Failure { kind, cause: with_causes(&error.into_error()), sent }
-                }),
-                waited = passed(sent, mark) => {
-                    run.tell_waiting(candidate, waited);
-                    mark = next_mark(waited, &run.pool.config.latency);
-                }
-                () = sleep_until(until.into()) => {
-                    if progress.frames() == frames {
-                        let (kind, missing) = match progress.awaits_client() {
-                            true => (FailureKind::Upload, "more of the request's body"),
-                            false => (FailureKind::FirstByteTimeout, "response head"),
-                        };
-                        return Err(Failure { kind, cause: format!("no {missing} within {wait:?}"), sent: true });
+                (flight, landing) = flights.next() => return (flight.errand, landing),
+                errand = due(hedge) => {
+                    let is_paid = errand != Errand::Hedge || pool.hedges.allows(self.now());
+                    let hedge = if is_paid { run.next_hedge(&flights.candidates()) } else { None };
+                    match hedge {
+                        Some((candidate, claim)) => flights.0.push(self.hedge(run, candidate, claim, errand)),
+                        // Until the origins are seen in another light.
+                        None => may_hedge = false,
                     }
-                    (frames, until) = (progress.frames(), self.now() + wait);
                 }
+                () = published => may_hedge = true,
             }
+        }
+    }
+
+    /// Asks one more endpoint.
+    fn hedge(self: &Arc<Self>, run: &mut Run, candidate: Candidate, claim: Claim, errand: Errand) -> Flight {
+        let (links, pool, departure) = (Arc::clone(&self.links), Arc::clone(&run.pool), run.departure(&self.clock));
+        let landing = async move {
+            match links.reach_only(&departure.pool, candidate, claim).await {
+                Ok(link) => departure.fly(link).await,
+                Err(failure) => Landing::unreached(candidate, failure, departure.body),
+            }
+        };
+        Flight::new(&pool, candidate, self.now(), errand, landing)
+    }
+
+    /// Another endpoint has answered before these.
+    fn give_up(&self, run: &Run, winner: Candidate, flights: Flights) {
+        let now = self.now();
+        for flight in flights.0 {
+            run.outrun(&flight, winner, now);
         }
     }
 
@@ -239,7 +177,7 @@ impl Fetcher {
             claim.measured(latency, received.monotonic);
         }
         let origin = run.pool.origins.get(candidate.origin).map_or_else(|| Arc::from(""), |o| Arc::clone(&o.name));
-        let template = run.forward.template();
+        let template = run.template();
         let (place, latency) = (Destination::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
         let (claim, ahead) = (Some(claim), examined.ahead);
@@ -272,14 +210,15 @@ impl Fetcher {
     }
 }
 
-/// Waits until `mark` has passed since `sent`, and gives it; for ever without one.
-async fn passed(sent: Instant, mark: Option<Duration>) -> Duration {
-    match mark {
-        Some(mark) => {
-            sleep_until((sent + mark).into()).await;
-            mark
+/// Waits until another endpoint is to be asked, and tells as what; for ever when that is never.
+async fn due(hedge: Option<Hedge>) -> Errand {
+    match hedge {
+        Some(Hedge::At(time)) => {
+            sleep_until(time.into()).await;
+            Errand::Hedge
         }
-        None => std::future::pending().await,
+        Some(Hedge::Now) => Errand::Retry,
+        Some(Hedge::Never) | None => std::future::pending().await,
     }
 }
 
@@ -313,21 +252,6 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// The request itself, with the body, which comes back if nothing of it could be sent.
-    fn request(&mut self, origin: &Origin, progress: Progress) -> Request<RequestBody> {
-        let mut request = Request::new(watched(self.body.take(), progress));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target.clone();
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(header::HOST, origin.host_field(&self.authority));
-        request
-    }
-
-    /// The target as text.
-    pub(super) fn path_and_query(&self) -> &str {
-        self.target.path_and_query().map_or("/", |target| target.as_str())
-    }
-
     /// The same request without its body, to continue a response that breaks off.
     pub(super) fn template(&self) -> Self {
         Self {
@@ -395,23 +319,4 @@ pub struct FetchError {
     pub status: Option<StatusCode>,
     /// Endpoints tried.
     pub attempts: u32,
-}
-
-/// A response head and the connection it came over.
-struct Attempted {
-    link: Link,
-    answered: Answered,
-}
-
-/// A response head and its circumstances.
-struct Answered {
-    response: Response<Incoming>,
-    examined: Examined,
-    framing: Framing,
-    /// The term in which the head came.
-    term: Option<u64>,
-    /// How long the head took, once the request was sent.
-    latency: Duration,
-    requested: Now,
-    received: Now,
 }

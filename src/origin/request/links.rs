@@ -64,10 +64,33 @@ impl Links {
         result
     }
 
+    /// A connection to this candidate and nobody else, for a request that others have been sent already.
+    pub(super) async fn reach_only(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        candidate: Candidate,
+        claim: Claim,
+    ) -> Result<Link, Failure> {
+        let began = self.clock.now();
+        if let Some(sender) = self.idle.take(&Destination::of(pool, candidate), began.monotonic) {
+            return Ok(Link { candidate, sender, reused: true, began, claim });
+        }
+        let (teller, mut told) = mpsc::channel(NEWS_MAX);
+        self.dial(pool, candidate, began, Some(teller));
+        while let Some(told) = told.recv().await {
+            match told.news {
+                News::Opened => {}
+                News::Connected(sender) => return Ok(Link { candidate, sender, reused: false, began, claim }),
+                News::Failed(error) => return Err(error.into()),
+            }
+        }
+        Err(Failure::unsent(FailureKind::Connect))
+    }
+
     /// Waits for a place at the origin. One that is busy is not tried; that says nothing about its health.
     async fn claim(&self, run: &mut Run, candidate: Candidate) -> Result<Claim, Failure> {
         let began = self.now();
-        let (deadline, longest) = (run.forward.deadline, run.pool.config.timeouts.connect);
+        let (deadline, longest) = (run.deadline, run.pool.config.timeouts.connect);
         let wait = split_deadline(deadline, longest, run.tries_left(), began);
         if let Some(claim) = Claim::new(&run.pool, candidate, wait).await {
             return Ok(claim);
@@ -187,7 +210,7 @@ struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     fn new(links: &'a Arc<Links>, run: &'a mut Run, first: (Candidate, Claim), fresh: bool) -> Self {
-        let (now, deadline) = (links.now(), run.forward.deadline);
+        let (now, deadline) = (links.now(), run.deadline);
         let delay = split_deadline(deadline, DIAL_DELAY, run.tries_left(), now);
         let patience = split_deadline(deadline, run.pool.config.timeouts.connect, run.tries_left(), now);
         let race = Race::new(delay, deadline, now);
@@ -243,7 +266,7 @@ impl<'a> Contest<'a> {
         };
         let began = self.links.clock.now();
         // A request that must not be repeated does not go over a connection that the origin may just be closing.
-        if self.run.is_repeatable() && !stale {
+        if self.run.question.is_repeatable() && !stale {
             let place = Destination::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
                 self.earlier = self.dialed.len();

@@ -2,54 +2,78 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::claim::Claim;
-use super::connect::ConnectError;
+use super::connect::{ConnectError, RequestBody};
 use super::fetch::Forward;
-use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, hash, trial};
+use super::flight::{Departure, Errand, Flight, Flights, Landing};
+use super::hedge::{Hedge, Waiting, hedge};
+use super::question::Question;
+use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, trial};
 use super::retry::{Attempt, FailureKind};
+use crate::clock::Clock;
 use crate::origin::health::duty::Duty;
-use crate::origin::health::endpoint::Evidence;
-use crate::origin::health::latency::next_mark;
 use crate::origin::pool::Pool;
 use crate::origin::view::PoolView;
 
 /// The state of a request over its attempts.
 pub(super) struct Run {
     pub(super) pool: Arc<Pool>,
-    pub(super) forward: Forward,
+    pub(super) question: Arc<Question>,
+    /// Not sent yet.
+    pub(super) body: Option<RequestBody>,
+    /// Most endpoints tried.
+    pub(super) tries_max: usize,
+    /// When there must be a response head.
+    pub(super) deadline: Instant,
+    last_resort: Option<Candidate>,
+    wary: bool,
     /// The origins as they were when it began.
     view: Arc<PoolView>,
     /// Those not tried yet, best first; those whose dials lost a race are among them again.
     pub(super) candidates: VecDeque<Candidate>,
     /// Endpoints tried; one that was only dialed counts.
     pub(super) tries: usize,
-    has_body: bool,
+    /// Whether any attempt may have reached an origin.
+    was_sent: bool,
     /// What the last attempt held, for another one at the same endpoint.
     pub(super) claim: Option<Claim>,
     /// Failures that count against their endpoints only if another one answers this request.
-    pub(super) suspicions: Vec<(Candidate, String)>,
+    suspicions: Vec<(Candidate, String)>,
 }
 
 impl Run {
     pub(super) fn new(pool: &Arc<Pool>, forward: Forward, now: Instant) -> Self {
-        let (view, has_body) = (pool.view(), forward.body.is_some());
-        let may_be_slow = forward.method.is_safe() && !has_body;
+        let Forward { method, target, authority, headers, body, tries, deadline, last_resort, wary } = forward;
+        let question = Arc::new(Question { has_body: body.is_some(), method, target, authority, headers });
+        let view = pool.view();
         let demand = Demand {
-            safe: forward.method.is_safe(),
-            tries: forward.tries,
-            trial: if may_be_slow { trial(&view, now) } else { None },
-            bucket: bucket(forward.path_and_query()),
+            safe: question.method.is_safe(),
+            tries,
+            trial: if question.is_repeatable() { trial(&view, now) } else { None },
+            bucket: bucket(question.path_and_query()),
         };
         let mut candidates = candidates(&view, demand, now, &mut fastrand::Rng::new());
-        let pool = Arc::clone(pool);
-        let (claim, suspicions) = (None, Vec::new());
-        let mut run = Self { pool, forward, view, candidates: VecDeque::new(), tries: 0, has_body, claim, suspicions };
-        if run.forward.wary {
+        let mut run = Self {
+            pool: Arc::clone(pool),
+            question,
+            body,
+            tries_max: tries,
+            deadline,
+            last_resort,
+            wary,
+            view,
+            candidates: VecDeque::new(),
+            tries: 0,
+            was_sent: false,
+            claim: None,
+            suspicions: Vec::new(),
+        };
+        if wary {
             candidates.sort_by_key(|candidate| run.is_distrusted(*candidate));
         }
-        let last_resort = candidates.iter().position(|candidate| Some(*candidate) == run.forward.last_resort);
+        let last_resort = candidates.iter().position(|candidate| Some(*candidate) == last_resort);
         let last_resort = last_resort.map(|place| candidates.remove(place));
         run.candidates = candidates.into();
         if let Some(last_resort) = last_resort {
@@ -61,12 +85,12 @@ impl Run {
     /// Whether its last probe failed, where that counts. Whoever forces an origin knows better than its probes.
     fn is_distrusted(&self, candidate: Candidate) -> bool {
         let is_forced = || self.view.origins.get(candidate.origin).is_some_and(|origin| origin.duty == Duty::Forced);
-        self.forward.wary && self.pool.terms.is_failing(candidate.origin, candidate.address) && !is_forced()
+        self.wary && self.pool.terms.is_failing(candidate.origin, candidate.address) && !is_forced()
     }
 
     /// Why it is asked: one of a lesser kind is not dialed while a better one may yet connect.
     pub(super) fn calling(&self, candidate: Candidate) -> Calling {
-        let is_last = self.is_distrusted(candidate) || Some(candidate) == self.forward.last_resort;
+        let is_last = self.is_distrusted(candidate) || Some(candidate) == self.last_resort;
         if is_last { Calling::Makeshift } else { calling(&self.view, candidate) }
     }
 
@@ -92,29 +116,76 @@ impl Run {
         }
     }
 
-    /// A body that was sent is gone, whatever the method: such a request is never repeated.
-    pub(super) fn is_repeatable(&self) -> bool {
-        self.forward.method.is_safe() && !self.has_body
-    }
-
     pub(super) fn attempt(&self, sent: bool) -> Attempt {
-        Attempt { tries: self.tries, candidates_left: self.candidates.len(), sent, safe: self.is_repeatable() }
+        let (tries, candidates_left) = (self.tries, self.candidates.len());
+        Attempt { tries, candidates_left, sent, safe: self.question.is_repeatable() }
     }
 
-    /// When to tell for the first time that it waits; never for one with a body, which takes its own time.
-    pub(super) fn first_mark(&self) -> Option<Duration> {
-        if self.has_body { None } else { next_mark(Duration::ZERO, &self.pool.config.latency) }
+    /// What the next attempt begins with.
+    pub(super) fn departure(&mut self, clock: &Clock) -> Departure {
+        Departure {
+            pool: Arc::clone(&self.pool),
+            question: Arc::clone(&self.question),
+            body: self.body.take(),
+            deadline: self.deadline,
+            tries_left: self.tries_left(),
+            clock: clock.clone(),
+        }
     }
 
-    /// Tells the steward that it waits for a response head of this endpoint.
-    pub(super) fn tell_waiting(&self, candidate: Candidate, waited: Duration) {
-        let evidence = Evidence::RequestWaiting { waited, target: hash(self.forward.path_and_query()) };
-        self.pool.report(candidate.origin, candidate.address, evidence);
+    /// Why the next attempt is made.
+    pub(super) fn errand(&self) -> Errand {
+        if self.was_sent { Errand::Retry } else { Errand::First }
+    }
+
+    /// Whether a failed attempt may be followed by another one, as far as the site's budget goes.
+    pub(super) fn may_retry(&self, now: Instant) -> bool {
+        !self.was_sent || self.pool.retries.allows(now)
+    }
+
+    /// Takes what one attempt has come to.
+    pub(super) fn landed(&mut self, errand: Errand, landing: &mut Landing) {
+        self.body = landing.unsent.take();
+        self.was_sent |= landing.was_sent();
+        let failure = match &landing.result {
+            Ok(attempted) => attempted.answered.examined.failure.clone(),
+            Err(failure) => Some((failure.kind, failure.to_string())),
+        };
+        let Some((kind, cause)) = failure else {
+            self.succeeded(errand, landing);
+            return;
+        };
+        match errand {
+            Errand::Retry if landing.was_sent() => self.pool.retries.charge(),
+            Errand::Hedge if landing.was_sent() => self.pool.hedges.charge(),
+            Errand::First | Errand::Hedge | Errand::Retry => {}
+        }
+        match kind.is_evidence() && landing.reached {
+            false => {}
+            // It may be the fault of one URL, which a visitor could ask for until no endpoint were left; it counts once
+            // another endpoint has answered the same request.
+            true if self.pool.config.probe.enabled => self.suspicions.push((landing.candidate, cause)),
+            true => self.pool.blame(landing.candidate, cause),
+        }
+    }
+
+    fn succeeded(&mut self, errand: Errand, landing: &Landing) {
+        match errand {
+            Errand::First => {}
+            Errand::Hedge => self.pool.hedges.clear(),
+            Errand::Retry => self.pool.retries.clear(),
+        }
+        let status = landing.result.as_ref().ok().map(|attempted| attempted.answered.response.status());
+        // That others refuse what one fails at says nothing: a copy of a site has not all that its original has. The
+        // success itself counts when the body is whole.
+        if !status.is_some_and(|status| status.is_client_error()) {
+            self.suspicions.drain(..).for_each(|(suspect, cause)| self.pool.blame(suspect, cause));
+        }
     }
 
     /// The tries that the time left is shared by: this one, and those that may follow.
     pub(super) fn tries_left(&self) -> usize {
-        (self.candidates.len() + 1).min((self.forward.tries + 1).saturating_sub(self.tries))
+        (self.candidates.len() + 1).min((self.tries_max + 1).saturating_sub(self.tries))
     }
 
     /// Candidates of no lesser kind that may be dialed beside those of this attempt: without waiting for a place.
@@ -122,7 +193,7 @@ impl Run {
         let has_room =
             |rival: &&Candidate| self.pool.origins.get(rival.origin).is_some_and(|origin| origin.capacity.has_room());
         let rivals = self.candidates.iter().filter(|rival| self.calling(**rival) <= least);
-        rivals.filter(has_room).count().min(self.forward.tries.saturating_sub(self.tries))
+        rivals.filter(has_room).count().min(self.tries_max.saturating_sub(self.tries))
     }
 
     /// The best of these.
@@ -135,10 +206,86 @@ impl Run {
         Some((rival, claim))
     }
 
+    /// Whether another endpoint is to be asked beside those that owe an answer; `None` while there are none.
+    pub(super) fn hedge(&self, flights: &Flights) -> Option<Hedge> {
+        let last = flights.0.last()?;
+        let origin = self.pool.origins.get(last.candidate.origin)?;
+        Some(hedge(&Waiting {
+            repeatable: self.question.is_repeatable(),
+            asked: flights.0.len(),
+            since: last.began,
+            longest_usual: origin.tail.longest_usual(),
+            forsaken: flights.0.iter().all(|flight| self.has_forsaken(flight.candidate)),
+        }))
+    }
+
+    /// Takes that `winner` has answered before `flight` came to anything.
+    pub(super) fn outrun(&self, flight: &Flight, winner: Candidate, now: Instant) {
+        let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
+        let waited = now.saturating_duration_since(flight.began);
+        self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
+        if flight.errand == Errand::Hedge {
+            self.pool.hedges.charge();
+            return;
+        }
+        origin.tail.measured(waited);
+        if let Some(load) = &flight.load {
+            load.measured(waited, now);
+        }
+        if flight.candidate.origin != winner.origin {
+            self.pool.tell_waiting(flight.candidate, waited, self.question.hash(), true);
+        }
+    }
+
+    /// The same request without its body, to continue a response that breaks off.
+    pub(super) fn template(&self) -> Forward {
+        let Question { method, target, authority, headers, .. } = &*self.question;
+        Forward {
+            method: method.clone(),
+            target: target.clone(),
+            authority: authority.clone(),
+            headers: headers.clone(),
+            body: None,
+            tries: self.tries_max,
+            deadline: self.deadline,
+            last_resort: self.last_resort,
+            wary: self.wary,
+        }
+    }
+
+    /// Whether it would not be asked if the request came now, though it was willing when it was.
+    pub(super) fn has_forsaken(&self, candidate: Candidate) -> bool {
+        self.calling(candidate) < Calling::Makeshift && calling(&self.pool.view(), candidate) == Calling::Makeshift
+    }
+
+    /// Whom to ask beside those that owe an answer: the best of those that are willing still and have a place, of another
+    /// origin if there is one.
+    pub(super) fn next_hedge(&mut self, asked: &[Candidate]) -> Option<(Candidate, Claim)> {
+        if self.tries >= self.tries_max {
+            return None;
+        }
+        let view = self.pool.view();
+        let is_willing = |candidate: Candidate| {
+            self.calling(candidate) < Calling::Makeshift && calling(&view, candidate) < Calling::Makeshift
+        };
+        let mut willing: Vec<_> =
+            self.candidates.iter().enumerate().filter(|(_, candidate)| is_willing(**candidate)).collect();
+        willing.sort_by_key(|(_, candidate)| asked.iter().any(|asked| asked.origin == candidate.origin));
+        let mut claims =
+            willing.into_iter().filter_map(|(place, candidate)| Some((place, Claim::try_new(&self.pool, *candidate)?)));
+        let (place, claim) = claims.next()?;
+        let candidate = self.candidates.remove(place)?;
+        self.tries += 1;
+        Some((candidate, claim))
+    }
+
     pub(super) fn attempts(&self) -> u32 {
         u32::try_from(self.tries).unwrap_or(u32::MAX)
     }
 }
+
+/// The outcome of an attempt that was given up because another endpoint answered first.
+const OUTRUN: &str = "outrun";
 
 /// Why one attempt gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -148,16 +295,22 @@ pub(super) struct Failure {
     pub(super) cause: String,
     /// Whether any byte of the request may have reached the origin.
     pub(super) sent: bool,
+    /// What it held of the endpoint.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Failure {
+    pub(super) fn sent(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self { kind, cause: cause.into(), sent: true, claim: None }
+    }
+
     pub(super) fn unsent(kind: FailureKind) -> Self {
-        Self { kind, cause: "nothing was sent".into(), sent: false }
+        Self { kind, cause: "nothing was sent".into(), sent: false, claim: None }
     }
 }
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        Self { kind: error.kind, cause: error.cause, sent: false }
+        Self { kind: error.kind, cause: error.cause, sent: false, claim: None }
     }
 }

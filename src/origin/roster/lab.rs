@@ -212,7 +212,12 @@ impl Lab {
         let (now, target) = (self.now, self.requests);
         let mut waited = Duration::ZERO;
         while let Some(mark) = next_mark(waited, &self.roster.policies.latency).filter(|mark| *mark < latency) {
-            self.arriving.push((now + mark, origin, address, Evidence::RequestWaiting { waited: mark, target }));
+            self.arriving.push((
+                now + mark,
+                origin,
+                address,
+                Evidence::RequestWaiting { waited: mark, target, outrun: false },
+            ));
             waited = mark;
         }
         self.arriving.push((now + latency, origin, address, Evidence::RequestSucceeded { latency }));
@@ -427,7 +432,14 @@ fn site(origins: &[&str]) -> SiteConfig {
             idle: seconds(15),
             request: seconds(10),
         },
-        failover: FailoverPolicy { tries: 3, statuses: StatusSet(vec![(500, 599)]), consecutive_failures: 3, warm: 1 },
+        failover: FailoverPolicy {
+            tries: 3,
+            statuses: StatusSet(vec![(500, 599)]),
+            consecutive_failures: 3,
+            warm: 1,
+            retry_budget: 5,
+            hedge_budget: 2,
+        },
         expectations: Vec::new(),
         failback: FailbackPolicy {
             mode: FailbackMode::Auto,

@@ -26,7 +26,7 @@ use holdover::serve::worker::{Shared, Worker};
 use holdover::telemetry::{Event, Events, Metrics};
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
@@ -190,6 +190,16 @@ impl Lab {
         let body = body.collect().await.unwrap().to_bytes();
         let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
         (head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|_| text()))
+    }
+
+    /// `POST /v1/origin`; what it says of the origin.
+    pub(crate) async fn order(&self, order: &str, origin: &str) -> Value {
+        let body = json!({ "site": "www", "origin": origin, "order": order }).to_string();
+        let request =
+            Request::post("/v1/origin").header("content-type", "application/json").header("host", "127.0.0.1");
+        let (status, document) = self.admin(request.body(Full::from(body)).unwrap()).await;
+        assert_eq!(status, 200, "{document}");
+        document["origin"].clone()
     }
 
     /// `POST /v1/purge`.

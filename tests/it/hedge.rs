@@ -1,0 +1,135 @@
+//! Requests that owe an answer for too long: another origin is asked beside, within a budget.
+
+use std::time::Duration;
+
+use crate::lab::{Answer, Lab};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+async fn lab(origins: &[&str], settings: &str) -> Lab {
+    let lab = Lab::start(origins, settings).await;
+    for name in origins {
+        answer(&lab, name, 10 * MILLISECOND);
+    }
+    lab
+}
+
+/// Lets `name` answer everything with its name after `delay`.
+fn answer(lab: &Lab, name: &str, delay: Duration) {
+    for number in 0..200 {
+        let answer = Answer::ok(name).with("cache-control", "no-store").after(delay);
+        lab.origin(name).answers(&format!("/{number}"), answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_asked_for_elsewhere_after_a_quarter_of_a_second() {
+    let lab = lab(&["a", "b"], "").await;
+    answer(&lab, "a", 2 * SECOND);
+    let reply = lab.client().await.get("/1").await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (200, "b"));
+    assert!((250 * MILLISECOND..300 * MILLISECOND).contains(&reply.first_byte), "{:?}", reply.first_byte);
+    assert_eq!((lab.origin("a").requests("/1").len(), lab.origin("b").requests("/1").len()), (1, 1));
+    lab.time_passes(SECOND).await;
+    let outrun = r#"holdover_origin_attempts_total{site="www",origin="a",outcome="outrun"} 1"#;
+    assert!(lab.metrics().contains(outrun), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_answer_wins_whoever_was_asked_first() {
+    let lab = lab(&["a", "b"], "").await;
+    answer(&lab, "a", 300 * MILLISECOND);
+    answer(&lab, "b", 200 * MILLISECOND);
+    assert_eq!(lab.client().await.get("/1").await.text(), "a");
+    assert_eq!(lab.origin("b").requests("/1").len(), 1, "it was asked all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_origins_that_hang_cost_half_a_second() {
+    let lab = lab(&["a", "b", "c"], "").await;
+    answer(&lab, "a", 60 * SECOND);
+    answer(&lab, "b", 60 * SECOND);
+    let reply = lab.client().await.get("/1").await;
+    assert_eq!(reply.text(), "c");
+    assert!(reply.first_byte < 600 * MILLISECOND, "{:?}", reply.first_byte);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_usually_so_slow_is_not_doubted() {
+    let lab = lab(&["a", "b"], "").await;
+    answer(&lab, "a", 400 * MILLISECOND);
+    for number in 0..60 {
+        lab.client().await.get(&format!("/{number}")).await;
+    }
+    let asked = |name: &str, numbers: std::ops::Range<u32>| {
+        numbers.map(|number| lab.origin(name).requests(&format!("/{number}")).len()).sum::<usize>()
+    };
+    assert_eq!(asked("a", 40..60), 20);
+    assert!(asked("b", 40..60) <= 2, "one in twenty takes longer than usual");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hedges_in_vain_come_to_an_end() {
+    let lab = lab(&["a", "b"], "[site.latency]\ndemote = false").await;
+    // Slower each time, so that it is never as slow as usual.
+    let mut delay = 300 * MILLISECOND;
+    answer(&lab, "b", 3 * SECOND);
+    for number in 0..60 {
+        let path = format!("/{number}");
+        lab.origin("a").answers(&path, Answer::ok("a").with("cache-control", "no-store").after(delay));
+        lab.client().await.get(&path).await;
+        delay = (delay + delay / 8).min(2 * SECOND);
+    }
+    let hedges: usize = (0..60).map(|number| lab.origin("b").requests(&format!("/{number}")).len()).sum();
+    assert!((10..30).contains(&hedges), "{hedges}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_change_something_is_never_sent_twice() {
+    let lab = lab(&["a", "b"], "").await;
+    lab.origin("a").answers("/1", Answer::ok("a").after(SECOND));
+    let reply = lab.client().await.send("POST", "/1", &[], "order").await;
+    assert_eq!((reply.text(), lab.origin("b").requests("/1").len()), ("a", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_on_for_an_origin_that_is_out_of_use_meanwhile() {
+    let lab = lab(&["a", "b"], "[site.failover]\nhedge_budget = 0").await;
+    answer(&lab, "a", 60 * SECOND);
+    let mut client = lab.client().await;
+    let waiting = tokio::spawn(async move { client.get("/1").await });
+    lab.time_passes(SECOND).await;
+    lab.order("drain", "a").await;
+    let reply = waiting.await.unwrap();
+    assert_eq!(reply.text(), "b");
+    assert!(reply.first_byte < 3 * SECOND / 2, "{:?}", reply.first_byte);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_errors_is_not_fed() {
+    let lab = Lab::start(&["a", "b", "c"], "").await;
+    for name in ["a", "b", "c"] {
+        for number in 0..1000 {
+            lab.origin(name).answers(&format!("/{number}"), Answer::new(503, "busy"));
+        }
+    }
+    for number in 0..1000 {
+        let reply = lab.client().await.get(&format!("/{number}")).await;
+        assert_eq!(reply.status.as_u16(), 503);
+        lab.time_passes(50 * MILLISECOND).await;
+    }
+    let requests: usize = ["a", "b", "c"]
+        .iter()
+        .map(|name| (0..1000).map(|number| lab.origin(name).requests(&format!("/{number}")).len()).sum::<usize>())
+        .sum();
+    assert!((1000..=1100).contains(&requests), "{requests} requests to origins for 1000 of clients");
+    // One that recovers is found, and from then on nobody fails.
+    for number in 0..1000 {
+        lab.origin("b").answers(&format!("/{number}"), Answer::ok("b").with("cache-control", "no-store"));
+    }
+    lab.time_passes(2 * SECOND).await;
+    for number in 0..100 {
+        assert_eq!(lab.client().await.get(&format!("/{number}")).await.text(), "b", "{number}");
+    }
+}
