@@ -13,7 +13,7 @@ const PATHS: [&str; 3] = ["/1", "/2", "/3"];
 
 async fn lab(origins: &[(&str, &str, Duration)]) -> Lab {
     let keys: Vec<_> = origins.iter().map(|(name, keys, _)| (*name, *keys)).collect();
-    let lab = Lab::start_with(&keys, "").await;
+    let lab = Lab::start_with(&keys, "[site.failover]\nhedge_budget = 0").await;
     for (name, _, delay) in origins {
         for path in PATHS {
             lab.origin(name).answers(path, Answer::ok(*name).with("cache-control", "no-store").after(*delay));
