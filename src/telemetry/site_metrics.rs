@@ -114,6 +114,11 @@ impl SiteMetrics {
         self.families.bodies_continued.at([&self.site, from, to]).inc();
     }
 
+    /// Counts one try that a budget was charged for.
+    pub fn try_in_vain(&self, kind: &'static str) {
+        self.families.origin_vain.at([&self.site, kind]).inc();
+    }
+
     /// The gauges of one origin, the same ones for the same name.
     pub fn origin_gauges(&self, origin: &str) -> OriginGauges {
         let at = |family: &Labeled<Gauge, 2>| family.at([&self.site, origin]);
@@ -154,6 +159,7 @@ pub(super) struct SiteFamilies {
     origin_duration: Labeled<DurationHistogram, 2>,
     origin_queued: Labeled<Gauge, 2>,
     origin_requests: Labeled<Gauge, 2>,
+    origin_vain: Labeled<Counter, 2>,
     requests: Labeled<Counter, 5>,
     response_bytes: Labeled<Counter, 2>,
     stale_forbidden: Labeled<Counter, 2>,
@@ -232,6 +238,11 @@ impl SiteFamilies {
                 "holdover_origin_requests",
                 &["site", "origin"],
                 "Requests under way at the origin, until their responses have ended",
+            ),
+            origin_vain: catalog.labeled(
+                "holdover_origin_tries_in_vain_total",
+                &["site", "kind"],
+                "Tries after a failed one (`retry`) or beside a slow one (`hedge`) that brought no answer",
             ),
             requests: catalog.labeled(
                 "holdover_http_requests_total",

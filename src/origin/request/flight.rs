@@ -233,6 +233,17 @@ pub(super) enum Errand {
     Retry,
 }
 
+impl Errand {
+    /// The word for metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Hedge => "hedge",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 impl Flight {
     pub(super) fn new(
         pool: &Pool,

@@ -155,10 +155,8 @@ impl Run {
             self.succeeded(errand, landing);
             return;
         };
-        match errand {
-            Errand::Retry if landing.was_sent() => self.pool.retries.charge(),
-            Errand::Hedge if landing.was_sent() => self.pool.hedges.charge(),
-            Errand::First | Errand::Hedge | Errand::Retry => {}
+        if landing.was_sent() {
+            self.was_in_vain(errand);
         }
         match kind.is_evidence() && landing.reached {
             false => {}
@@ -167,6 +165,16 @@ impl Run {
             true if self.pool.config.probe.enabled => self.suspicions.push((landing.candidate, cause)),
             true => self.pool.blame(landing.candidate, cause),
         }
+    }
+
+    fn was_in_vain(&self, errand: Errand) {
+        let budget = match errand {
+            Errand::First => return,
+            Errand::Hedge => &self.pool.hedges,
+            Errand::Retry => &self.pool.retries,
+        };
+        budget.charge();
+        self.pool.metrics.try_in_vain(errand.as_str());
     }
 
     fn succeeded(&mut self, errand: Errand, landing: &Landing) {
@@ -224,8 +232,10 @@ impl Run {
         let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
         let waited = now.saturating_duration_since(flight.began);
         self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
+        if flight.errand != Errand::First {
+            self.was_in_vain(flight.errand);
+        }
         if flight.errand == Errand::Hedge {
-            self.pool.hedges.charge();
             return;
         }
         origin.tail.measured(waited);
