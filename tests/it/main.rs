@@ -36,6 +36,7 @@ mod range;
 mod request;
 mod resume;
 mod signals;
+mod simulation;
 mod slow;
 mod stale;
 mod tidy;

@@ -218,6 +218,13 @@ impl Lab {
         &self.worker.shared
     }
 
+    /// The value of one metric with its labels; 0 where nothing was counted.
+    pub(crate) fn count(&self, metric: &str) -> usize {
+        let metrics = self.metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse().ok());
+        line.unwrap_or(0)
+    }
+
     /// The figures as Prometheus sees them.
     pub(crate) fn metrics(&self) -> String {
         self.metrics.encode()

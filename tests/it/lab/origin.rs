@@ -134,6 +134,11 @@ impl ScriptedOrigin {
             .collect()
     }
 
+    /// All requests but probes since the start.
+    pub(crate) fn requests_of_all(&self) -> usize {
+        self.state.lock().unwrap().requests.iter().filter(|head| !head.contains("holdover-probe")).count()
+    }
+
     /// The number of probes since the start.
     pub(crate) fn probes(&self) -> usize {
         self.state.lock().unwrap().requests.iter().filter(|head| head.contains("holdover-probe")).count()
