@@ -40,6 +40,9 @@ pub(super) const NEVER_CACHED: &str = "/never-cached";
 /// The path for probes.
 pub(super) const HEALTH: &str = "/health";
 
+/// A picture, large enough for a body to break off in it.
+pub(super) const WAVES: &str = "/waves.png";
+
 /// A small stored answer; every other query makes it a new URL.
 pub(super) const PULSE: &str = "/pulse.json";
 
@@ -56,7 +59,7 @@ impl Assets {
             ("/style.css", "text/css; charset=utf-8", ASSET, include_bytes!("assets/style.css")[..].into()),
             ("/demo.js", "text/javascript; charset=utf-8", ASSET, include_bytes!("assets/demo.js")[..].into()),
             ("/mark.svg", "image/svg+xml", ASSET, include_bytes!("assets/mark.svg")[..].into()),
-            ("/waves.png", "image/png", ASSET, png::waves(WAVES_SIDE).into()),
+            (WAVES, "image/png", ASSET, png::waves(WAVES_SIDE).into()),
             (LARGE_FILE, "application/octet-stream", ASSET, noise(LARGE_FILE_BYTES)),
             (PULSE, "application/json", NO_STORE, include_bytes!("assets/pulse.json")[..].into()),
             (NEVER_CACHED, "text/plain; charset=utf-8", NO_STORE, "No cache may store this.\n".into()),

@@ -8,7 +8,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, sleep};
 
-use super::assets::{Assets, LARGE_FILE, PULSE};
+use super::assets::{Assets, LARGE_FILE, PULSE, WAVES};
+use super::origins::Mood;
 use super::stage::Stage;
 use super::tally::{Met, Promises, Tally};
 use super::timeline::Timeline;
@@ -29,6 +30,7 @@ pub(super) async fn drill(stage: &Stage, timeline: &Timeline) -> anyhow::Result<
         unknown: Arc::new(AtomicU64::new(0)),
     };
     play.warm_up().await?;
+    play.let_two_origins_fall_ill().await?;
     play.lose_the_first_origin().await?;
     play.lose_the_second_origin().await?;
     play.lose_the_last_origin().await?;
@@ -56,6 +58,26 @@ impl Play<'_> {
         self.timeline.tell("a few visitors a second fill the cache from origin a");
         let warm = self.under_load(SCENE, async {}).await?;
         self.scene("all origins up", &warm);
+        Ok(())
+    }
+
+    async fn let_two_origins_fall_ill(&mut self) -> anyhow::Result<()> {
+        let [(_, a), (_, b), _] = self.stage.origins();
+        self.timeline.tell("origin a breaks off every body in the middle, though its health page is fine");
+        a.is_in(Mood::BreaksOff);
+        let part = self.under_load(SCENE, async {}).await?;
+        self.scene("origin a breaks off, others go on in the middle", &part);
+        self.timeline.tell("origin b hangs: it takes every request and never answers, though its health page is fine");
+        b.is_in(Mood::Hangs);
+        let part = self.under_load(SCENE, async {}).await?;
+        self.scene("origin b hangs, origin c is asked beside it", &part);
+        self.promises.expect(part.longest < PATIENCE_SPARED, "nobody waits for an origin that hangs");
+        a.is_in(Mood::Good);
+        b.is_in(Mood::Good);
+        self.timeline.tell("both are well again; origin a gets its visitors back when it has proved itself");
+        let leads = |event: &Event| matches!(event, Event::FailedOver { to: Some(to), .. } if to == "a");
+        let returned = self.wait_for(leads).await;
+        self.promises.expect(returned, "an origin that was ill serves again by itself");
         Ok(())
     }
 
@@ -227,7 +249,9 @@ impl Round {
         let unknown = turn % UNKNOWN_EVERY == UNKNOWN_EVERY - 1;
         let known = KNOWN[turn % KNOWN.len()];
         let (path, file) = if unknown {
-            (format!("{PULSE}?{}", self.unknown.fetch_add(1, Ordering::Relaxed)), PULSE)
+            let number = self.unknown.fetch_add(1, Ordering::Relaxed);
+            let file = if number % 2 == 0 { PULSE } else { WAVES };
+            (format!("{file}?{number}"), file)
         } else {
             (known.to_owned(), known)
         };
@@ -240,7 +264,7 @@ impl Round {
 }
 
 /// What visitors come for.
-const KNOWN: [&str; 6] = ["/", "/style.css", "/demo.js", "/mark.svg", "/waves.png", "/index.html"];
+const KNOWN: [&str; 6] = ["/", "/style.css", "/demo.js", "/mark.svg", WAVES, "/index.html"];
 
 const VISITORS: usize = 8;
 
@@ -255,6 +279,9 @@ const PRINT: Duration = Duration::from_millis(50);
 
 /// Long enough for the 20 MiB file to be well under way.
 const INTO_THE_DOWNLOAD: Duration = Duration::from_millis(700);
+
+/// A visitor who waited for an origin that hangs would wait for longer.
+const PATIENCE_SPARED: Duration = Duration::from_secs(1);
 
 /// Length of a scene.
 const SCENE: Duration = Duration::from_secs(4);

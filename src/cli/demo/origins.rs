@@ -1,4 +1,4 @@
-//! Origins to lose: small HTTP/1.1 file servers on loopback that can be killed in the middle of a body and revived.
+//! Origins to lose: small HTTP/1.1 file servers on loopback that can fall ill, be killed in the middle of a body and revived.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::answer;
-use super::assets::{Assets, LARGE_FILE};
+use super::assets::{Assets, HEALTH, LARGE_FILE};
 
 /// One origin of the demo; dropping it kills it.
 #[derive(Debug)]
@@ -40,6 +40,17 @@ pub(super) struct DemoOrigin {
 pub(super) struct Behavior {
     /// Bytes per second of the 20 MiB file, so that a kill can land inside its body; as fast as possible without.
     pub(super) large_file_rate: Option<u64>,
+}
+
+/// How an origin answers while it is alive. Its health page is fine all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// It breaks off every body in the middle, and the connection with it.
+    BreaksOff,
+    /// As it should.
+    Good,
+    /// It takes every request, and never answers.
+    Hangs,
 }
 
 impl DemoOrigin {
@@ -57,6 +68,7 @@ impl DemoOrigin {
             name: HeaderValue::from_static(name),
             assets: assets.clone(),
             behavior,
+            mood: Mutex::new(Mood::Good),
             requests: AtomicU64::new(0),
         });
         let listener = TcpListener::bind(address).await?;
@@ -87,6 +99,11 @@ impl DemoOrigin {
         let listener = TcpListener::bind(self.address).await?;
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Life::begin(listener, self.site.clone());
         Ok(())
+    }
+
+    /// Answers like this from here on.
+    pub(super) fn is_in(&self, mood: Mood) {
+        *self.site.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     /// Requests received since the start, probes included.
@@ -142,7 +159,7 @@ async fn accept(listener: TcpListener, site: Arc<OriginSite>, killed: &Cancellat
         let (site, killed) = (site.clone(), killed.clone());
         tasks.spawn(async move {
             let connection = Connection { stream, killed: killed.clone() };
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(site.respond(&request))));
+            let service = service_fn(async |request| Ok::<_, Infallible>(site.respond(&request).await));
             tokio::select! {
                 // A client that goes away is no news.
                 _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service) => {}
@@ -158,17 +175,25 @@ struct OriginSite {
     name: HeaderValue,
     assets: Assets,
     behavior: Behavior,
+    mood: Mutex<Mood>,
     requests: AtomicU64,
 }
 
 impl OriginSite {
-    fn respond(&self, request: &Request<Incoming>) -> Response<PacedBody> {
+    async fn respond(&self, request: &Request<Incoming>) -> Response<PacedBody> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let path = request.uri().path();
+        let mood = if path == HEALTH { Mood::Good } else { *self.mood.lock().unwrap_or_else(PoisonError::into_inner) };
+        if mood == Mood::Hangs {
+            std::future::pending::<()>().await;
+        }
         let mut response = self.answer(request.method(), path, request.headers());
         response.headers_mut().insert(X_ORIGIN, self.name.clone());
         let rate = self.behavior.large_file_rate.filter(|_| path == LARGE_FILE);
-        response.map(|body| PacedBody::new(body, rate))
+        response.map(|body| {
+            let breaks_at = (mood == Mood::BreaksOff).then_some(body.len() / 2);
+            PacedBody::new(body, rate, breaks_at)
+        })
     }
 
     fn answer(&self, method: &Method, path: &str, request: &HeaderMap) -> Response<Bytes> {
@@ -190,10 +215,12 @@ impl OriginSite {
     }
 }
 
-/// Bytes handed out at once or at a steady rate.
+/// Bytes handed out at once or at a steady rate, to their end or until it breaks off.
 struct PacedBody {
     rest: Bytes,
     pace: Option<Pace>,
+    /// With so many bytes left.
+    breaks_at: Option<usize>,
 }
 
 struct Pace {
@@ -202,26 +229,26 @@ struct Pace {
 }
 
 impl PacedBody {
-    fn new(rest: Bytes, bytes_per_second: Option<u64>) -> Self {
+    fn new(rest: Bytes, bytes_per_second: Option<u64>, breaks_at: Option<usize>) -> Self {
         let pace = bytes_per_second.map(|rate| Pace {
             ticks: tokio::time::interval(TICK),
             bytes_per_tick: usize::try_from(rate / TICKS_PER_SECOND).unwrap_or(usize::MAX).max(1),
         });
-        Self { rest, pace }
+        Self { rest, pace, breaks_at }
     }
 }
 
 impl Body for PacedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let waiting = self.rest.len();
-        if waiting == 0 {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.rest.is_empty() {
             return Poll::Ready(None);
+        }
+        let waiting = self.rest.len() - self.breaks_at.unwrap_or(0).min(self.rest.len());
+        if waiting == 0 {
+            return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
         }
         let piece = match &mut self.pace {
             None => waiting,

@@ -112,7 +112,7 @@ async fn an_address_in_use_is_an_error() {
 async fn a_paced_body_takes_its_time() {
     let clock = crate::clock::Clock::new();
     let begin = clock.now().monotonic;
-    let body = PacedBody::new(Bytes::from(vec![7; 10_000]), Some(5_000));
+    let body = PacedBody::new(Bytes::from(vec![7; 10_000]), Some(5_000), None);
     assert_eq!(body.collect().await.unwrap().to_bytes().len(), 10_000);
     let took = clock.now().monotonic - begin;
     assert!((Duration::from_millis(1900)..Duration::from_millis(2100)).contains(&took), "{took:?}");
