@@ -39,6 +39,7 @@ mod signals;
 mod simulation;
 mod slow;
 mod stale;
+mod surplus;
 mod tidy;
 mod tls;
 mod trust;

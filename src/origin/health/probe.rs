@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::SendRequest;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -19,7 +18,8 @@ use crate::clock::Clock;
 use crate::config::model::{ProbeExpectation, ProbePolicy};
 use crate::origin::causes::with_causes;
 use crate::origin::pool::{Origin, Pool};
-use crate::origin::request::connect::{Dial, RequestBody, connect_in_full};
+use crate::origin::request::connect::{Dial, connect_in_full};
+use crate::origin::request::wire::Wire;
 
 /// What one probe found.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub async fn probe(dial: &dyn Dial, clock: &Clock, pool: &Arc<Pool>, origin: usi
 }
 
 async fn exchange(
-    mut sender: SendRequest<RequestBody>,
+    mut sender: Wire,
     clock: &Clock,
     origin: &Origin,
     client_host: &str,
@@ -68,7 +68,7 @@ async fn exchange(
         .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync())
         .map_err(|error| error.to_string())?;
     let asked = clock.now().monotonic;
-    let response = sender.send_request(request).await.map_err(|error| with_causes(&error))?;
+    let response = sender.try_send_request(request).await.map_err(|error| with_causes(&error.into_error()))?;
     let latency = clock.now().monotonic.saturating_duration_since(asked);
     if let Some(said) = policy.lame_duck.iter().find(|field| field.is_in(response.headers())) {
         return Ok(Evidence::LameDuck(said.to_string()));

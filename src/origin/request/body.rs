@@ -10,17 +10,16 @@ use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::timeout;
 
 use super::claim::Claim;
-use super::connect::RequestBody;
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
 use super::incoming::Framing;
 use super::ranking::Candidate;
 use super::retry::FailureKind;
 use super::splice::{Incomplete, Splice, accept, resume_fields};
+use super::wire::Wire;
 use crate::origin::health::endpoint::Evidence;
 use crate::origin::pool::Pool;
 use crate::semantics::forwarding;
@@ -50,7 +49,8 @@ pub struct OriginBody {
 /// The connection that the bytes come over at the moment.
 pub(super) struct Source {
     pub(super) place: Destination,
-    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) sender: Wire,
+    pub(super) framing: Framing,
     /// What is held of the endpoint while the body lasts.
     pub(super) claim: Option<Claim>,
     /// The term in which its head came.
@@ -75,10 +75,10 @@ impl OriginBody {
         fetcher: &Arc<Fetcher>,
         pool: &Arc<Pool>,
         source: Source,
-        framing: Framing,
         head: &Parts,
         mut template: Forward,
     ) -> Self {
+        let framing = source.framing;
         let total = match framing {
             Framing::Bodiless => Some(0),
             Framing::Length(length) => Some(length),
@@ -115,32 +115,28 @@ impl OriginBody {
         &self.terms
     }
 
-    /// The next bytes; `None` at the proven end.
+    /// The next bytes; `None` at the proven end. Those that complete a body of known length come only once it is proven
+    /// that no more follow.
     ///
     /// # Errors
-    /// [`BrokenOff`] when the body ended early or stalled, and nobody could continue it. It yields nothing after that.
+    /// [`BrokenOff`] when the body ended early or stalled, and nobody could continue it, or when it is void because there
+    /// was more than its head announced. It yields nothing after that.
     pub async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
             let source = self.source.as_mut()?;
-            if let Some(data) = source.ahead.pop_front() {
-                let Some(data) = source.new_part(data) else { continue };
-                self.received += data.len() as u64;
-                return Some(Ok(data));
-            }
-            let failure = match timeout(self.pool.config.timeouts.body_idle, source.incoming.frame()).await {
-                Ok(Some(Ok(frame))) => match frame.into_data().ok().and_then(|data| source.new_part(data)) {
-                    Some(data) => {
-                        self.received += data.len() as u64;
+            let failure = match source.read(self.pool.config.timeouts.body_idle).await {
+                Ok(Some(data)) => {
+                    self.received += data.len() as u64;
+                    if self.total.is_none_or(|total| self.received < total) {
                         return Some(Ok(data));
                     }
-                    None => continue,
-                },
-                Ok(None) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
-                    self.end();
-                    return None;
+                    return Some(self.prove().await.map(|()| data));
                 }
-                Ok(None | Some(Err(_))) => FailureKind::BodyBroken,
-                Err(_) => FailureKind::BodyStalled,
+                Ok(None) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
+                    return self.prove().await.err().map(Err);
+                }
+                Ok(None) => FailureKind::BodyBroken,
+                Err(failure) => failure,
             };
             let place = source.place.clone();
             // Those who continue it need places of their own.
@@ -152,6 +148,26 @@ impl OriginBody {
                 return Some(Err(BrokenOff(failure)));
             }
         }
+    }
+
+    /// The end: nothing more follows what was received, which is all that was announced. A body that fails here is void; as
+    /// there is no telling which of its bytes are wrong, it is not continued.
+    async fn prove(&mut self) -> Result<(), BrokenOff> {
+        let is_too_long = self.total.is_some_and(|total| self.received > total);
+        let idle = self.pool.config.timeouts.body_idle;
+        let Some(source) = self.source.as_mut() else { return Ok(()) };
+        let failure = match source.prove(idle).await {
+            Ok(()) if is_too_long => FailureKind::Surplus,
+            Ok(()) => {
+                self.end();
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        let place = source.place.clone();
+        self.source = None;
+        self.suspect(&place, failure);
+        Err(BrokenOff(failure))
     }
 
     /// Gives back what is held of the endpoint, though the body goes on.
@@ -225,6 +241,32 @@ impl OriginBody {
 }
 
 impl Source {
+    /// The next bytes that were not delivered before; `None` at the end of what the connection brings.
+    async fn read(&mut self, idle: Duration) -> Result<Option<Bytes>, FailureKind> {
+        loop {
+            let data = match self.ahead.pop_front() {
+                Some(data) => data,
+                None => match timeout(idle, self.incoming.frame()).await {
+                    Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                    Ok(None) => return Ok(None),
+                    Ok(Some(Err(_))) => return Err(FailureKind::BodyBroken),
+                    Err(_) => return Err(FailureKind::BodyStalled),
+                },
+            };
+            if let Some(data) = self.new_part(data) {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Whether it ends here, and nothing comes after its end.
+    async fn prove(&mut self, idle: Duration) -> Result<(), FailureKind> {
+        match self.read(idle).await? {
+            None if !self.sender.ends_with_surplus(self.framing).await => Ok(()),
+            None | Some(_) => Err(FailureKind::Surplus),
+        }
+    }
+
     /// What of `data` was not delivered before.
     fn new_part(&mut self, mut data: Bytes) -> Option<Bytes> {
         let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(data.len());

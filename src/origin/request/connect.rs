@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http1::Builder;
 use rustix::io::Errno;
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -22,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use super::retry::FailureKind;
+use super::wire::Wire;
 use crate::origin::causes::with_causes;
 use crate::origin::pool::Origin;
 
@@ -57,7 +57,7 @@ impl Dial for TcpDial {
 }
 
 /// Connects to `address` of `origin`, TLS included, within `wait`, and speaks HTTP/1.1 over it. The connection's task is
-/// spawned on `tasks` and ends with the returned sender. Calls `opened` when the stream is open and has yet to shake hands.
+/// spawned on `tasks` and ends with the returned wire. Calls `opened` when the stream is open and has yet to shake hands.
 ///
 /// # Errors
 /// `Connect`, `ConnectTimeout`, `Exhausted` or `Tls`, with the cause in words.
@@ -68,7 +68,7 @@ pub async fn connect(
     wait: Duration,
     tasks: &TaskTracker,
     opened: impl FnOnce(),
-) -> Result<SendRequest<RequestBody>, ConnectError> {
+) -> Result<Wire, ConnectError> {
     let connected = async {
         let stream = open(dial, address).await?;
         opened();
@@ -91,7 +91,7 @@ pub async fn connect_in_full(
     address: SocketAddr,
     wait: Duration,
     tasks: &TaskTracker,
-) -> Result<(SendRequest<RequestBody>, Vec<CertificateDer<'static>>), ConnectError> {
+) -> Result<(Wire, Vec<CertificateDer<'static>>), ConnectError> {
     let connected = async {
         let mut stream = open(dial, address).await?;
         let mut shown = Vec::new();
@@ -137,16 +137,11 @@ async fn secure(
     secured.map_err(|error| ConnectError { kind: FailureKind::Tls, cause: with_causes(&error) })
 }
 
-async fn speak(stream: Box<dyn Stream>, tasks: &TaskTracker) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_BUFFER_BYTES)
-        .max_header_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() })?;
-    // The sender hears of every error of the connection; here it would be reported twice.
-    tasks.spawn(async move { drop(connection.await) });
-    Ok(sender)
+async fn speak(stream: Box<dyn Stream>, tasks: &TaskTracker) -> Result<Wire, ConnectError> {
+    let mut builder = Builder::new();
+    builder.max_buf_size(READ_BUFFER_BYTES).max_header_size(HEAD_BYTES_MAX);
+    let opened = Wire::open(&builder, stream, tasks).await;
+    opened.map_err(|error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() })
 }
 
 /// Why no connection came about.

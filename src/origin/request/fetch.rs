@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use super::links::{Link, Links};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
 use super::run::Run;
+use super::wire::Wire;
 use crate::clock::{Clock, Now};
 use crate::origin::health::outage::OutageMode;
 use crate::origin::pool::Pool;
@@ -181,8 +181,8 @@ impl Fetcher {
         let (place, latency) = (Destination::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
         let (claim, ahead) = (Some(claim), examined.ahead);
-        let source = Source { place, sender, claim, term, ahead, incoming, idle_time, skip: 0, latency };
-        let body = OriginBody::new(self, &run.pool, source, framing, &head, template);
+        let source = Source { place, sender, framing, claim, term, ahead, incoming, idle_time, skip: 0, latency };
+        let body = OriginBody::new(self, &run.pool, source, &head, template);
         Fetched {
             version: head.version,
             status: head.status,
@@ -201,7 +201,7 @@ impl Fetcher {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Destination, sender: SendRequest<RequestBody>, idle_time: Duration) {
+    pub(super) fn keep(&self, place: Destination, sender: Wire, idle_time: Duration) {
         self.links.keep(place, sender, idle_time);
     }
 

@@ -130,6 +130,9 @@ impl Departure {
         let term = pool.terms.current(link.candidate.origin, link.candidate.address);
         let framing = framing(&question.method, &question.headers, response.status(), response.headers())
             .map_err(|cause| Failure::sent(FailureKind::Malformed, cause))?;
+        if is_surplus(link, framing).await {
+            return Err(Failure::sent(FailureKind::Surplus, "more came than the head announced"));
+        }
         let patience = split_deadline(self.deadline, timeouts.body_idle, self.tries_left, received.monotonic);
         let asked = Asked { method: &question.method, path: question.target.path(), headers: &question.headers };
         let examined = examine(&pool.config, asked, &mut response, framing, patience)
@@ -197,6 +200,14 @@ impl Departure {
 
     fn now(&self) -> Instant {
         self.clock.now().monotonic
+    }
+}
+
+/// Whether it is known of a response before its body is read that more came than it announced.
+async fn is_surplus(link: &mut Link, framing: Framing) -> bool {
+    match framing {
+        Framing::Bodiless | Framing::Length(0) => link.sender.ends_with_surplus(framing).await,
+        Framing::Chunked | Framing::Close | Framing::Length(_) => link.sender.has_surplus(framing),
     }
 }
 

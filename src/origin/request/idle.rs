@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
-use hyper::client::conn::http1::SendRequest;
 
-use super::connect::RequestBody;
 use super::ranking::Candidate;
+use super::wire::Wire;
 use crate::origin::pool::Pool;
 
 /// Idle connections by site, origin and address, so that none outlives the address it belongs to for long.
@@ -38,13 +37,13 @@ impl Destination {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    sender: Wire,
     until: Instant,
 }
 
 impl IdleConnections {
     /// The connection to `place` that was used last, if one is still open.
-    pub fn take(&self, place: &Destination, now: Instant) -> Option<SendRequest<RequestBody>> {
+    pub fn take(&self, place: &Destination, now: Instant) -> Option<Wire> {
         let mut idle = self.lock();
         let connections = idle.get_mut(place)?;
         while let Some(connection) = connections.pop() {
@@ -57,7 +56,7 @@ impl IdleConnections {
     }
 
     /// Keeps a connection that may carry another request until then.
-    pub fn put(&self, place: Destination, sender: SendRequest<RequestBody>, until: Instant) {
+    pub fn put(&self, place: Destination, sender: Wire, until: Instant) {
         let mut idle = self.lock();
         let connections = idle.entry(place).or_default();
         if connections.len() < IDLE_MAX {

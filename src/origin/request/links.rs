@@ -5,18 +5,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use super::claim::Claim;
-use super::connect::{ConnectError, Dial, RequestBody, connect};
+use super::connect::{ConnectError, Dial, connect};
 use super::idle::{Destination, IdleConnections, TEND_INTERVAL};
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
 use super::ranking::{Calling, Candidate, standby};
 use super::retry::{FailureKind, split_deadline};
 use super::run::{Failure, Run};
+use super::wire::Wire;
 use crate::clock::{Clock, Now};
 use crate::origin::pool::Pool;
 use crate::origin::view::{EndpointView, PoolView};
@@ -34,7 +34,7 @@ pub(super) struct Links {
 /// A connection for one request.
 pub(super) struct Link {
     pub(super) candidate: Candidate,
-    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) sender: Wire,
     /// Whether it was idle before, and so may just be closing.
     pub(super) reused: bool,
     /// When the endpoint was turned to.
@@ -152,7 +152,7 @@ impl Links {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, place: Destination, sender: SendRequest<RequestBody>, idle_time: Duration) {
+    pub(super) fn keep(&self, place: Destination, sender: Wire, idle_time: Duration) {
         self.idle.put(place, sender, self.now() + idle_time);
     }
 
@@ -339,7 +339,7 @@ struct Told {
 enum News {
     /// The stream is open.
     Opened,
-    Connected(SendRequest<RequestBody>),
+    Connected(Wire),
     Failed(ConnectError),
 }
 

@@ -35,6 +35,8 @@ pub enum FailureKind {
     BodyBroken,
     /// The body came too slowly.
     BodyStalled,
+    /// More bytes came than the response announced.
+    Surplus,
     /// The request's own deadline passed, whatever the endpoint would have done.
     Deadline,
     /// There was no endpoint to try.
@@ -59,6 +61,7 @@ impl FailureKind {
             Self::Unexpected => "unexpected",
             Self::BodyBroken => "body-broken",
             Self::BodyStalled => "body-stalled",
+            Self::Surplus => "surplus",
             Self::Deadline => "deadline",
             Self::NoCandidate => "no-candidate",
             Self::Upload => "upload",
@@ -245,7 +248,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 14] = [
+    const ALL: [FailureKind; 15] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Exhausted,
@@ -258,6 +261,7 @@ mod tests {
         FailureKind::Unexpected,
         FailureKind::BodyBroken,
         FailureKind::BodyStalled,
+        FailureKind::Surplus,
         FailureKind::Deadline,
         FailureKind::Upload,
     ];

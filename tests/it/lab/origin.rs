@@ -272,6 +272,7 @@ pub(crate) struct Answer {
     repeats: Option<Duration>,
     interim: Option<(usize, Duration)>,
     trailers: String,
+    surplus: &'static str,
     hangs_up: bool,
     version: &'static str,
 }
@@ -291,6 +292,7 @@ impl Answer {
             repeats: None,
             interim: None,
             trailers: String::new(),
+            surplus: "",
             hangs_up: false,
             version: "HTTP/1.1",
         }
@@ -366,6 +368,12 @@ impl Answer {
     pub(crate) fn trailing(mut self, name: &str, value: &str) -> Self {
         self.trailers += &format!("{name}: {value}\r\n");
         self.chunked()
+    }
+
+    /// Sends this behind the body, also where there is none.
+    pub(crate) fn with_surplus(mut self, surplus: &'static str) -> Self {
+        self.surplus = surplus;
+        self
     }
 
     /// Speaks HTTP/1.0.
@@ -455,6 +463,7 @@ impl Answer {
         } else {
             message.extend(sent);
         }
+        message.extend(self.surplus.bytes());
         let written = stream.write_all(&message).await.is_ok();
         while let Some(interval) = self.repeats {
             tokio::time::sleep(interval).await;
