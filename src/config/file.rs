@@ -217,6 +217,8 @@ pub(super) struct Timeouts {
     pub(super) connect: Value<Duration>,
     pub(super) first_byte: Value<Duration>,
     pub(super) body_idle: Value<Duration>,
+    pub(super) body_rate_min: Value<Bytes>,
+    pub(super) body_rate_window: Value<Duration>,
     pub(super) idle: Value<Duration>,
     pub(super) request: Value<Duration>,
 }

@@ -115,7 +115,7 @@ pub(super) fn duration_text(duration: Duration) -> String {
 
 /// The shortest exact form of a size.
 pub(super) fn bytes_text(bytes: u64) -> String {
-    text(bytes, &BYTE_UNITS)
+    if bytes == 0 { "0".to_owned() } else { text(bytes, &BYTE_UNITS) }
 }
 
 fn text(amount: u64, units: &[(&str, u64)]) -> String {

@@ -290,6 +290,8 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             connect: site.timeouts.connect.value,
             first_byte: site.timeouts.first_byte.value,
             body_idle: site.timeouts.body_idle.value,
+            body_rate_min: site.timeouts.body_rate_min.value.0,
+            body_rate_window: site.timeouts.body_rate_window.value,
             idle: site.timeouts.idle.value,
             request: site.timeouts.request.value,
         },

@@ -174,6 +174,7 @@ impl Exchange {
             tries: self.site.config.failover.tries,
             deadline: self.deadline(),
             last_resort: None,
+            excluded: None,
             wary: false,
         }
     }

@@ -109,7 +109,8 @@ impl SiteMetrics {
         self.families.coding_duration.at([&self.site, coding]).observe(duration);
     }
 
-    /// Counts one body that broke on origin `from` and was continued on origin `to`, which may be the same.
+    /// Counts one body that broke, or came too slowly, on origin `from` and was continued on origin `to`, which may be the
+    /// same.
     pub fn body_continued(&self, from: &str, to: &str) {
         self.families.bodies_continued.at([&self.site, from, to]).inc();
     }
@@ -172,7 +173,7 @@ impl SiteFamilies {
             bodies_continued: catalog.labeled(
                 "holdover_origin_bodies_continued_total",
                 &["site", "from", "to"],
-                "Bodies that broke on one origin and were continued on another or the same",
+                "Bodies that broke, or came too slowly, on one origin and were continued on another or the same",
             ),
             coded_responses: catalog.labeled(
                 "holdover_http_coded_responses_total",

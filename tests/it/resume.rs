@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use holdover::clock::Clock;
+use http_body_util::BodyExt;
+
 use crate::lab::{Answer, Lab};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,6 +34,86 @@ async fn a_stalled_body_goes_on_from_the_next_origin() {
     lab.origin("a").answers("/x", whole.clone().stalling_at(5000));
     lab.origin("b").answers("/x", whole);
     lab.client().await.get("/x").await.says(200, &text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_goes_on_from_the_next_origin() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+    for path in ["/1", "/2"] {
+        lab.origin("a").answers(path, whole.clone().dripping_at(5000));
+        lab.origin("b").answers(path, whole.clone());
+    }
+    let clock = Clock::new();
+    let began = clock.now().monotonic;
+    let (mut one, mut two, mut three) = (lab.client().await, lab.client().await, lab.http2_client().await);
+    let (first, follower, other) = tokio::join!(one.get("/1"), two.get("/1"), three.send("GET", "/2", &[]));
+    for reply in [first, follower, other] {
+        reply.says(200, &text());
+    }
+    assert!(clock.now().monotonic - began < 7 * SECOND, "a window, and one for what came before it");
+    assert!(lab.metrics().contains(r#"continued_total{site="www",from="a",to="b"} 2"#), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_goes_on_dripping_when_nobody_has_anything_better() {
+    let drip = |answer: Answer| answer.max_age(60).dripping_at(1000);
+    let short = &text()[..5000];
+    for (name, origins, tag, other, asked) in [
+        ("nobody to ask", &["a"][..], "v1", None, 0),
+        ("another version", &["a", "b"], "v1", Some(Answer::ok(short).etag("v2").with_ranges()), 1),
+        ("an error", &["a", "b"], "v1", Some(Answer::new(503, "busy")), 1),
+        ("no strong tag", &["a", "b"], "", Some(Answer::ok(short).etag("v1").with_ranges()), 0),
+    ] {
+        let lab = Lab::start(origins, "").await;
+        let slow = if tag.is_empty() { Answer::ok(short) } else { Answer::ok(short).etag(tag) };
+        lab.origin("a").answers("/x", drip(slow.with_ranges()));
+        if let Some(other) = other {
+            lab.origin("b").answers("/x", other);
+        }
+        lab.client().await.get("/x").await.says(200, short);
+        assert_eq!(lab.origin("a").requests("/x").len(), 1, "{name}: it is not asked twice");
+        let others = origins.iter().filter(|origin| **origin != "a");
+        let asked_of_others: usize = others.map(|origin| lab.origin(origin).requests("/x").len()).sum();
+        assert_eq!(asked_of_others, asked, "{name}");
+        assert_eq!(lab.preferred().await.as_deref(), Some("a"), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_everywhere_is_left_a_few_times_and_then_taken_as_it_comes() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    for origin in ["a", "b"] {
+        lab.origin(origin).answers("/x", Answer::ok(&text()[..5000]).max_age(60).etag("v1").dripping_at(1000));
+    }
+    lab.client().await.get("/x").await.says(200, &text()[..5000]);
+    assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (2, 2));
+    assert_eq!(lab.preferred().await.as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_floor_of_nothing_leaves_no_body() {
+    let lab = Lab::start(&["a", "b"], "[site.timeouts]\nbody_rate_min = \"0\"").await;
+    let whole = Answer::ok(&text()[..5000]).etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().dripping_at(1000));
+    lab.origin("b").answers("/x", whole);
+    lab.client().await.get("/x").await.says(200, &text()[..5000]);
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_convicts_no_origin() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let long = text().repeat(10);
+    let whole = Answer::ok(long.clone()).with("cache-control", "private").etag("v1").with_ranges();
+    for origin in ["a", "b"] {
+        lab.origin(origin).answers("/x", whole.clone());
+    }
+    let mut client = lab.client().await;
+    let response = client.begin("GET", "/x", &[], "").await;
+    lab.time_passes(20 * SECOND).await;
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), long.as_bytes());
+    assert!(lab.origin("b").requests("/x").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Between two pieces of a body.",
             ),
             key(
+                "body_rate_min",
+                Form::Size { least: 0, most: 16 << 20 },
+                Absence::Default("\"1KiB\""),
+                "A body that brings less than this per second is continued at another address, if it has a strong ETag; when \
+                 nobody can, it goes on as slowly as it comes. `\"0\"` never leaves a slow body.",
+            ),
+            key(
+                "body_rate_window",
+                duration(seconds(1), minutes(10)),
+                Absence::Default("\"5s\""),
+                "Over which time that rate is taken; only time spent waiting for the origin counts.",
+            ),
+            key(
                 "idle",
                 duration(seconds(1), minutes(10)),
                 Absence::Default("\"15s\""),

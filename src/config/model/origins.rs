@@ -14,6 +14,10 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of a body.
     pub body_idle: Duration,
+    /// Bytes per second that a body brings at least while it can be continued elsewhere; 0 for any.
+    pub body_rate_min: u64,
+    /// Over which that rate is taken.
+    pub body_rate_window: Duration,
     /// Longest time that a connection is kept without a request.
     pub idle: Duration,
     /// All attempts together, until the response head.

@@ -1,28 +1,24 @@
 //! The body of an origin's response, continued elsewhere when it breaks off.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::timeout;
 
-use super::claim::Claim;
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
 use super::incoming::Framing;
-use super::ranking::Candidate;
+use super::pace::Pace;
+use super::ranking::{Calling, Candidate, calling};
 use super::retry::FailureKind;
+use super::source::{Read, Source};
 use super::splice::{Incomplete, Splice, accept, resume_fields};
-use super::wire::Wire;
 use crate::origin::health::endpoint::Evidence;
 use crate::origin::pool::Pool;
 use crate::semantics::forwarding;
+use crate::semantics::validator::strong_validator;
 
 /// Yields the bytes of one representation, each once and in order, whatever origins they come from.
 pub struct OriginBody {
@@ -39,31 +35,13 @@ pub struct OriginBody {
     received: u64,
     total: Option<u64>,
     continuations_left: u32,
+    /// Kept as long as there is something to gain by leaving a slow source.
+    pace: Option<Pace>,
     /// The term in which the head of what comes from `source` came.
     term: Option<u64>,
     /// All terms so far; at most three for each head.
     terms: Vec<u64>,
     suspicions: Vec<(Candidate, FailureKind)>,
-}
-
-/// The connection that the bytes come over at the moment.
-pub(super) struct Source {
-    pub(super) place: Destination,
-    pub(super) sender: Wire,
-    pub(super) framing: Framing,
-    /// What is held of the endpoint while the body lasts.
-    pub(super) claim: Option<Claim>,
-    /// The term in which its head came.
-    pub(super) term: Option<u64>,
-    /// What of it was read before its head was believed.
-    pub(super) ahead: VecDeque<Bytes>,
-    pub(super) incoming: Incoming,
-    /// How long the connection may be idle after it.
-    pub(super) idle_time: Duration,
-    /// Bytes that were delivered before and come once more.
-    pub(super) skip: u64,
-    /// How long the head took, of a response that counts as a success once it is whole.
-    pub(super) latency: Option<Duration>,
 }
 
 /// The body cannot be completed.
@@ -100,10 +78,12 @@ impl OriginBody {
             received: 0,
             total,
             continuations_left: CONTINUATIONS_MAX,
+            pace: None,
             term,
             terms: term.into_iter().collect(),
             suspicions: Vec::new(),
         };
+        body.pace = body.pace_from_here();
         if framing == Framing::Bodiless {
             body.end();
         }
@@ -124,30 +104,72 @@ impl OriginBody {
     pub async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
             let source = self.source.as_mut()?;
-            let failure = match source.read(self.pool.config.timeouts.body_idle).await {
-                Ok(Some(data)) => {
+            let idle = self.pool.config.timeouts.body_idle;
+            let failure = match source.read(idle, self.pace.as_mut(), self.fetcher.clock()).await {
+                Ok(Read::Bytes(data)) => {
                     self.received += data.len() as u64;
                     if self.total.is_none_or(|total| self.received < total) {
                         return Some(Ok(data));
                     }
                     return Some(self.prove().await.map(|()| data));
                 }
-                Ok(None) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
+                Ok(Read::End) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
                     return self.prove().await.err().map(Err);
                 }
-                Ok(None) => FailureKind::BodyBroken,
+                Ok(Read::TooSlow) => {
+                    self.hurry().await;
+                    continue;
+                }
+                Ok(Read::End) => FailureKind::BodyBroken,
                 Err(failure) => failure,
             };
             let place = source.place.clone();
             // Those who continue it need places of their own.
-            source.claim = None;
+            self.source = None;
             self.note_terms(&place);
             self.suspect(&place, failure);
-            self.source = self.continuation(&place).await;
+            let rest = self.rest().map(|rest| Forward { last_resort: Some(place.candidate()), ..rest });
+            self.source = self.continuation(rest, &place).await;
+            self.pace = self.pace_from_here();
             if self.source.is_none() {
                 return Some(Err(BrokenOff(failure)));
             }
         }
+    }
+
+    /// Looks for somebody who sends the rest faster. Until one is found, and without one, it goes on as slowly as it comes.
+    async fn hurry(&mut self) {
+        let Some(place) = self.source.as_ref().map(|source| source.place.clone()) else { return };
+        if !self.has_alternative(&place) {
+            self.pace = self.pace_from_here();
+            return;
+        }
+        self.note_terms(&place);
+        let rest = self.rest().map(|rest| Forward { excluded: Some(place.candidate()), ..rest });
+        let Some(faster) = self.continuation(rest, &place).await else {
+            self.pace = None;
+            return;
+        };
+        self.suspect(&place, FailureKind::BodyStalled);
+        self.source = Some(faster);
+        self.pace = self.pace_from_here();
+    }
+
+    /// The pace that is asked of what comes from here on: none when the body has to be taken as it comes.
+    fn pace_from_here(&self) -> Option<Pace> {
+        let timeouts = &self.pool.config.timeouts;
+        let is_continuable = self.continuations_left > 0 && self.template.is_some();
+        strong_validator(&self.headers).filter(|_| is_continuable)?;
+        Pace::new(timeouts.body_rate_min, timeouts.body_rate_window)
+    }
+
+    /// Whether anybody else is to be asked before it is broken.
+    fn has_alternative(&self, place: &Destination) -> bool {
+        let view = self.pool.view();
+        let mut all = view.origins.iter().flat_map(|origin| {
+            origin.endpoints.iter().map(|endpoint| Candidate { origin: origin.index, address: endpoint.address })
+        });
+        all.any(|other| other != place.candidate() && calling(&view, other) != Calling::Makeshift)
     }
 
     /// The end: nothing more follows what was received, which is all that was announced. A body that fails here is void; as
@@ -156,7 +178,7 @@ impl OriginBody {
         let is_too_long = self.total.is_some_and(|total| self.received > total);
         let idle = self.pool.config.timeouts.body_idle;
         let Some(source) = self.source.as_mut() else { return Ok(()) };
-        let failure = match source.prove(idle).await {
+        let failure = match source.prove(idle, self.fetcher.clock()).await {
             Ok(()) if is_too_long => FailureKind::Surplus,
             Ok(()) => {
                 self.end();
@@ -180,7 +202,7 @@ impl OriginBody {
     /// A broken body, like a failed head, counts against an endpoint once another one has done better: it may be the
     /// fault of the URL. Without probes it is the only evidence there is.
     fn suspect(&mut self, place: &Destination, failure: FailureKind) {
-        let broken = Candidate { origin: place.origin, address: place.address };
+        let broken = place.candidate();
         if self.pool.config.probe.enabled {
             self.suspicions.push((broken, failure));
         } else {
@@ -200,7 +222,7 @@ impl OriginBody {
         let Some(Source { place, sender, latency, idle_time, .. }) = self.source.take() else { return };
         self.note_terms(&place);
         for (suspect, failure) in self.suspicions.drain(..) {
-            if (suspect.origin, suspect.address) != (place.origin, place.address) {
+            if suspect != place.candidate() {
                 self.pool.blame(suspect, failure.as_str().into());
             }
         }
@@ -212,67 +234,34 @@ impl OriginBody {
         }
     }
 
-    /// The rest of the same representation, from the best origin that has it; `broken` is asked last.
-    async fn continuation(&mut self, broken: &Destination) -> Option<Source> {
-        while self.continuations_left > 0 {
-            self.continuations_left -= 1;
-            let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
-            let mut forward = self.template.as_ref()?.template();
-            forward.headers.extend(resume_fields(&incomplete));
-            forward.deadline = self.fetcher.now() + self.pool.config.timeouts.request;
-            forward.last_resort = Some(Candidate { origin: broken.origin, address: broken.address });
-            let fetched = self.fetcher.fetch(&self.pool, forward).await.ok()?;
-            let Ok(splice) = accept(&incomplete, fetched.status, &fetched.headers) else { continue };
-            (self.term, self.terms) = (fetched.body.term, [&*self.terms, &*fetched.body.terms].concat());
-            let mut source = fetched.body.source?;
-            match splice {
-                Splice::Part { length } => self.total = Some(self.received + length),
-                Splice::WholeSkip(bytes) => source.skip = bytes,
-            }
-            self.pool.metrics.body_continued(self.origin_name(broken), self.origin_name(&source.place));
-            return Some(source);
+    /// The request for the rest of the same representation; `None` when it is not to be had in parts.
+    fn rest(&self) -> Option<Forward> {
+        let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
+        let mut rest = self.template.as_ref().filter(|_| self.continuations_left > 0)?.template();
+        rest.headers.extend(resume_fields(&incomplete));
+        rest.deadline = self.fetcher.now() + self.pool.config.timeouts.request;
+        Some(rest)
+    }
+
+    /// The rest of the representation that `broken` does not send, from the best origin that has it.
+    async fn continuation(&mut self, rest: Option<Forward>, broken: &Destination) -> Option<Source> {
+        let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
+        let rest = rest?;
+        self.continuations_left -= 1;
+        let fetched = self.fetcher.fetch(&self.pool, rest).await.ok()?;
+        let splice = accept(&incomplete, fetched.status, &fetched.headers).ok()?;
+        let mut source = fetched.body.source?;
+        (self.term, self.terms) = (fetched.body.term, [&*self.terms, &*fetched.body.terms].concat());
+        match splice {
+            Splice::Part { length } => self.total = Some(self.received + length),
+            Splice::WholeSkip(bytes) => source.skip = bytes,
         }
-        None
+        self.pool.metrics.body_continued(self.origin_name(broken), self.origin_name(&source.place));
+        Some(source)
     }
 
     fn origin_name(&self, place: &Destination) -> &str {
         self.pool.origins.get(place.origin).map_or("", |origin| &origin.name)
-    }
-}
-
-impl Source {
-    /// The next bytes that were not delivered before; `None` at the end of what the connection brings.
-    async fn read(&mut self, idle: Duration) -> Result<Option<Bytes>, FailureKind> {
-        loop {
-            let data = match self.ahead.pop_front() {
-                Some(data) => data,
-                None => match timeout(idle, self.incoming.frame()).await {
-                    Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                    Ok(None) => return Ok(None),
-                    Ok(Some(Err(_))) => return Err(FailureKind::BodyBroken),
-                    Err(_) => return Err(FailureKind::BodyStalled),
-                },
-            };
-            if let Some(data) = self.new_part(data) {
-                return Ok(Some(data));
-            }
-        }
-    }
-
-    /// Whether it ends here, and nothing comes after its end.
-    async fn prove(&mut self, idle: Duration) -> Result<(), FailureKind> {
-        match self.read(idle).await? {
-            None if !self.sender.ends_with_surplus(self.framing).await => Ok(()),
-            None | Some(_) => Err(FailureKind::Surplus),
-        }
-    }
-
-    /// What of `data` was not delivered before.
-    fn new_part(&mut self, mut data: Bytes) -> Option<Bytes> {
-        let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(data.len());
-        self.skip -= known as u64;
-        data.advance(known);
-        (!data.is_empty()).then_some(data)
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
-use super::body::{OriginBody, Source};
+use super::body::OriginBody;
 use super::claim::Claim;
 use super::connect::{Dial, RequestBody};
 use super::flight::{Answered, Attempted, Errand, Flight, Flights, Landing};
@@ -21,6 +21,7 @@ use super::links::{Link, Links};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
 use super::run::Run;
+use super::source::Source;
 use super::wire::Wire;
 use crate::clock::{Clock, Now};
 use crate::origin::health::outage::OutageMode;
@@ -181,7 +182,8 @@ impl Fetcher {
         let (place, latency) = (Destination::of(&run.pool, candidate), (!failed).then_some(latency));
         let idle_time = idle_time(&head.headers, run.pool.config.timeouts.idle);
         let (claim, ahead) = (Some(claim), examined.ahead);
-        let source = Source { place, sender, framing, claim, term, ahead, incoming, idle_time, skip: 0, latency };
+        let (skip, silence) = (0, Duration::ZERO);
+        let source = Source { place, sender, framing, claim, term, ahead, incoming, idle_time, skip, latency, silence };
         let body = OriginBody::new(self, &run.pool, source, &head, template);
         Fetched {
             version: head.version,
@@ -203,6 +205,10 @@ impl Fetcher {
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, place: Destination, sender: Wire, idle_time: Duration) {
         self.links.keep(place, sender, idle_time);
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -247,6 +253,8 @@ pub struct Forward {
     pub deadline: Instant,
     /// An endpoint to try only after all others.
     pub last_resort: Option<Candidate>,
+    /// An endpoint not to try at all.
+    pub excluded: Option<Candidate>,
     /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
     pub wary: bool,
 }
@@ -263,6 +271,7 @@ impl Forward {
             tries: self.tries,
             deadline: self.deadline,
             last_resort: self.last_resort,
+            excluded: self.excluded,
             wary: self.wary,
         }
     }

@@ -33,6 +33,11 @@ impl Destination {
     pub fn of(pool: &Pool, candidate: Candidate) -> Self {
         Self { site: Arc::clone(&pool.site), origin: candidate.origin, address: candidate.address }
     }
+
+    /// The candidate that it is.
+    pub fn candidate(&self) -> Candidate {
+        Candidate { origin: self.origin, address: self.address }
+    }
 }
 
 #[derive(Debug)]

@@ -45,7 +45,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(pool: &Arc<Pool>, forward: Forward, now: Instant) -> Self {
-        let Forward { method, target, authority, headers, body, tries, deadline, last_resort, wary } = forward;
+        let Forward { method, target, authority, headers, body, tries, deadline, last_resort, excluded, wary } = forward;
         let question = Arc::new(Question { has_body: body.is_some(), method, target, authority, headers });
         let view = pool.view();
         let demand = Demand {
@@ -70,6 +70,7 @@ impl Run {
             claim: None,
             suspicions: Vec::new(),
         };
+        candidates.retain(|candidate| Some(*candidate) != excluded);
         if wary {
             candidates.sort_by_key(|candidate| run.is_distrusted(*candidate));
         }
@@ -259,6 +260,7 @@ impl Run {
             tries: self.tries_max,
             deadline: self.deadline,
             last_resort: self.last_resort,
+            excluded: None,
             wary: self.wary,
         }
     }

@@ -429,6 +429,8 @@ fn site(origins: &[&str]) -> SiteConfig {
             connect: seconds(1),
             first_byte: seconds(3),
             body_idle: seconds(5),
+            body_rate_min: 1024,
+            body_rate_window: seconds(5),
             idle: seconds(15),
             request: seconds(10),
         },

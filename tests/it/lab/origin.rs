@@ -267,6 +267,7 @@ pub(crate) struct Answer {
     breaks_at: Option<usize>,
     stalls_at: Option<usize>,
     pause: Option<(usize, Duration)>,
+    drips_at: Option<usize>,
     ranges: bool,
     chunked: bool,
     repeats: Option<Duration>,
@@ -287,6 +288,7 @@ impl Answer {
             breaks_at: None,
             stalls_at: None,
             pause: None,
+            drips_at: None,
             ranges: false,
             chunked: false,
             repeats: None,
@@ -337,6 +339,12 @@ impl Answer {
     /// Waits for so long after so many bytes of the body.
     pub(crate) fn pausing_at(mut self, bytes: usize, pause: Duration) -> Self {
         self.pause = Some((bytes, pause));
+        self
+    }
+
+    /// From so many bytes of the body on, unless it is asked for a part, sends 200 in a second.
+    pub(crate) fn dripping_at(mut self, bytes: usize) -> Self {
+        self.drips_at = Some(bytes);
         self
     }
 
@@ -448,6 +456,17 @@ impl Answer {
             tokio::time::sleep(pause).await;
             let end = if self.chunked { &b"0\r\n\r\n"[..] } else { b"" };
             return stream.write_all(&[&rest, end].concat()).await.is_ok();
+        }
+        if let Some(bytes) = self.drips_at.filter(|_| start.is_none() && status != 304) {
+            message.extend(&body[..bytes]);
+            let _client_left = stream.write_all(&message).await;
+            for drop in body[bytes..].chunks(20) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if stream.write_all(drop).await.is_err() {
+                    return false;
+                }
+            }
+            return true;
         }
         let early_end = self.breaks_at.or(self.stalls_at).filter(|_| start.is_none());
         let sent = &body[..early_end.unwrap_or(body.len()).min(body.len())];
