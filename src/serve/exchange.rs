@@ -175,6 +175,7 @@ impl Exchange {
             deadline: self.deadline(),
             last_resort: None,
             excluded: None,
+            continues: None,
             wary: false,
         }
     }

@@ -9,6 +9,9 @@ use crate::lab::{Answer, Lab};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What becomes of a whole answer.
+type Break = fn(Answer) -> Answer;
+
 fn text() -> String {
     (0..40_000).map(|number| format!("{number:06} ")).collect()
 }
@@ -128,11 +131,87 @@ async fn an_origin_that_ignores_ranges_is_read_from_the_start_and_skipped() {
 #[tokio::test(start_paused = true)]
 async fn another_representation_is_never_spliced_in() {
     let lab = Lab::start(&["a", "b"], "").await;
-    lab.origin("a").answers("/x", Answer::ok(text()).max_age(60).etag("v1").with_ranges().breaking_at(5000));
+    lab.origin("a").answers("/x", Answer::ok(text()).max_age(60).etag("v1").breaking_at(5000));
     lab.origin("b").answers("/x", Answer::ok(text()).max_age(60).etag("v2").with_ranges());
     assert_eq!(lab.client().await.get("/x").await.body, None);
     lab.time_passes(SECOND).await;
     assert_eq!(lab.shared().store.ledger().used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn origins_that_disagree_are_passed_over_and_not_to_blame() {
+    let lab = Lab::start(&["a", "b", "c"], "").await;
+    for number in 0..5 {
+        let path = format!("/{number}");
+        let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+        lab.origin("a").answers(&path, whole.clone().breaking_at(5000));
+        lab.origin("b").answers(&path, Answer::ok(text()).max_age(60).etag("v2").with_ranges());
+        lab.origin("c").answers(&path, whole);
+        lab.client().await.get(&path).await.says(200, &text());
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"), "{}", lab.why_ejected("a").await);
+    assert!(lab.metrics().contains(r#"origin="b",outcome="mismatch"}"#), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_is_what_the_site_expects() {
+    let lab = Lab::start(&["a", "b", "c"], "[[site.expect]]\ntypes = [\"text/plain\"]").await;
+    let typed = |kind: &str| Answer::ok(text()).max_age(60).etag("v1").with("content-type", kind);
+    lab.origin("a").answers("/x", typed("text/plain").breaking_at(5000));
+    lab.origin("b").answers("/x", typed("text/html"));
+    lab.origin("c").answers("/x", typed("text/plain"));
+    lab.client().await.get("/x").await.says(200, &text());
+    assert!(lab.metrics().contains(r#"continued_total{site="www",from="a",to="c"} 1"#), "{}", lab.metrics());
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_a_body_breaks_every_client_gets_every_byte() {
+    let broken: [(&str, Break); 6] = [
+        ("cut", |whole| whole.breaking_at(100_000)),
+        ("cut at the last byte", |whole| whole.breaking_at(279_999)),
+        ("cut before the first byte", |whole| whole.breaking_at(0)),
+        ("chunks cut", |whole| whole.chunked().breaking_at(100_000)),
+        ("stalled", |whole| whole.stalling_at(100_000)),
+        ("dripping", |whole| whole.dripping_at(100_000)),
+    ];
+    for (name, breaks) in broken {
+        let lab = Lab::start(&["a", "b"], "").await;
+        let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+        lab.origin("a").answers("/x", breaks(whole.clone()));
+        lab.origin("b").answers("/x", whole);
+        let (mut one, mut two, mut three) = (lab.client().await, lab.client().await, lab.http2_client().await);
+        let (first, second, third) = tokio::join!(one.get("/x"), two.get("/x"), three.send("GET", "/x", &[]));
+        for reply in [first, second, third] {
+            assert_eq!(reply.body.as_deref(), Some(text().as_bytes()), "{name}");
+        }
+        assert_eq!(lab.origin("a").requests("/x").len(), 1, "{name}");
+        one.get("/x").await.says(200, &text());
+        assert_eq!(lab.origin("b").requests("/x").len(), 1, "{name}: it is stored");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_that_breaks_does_not_displace_the_stored_one() {
+    let broken: [(&str, Break); 3] = [
+        ("cut", |whole| whole.breaking_at(100_000)),
+        ("chunks cut", |whole| whole.chunked().breaking_at(100_000)),
+        ("stalled", |whole| whole.stalling_at(100_000)),
+    ];
+    for (name, breaks) in broken {
+        let lab = Lab::start(&["a"], "").await;
+        let mut client = lab.client().await;
+        lab.origin("a").answers("/x", Answer::ok("old").max_age(1).etag("v1"));
+        client.get("/x").await.says(200, "old");
+        lab.time_passes(10 * SECOND).await;
+        lab.origin("a").answers("/x", breaks(Answer::ok(text()).max_age(60).etag("v2")));
+        let second = client.get("/x").await;
+        assert!(second.body.is_none() || second.text() == "old", "{name}");
+        lab.time_passes(20 * SECOND).await;
+        assert!(lab.origin("a").requests("/x").len() > 1, "{name}");
+        lab.origin("a").dies();
+        lab.mode_becomes("stale-only").await;
+        lab.client().await.get("/x").await.says(200, "old");
+    }
 }
 
 #[tokio::test(start_paused = true)]

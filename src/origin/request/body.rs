@@ -239,16 +239,18 @@ impl OriginBody {
         let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
         let mut rest = self.template.as_ref().filter(|_| self.continuations_left > 0)?.template();
         rest.headers.extend(resume_fields(&incomplete));
+        rest.continues = Some(incomplete);
         rest.deadline = self.fetcher.now() + self.pool.config.timeouts.request;
         Some(rest)
     }
 
-    /// The rest of the representation that `broken` does not send, from the best origin that has it.
+    /// The rest of the representation that `broken` does not send, from the best origin that has it and whose response is what
+    /// the site expects.
     async fn continuation(&mut self, rest: Option<Forward>, broken: &Destination) -> Option<Source> {
-        let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
         let rest = rest?;
+        let incomplete = rest.continues.clone()?;
         self.continuations_left -= 1;
-        let fetched = self.fetcher.fetch(&self.pool, rest).await.ok()?;
+        let fetched = self.fetcher.fetch(&self.pool, rest).await.ok().filter(|fetched| !fetched.failed)?;
         let splice = accept(&incomplete, fetched.status, &fetched.headers).ok()?;
         let mut source = fetched.body.source?;
         (self.term, self.terms) = (fetched.body.term, [&*self.terms, &*fetched.body.terms].concat());

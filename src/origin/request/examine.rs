@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::incoming::Framing;
 use super::plausible::{bytes_wanted, expectation, is_demanded, judge};
 use super::retry::FailureKind;
+use super::splice::{Incomplete, accept};
 use crate::config::model::SiteConfig;
 
 /// What a request asks for.
@@ -19,6 +20,8 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
+    /// What it asks the rest of.
+    pub(super) continues: Option<&'a Incomplete>,
 }
 
 /// A response that was looked at.
@@ -46,6 +49,11 @@ pub(super) async fn examine(
     if site.failover.statuses.contains(status) {
         let failure = (FailureKind::Status(status.as_u16()), format!("status {}", status.as_u16()));
         return Ok(Examined { failure: Some(failure), ..Examined::default() });
+    }
+    let headers = response.headers();
+    if let Some(mismatch) = asked.continues.and_then(|incomplete| accept(incomplete, status, headers).err()) {
+        let cause = format!("not the rest of the body that broke off: another {}", mismatch.as_str());
+        return Ok(Examined { failure: Some((FailureKind::Mismatch, cause)), ..Examined::default() });
     }
     let expectation = expectation(&site.expectations, asked.method, asked.path);
     let Some(expectation) = expectation.filter(|_| !is_demanded(status, asked.headers)) else {

@@ -22,6 +22,7 @@ use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
 use super::run::Run;
 use super::source::Source;
+use super::splice::Incomplete;
 use super::wire::Wire;
 use crate::clock::{Clock, Now};
 use crate::origin::health::outage::OutageMode;
@@ -255,6 +256,8 @@ pub struct Forward {
     pub last_resort: Option<Candidate>,
     /// An endpoint not to try at all.
     pub excluded: Option<Candidate>,
+    /// What it asks the rest of; a response that is not that counts as a failure, for which nobody is to blame.
+    pub continues: Option<Incomplete>,
     /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
     pub wary: bool,
 }
@@ -272,6 +275,7 @@ impl Forward {
             deadline: self.deadline,
             last_resort: self.last_resort,
             excluded: self.excluded,
+            continues: None,
             wary: self.wary,
         }
     }

@@ -134,7 +134,12 @@ impl Departure {
             return Err(Failure::sent(FailureKind::Surplus, "more came than the head announced"));
         }
         let patience = split_deadline(self.deadline, timeouts.body_idle, self.tries_left, received.monotonic);
-        let asked = Asked { method: &question.method, path: question.target.path(), headers: &question.headers };
+        let asked = Asked {
+            method: &question.method,
+            path: question.target.path(),
+            headers: &question.headers,
+            continues: question.continues.as_ref(),
+        };
         let examined = examine(&pool.config, asked, &mut response, framing, patience)
             .await
             .map_err(|cause| Failure::sent(FailureKind::Unexpected, cause))?;

@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, Request, Uri, header};
 
 use super::connect::RequestBody;
 use super::ranking::hash;
+use super::splice::Incomplete;
 use crate::origin::pool::Origin;
 
 /// A request without its body, which can be sent once only.
@@ -16,6 +17,8 @@ pub(super) struct Question {
     pub(super) authority: Box<str>,
     /// All fields but `Host`.
     pub(super) headers: HeaderMap,
+    /// What it asks the rest of.
+    pub(super) continues: Option<Incomplete>,
     /// Whether it came with a body.
     pub(super) has_body: bool,
 }

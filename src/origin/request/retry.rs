@@ -31,6 +31,8 @@ pub enum FailureKind {
     Status(u16),
     /// A response that is not what the site expects for its path.
     Unexpected,
+    /// A response that is not the rest of the body that is to be continued.
+    Mismatch,
     /// The body ended before it was complete.
     BodyBroken,
     /// The body came too slowly.
@@ -59,6 +61,7 @@ impl FailureKind {
             Self::Malformed => "malformed",
             Self::Status(_) => "status",
             Self::Unexpected => "unexpected",
+            Self::Mismatch => "mismatch",
             Self::BodyBroken => "body-broken",
             Self::BodyStalled => "body-stalled",
             Self::Surplus => "surplus",
@@ -76,6 +79,7 @@ impl FailureKind {
                 | Self::ClosedUnanswered { reused: true }
                 | Self::Deadline
                 | Self::Exhausted
+                | Self::Mismatch
                 | Self::NoCandidate
                 | Self::Upload
         )
@@ -220,6 +224,7 @@ mod tests {
             [
                 FailureKind::Exhausted,
                 FailureKind::ClosedUnanswered { reused: true },
+                FailureKind::Mismatch,
                 FailureKind::Deadline,
                 FailureKind::Upload
             ]
@@ -248,7 +253,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 15] = [
+    const ALL: [FailureKind; 16] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Exhausted,
@@ -259,6 +264,7 @@ mod tests {
         FailureKind::Malformed,
         FailureKind::Status(503),
         FailureKind::Unexpected,
+        FailureKind::Mismatch,
         FailureKind::BodyBroken,
         FailureKind::BodyStalled,
         FailureKind::Surplus,

@@ -45,8 +45,20 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(pool: &Arc<Pool>, forward: Forward, now: Instant) -> Self {
-        let Forward { method, target, authority, headers, body, tries, deadline, last_resort, excluded, wary } = forward;
-        let question = Arc::new(Question { has_body: body.is_some(), method, target, authority, headers });
+        let Forward {
+            method,
+            target,
+            authority,
+            headers,
+            body,
+            tries,
+            deadline,
+            last_resort,
+            excluded,
+            continues,
+            wary,
+        } = forward;
+        let question = Arc::new(Question { has_body: body.is_some(), method, target, authority, headers, continues });
         let view = pool.view();
         let demand = Demand {
             safe: question.method.is_safe(),
@@ -261,6 +273,7 @@ impl Run {
             deadline: self.deadline,
             last_resort: self.last_resort,
             excluded: None,
+            continues: None,
             wary: self.wary,
         }
     }

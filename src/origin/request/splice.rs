@@ -111,6 +111,11 @@ fn whole(incomplete: &Incomplete, headers: &HeaderMap) -> Result<Splice, Mismatc
         return Err(Mismatch::ContentCoding);
     }
     let total = content_length(headers);
+    // Without either, its end is that of the connection, and no more than a cut is.
+    let ends_itself = total.is_some() || headers.contains_key(header::TRANSFER_ENCODING);
+    if !ends_itself && incomplete.complete_length.is_none() {
+        return Err(Mismatch::Length);
+    }
     let same_total = incomplete.complete_length.is_none_or(|expected| total.is_none_or(|total| total == expected));
     let long_enough = total.is_none_or(|total| total >= incomplete.received);
     if same_total && long_enough { Ok(Splice::WholeSkip(incomplete.received)) } else { Err(Mismatch::Length) }
@@ -222,6 +227,14 @@ mod tests {
         check_after(&incomplete, 206, &["etag: \"a\"", "content-range: bytes 100-249/250"], rest);
         check_after(&incomplete, 206, &["etag: \"a\"", "content-range: bytes 100-249/*"], Err(Mismatch::Length));
         check_after(&incomplete, 200, &["etag: \"a\"", "content-length: 99"], Err(Mismatch::Length));
+    }
+
+    #[test]
+    fn a_whole_must_end_provably() {
+        let incomplete = Incomplete::new(&headers(&["etag: \"a\""]), 100, None).expect("a strong ETag");
+        check_after(&incomplete, 200, &["etag: \"a\""], Err(Mismatch::Length));
+        check_after(&incomplete, 200, &["etag: \"a\"", "transfer-encoding: chunked"], Ok(Splice::WholeSkip(100)));
+        check_after(&incomplete, 200, &["etag: \"a\"", "content-length: 250"], Ok(Splice::WholeSkip(100)));
     }
 
     #[test]
