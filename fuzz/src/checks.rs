@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use holdover::config::{Surroundings, load};
 use holdover::origin::dns::memory::{Memory, Recollection};
 use holdover::origin::health::duty::Duty;
+use holdover::origin::request::meter::Meter;
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
+use holdover::semantics::digest::{Algorithm, of_content};
 use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, lifetime};
 use holdover::semantics::invalidation::invalidated;
 use holdover::semantics::key::{KeyPolicy, cache_key};
@@ -105,6 +107,34 @@ pub fn read_content_range(input: &[u8]) {
         let part = Part { first: range.first, last: range.last };
         assert_eq!(parse_content_range(&content_range(part, length)), Some(range));
     }
+}
+
+/// Content-Digest and Repr-Digest (RFC 9530) of a response.
+pub fn digests(input: &[u8]) {
+    let fields = fields(input);
+    let of_whole = of_content(&Method::GET, StatusCode::OK, &fields);
+    let of_part = of_content(&Method::GET, StatusCode::PARTIAL_CONTENT, &fields);
+    assert!(of_part.len() <= 2 && of_whole.starts_with(&of_part) && of_whole.len() <= 4);
+    for digest in of_whole {
+        let length = match digest.algorithm {
+            Algorithm::Sha256 => 32,
+            Algorithm::Sha512 => 64,
+        };
+        assert_eq!(digest.value.len(), length);
+    }
+}
+
+/// Where the head of a response ends (RFC 9112 §2.2), however it is cut in pieces.
+pub fn response_heads(input: &[u8]) {
+    let content = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut meter = Meter::default();
+        pieces.for_each(|piece| meter.take(piece));
+        meter.content()
+    };
+    let at_once = content(&mut std::iter::once(input));
+    assert_eq!(content(&mut input.chunks(1)), at_once);
+    assert_eq!(content(&mut input.chunks(7)), at_once);
+    assert!(at_once < input.len() as u64 || input.is_empty());
 }
 
 /// The gate: a request target and, on a second line, the Host field (RFC 9110 §7.1, RFC 9112 §3.2).

@@ -13,7 +13,7 @@ pub struct Target {
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target {
         name: "cache_control",
         run: checks::cache_control,
@@ -113,6 +113,22 @@ pub const TARGETS: [Target; 15] = [
             "/a/b?c\nwww.test:8443\nlocation: ../x/./y?z#f\ncontent-location: https://WWW.test:8443/%7eq",
             "/\n[2001:db8::1]\nlocation: //[2001:DB8::1]:443/x\ncontent-location: ?q",
             "/a//..\nwww.test\nlocation: https:x\ncontent-location: mailto:a@b",
+        ],
+    },
+    Target {
+        name: "digests",
+        run: checks::digests,
+        seeds: &[
+            "repr-digest: sha-256=:hNiYd/DUBB77a/kaFvAkjy/Vc+avBcGfltvtn4gveII=:, md5=:1B2M2Y8AsgTpgAmY7PhCfg==:;x=1",
+            "content-digest: unixsum=30637, sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:\ncontent-digest: sha-256=:AAAA:",
+        ],
+    },
+    Target {
+        name: "response_heads",
+        run: checks::response_heads,
+        seeds: &[
+            "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody\r\n\r\nmore",
+            "\r\n\nHTTP/1.0 100 Continue\n\nHTTP/1.1 204\nx: y\n\r\n\n",
         ],
     },
     Target {

@@ -6,6 +6,7 @@ pub mod cache_status;
 pub mod coded_tag;
 pub mod content_coding;
 pub mod date;
+pub mod digest;
 mod field;
 pub mod forwarding;
 pub mod freshness;

@@ -37,10 +37,14 @@ pub fn deliver(
         headers.insert(header::AGE, HeaderValue::from(age));
     }
     let Some(length) = length else {
-        let body = if *method == Method::HEAD { ResponseBody::empty() } else { ResponseBody::new(open(0), None) };
-        return with(status, headers, body);
+        if *method == Method::HEAD {
+            remove(&mut headers, &CONTENT_DIGESTS);
+            return with(status, headers, ResponseBody::empty());
+        }
+        return with(status, headers, ResponseBody::new(open(0), None));
     };
     if *method == Method::HEAD {
+        remove(&mut headers, &CONTENT_DIGESTS);
         // RFC 9110 §8.6: no Content-Length "in any response with a status code of […] 204 (No Content)".
         if status != StatusCode::NO_CONTENT {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -100,6 +104,7 @@ pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<Respon
             header::CONTENT_TYPE,
         ],
     );
+    remove(&mut headers, &CONTENT_DIGESTS);
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
     }
@@ -123,6 +128,6 @@ fn with(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<
 }
 
 /// "digests that are calculated using a hashing algorithm applied to the actual message content" (RFC 9530 §2), which of a
-/// part is another one.
+/// part is another one, and of a response without content that of nothing.
 const CONTENT_DIGESTS: [HeaderName; 2] =
     [HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];

@@ -15,6 +15,7 @@ mod connecting;
 mod control;
 mod crowd;
 mod debug;
+mod digest;
 mod dns;
 mod expect;
 mod explain;

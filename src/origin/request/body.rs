@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
 use super::incoming::Framing;
+use super::integrity::{Content, Integrity};
 use super::pace::Pace;
 use super::ranking::{Calling, Candidate, calling};
 use super::retry::FailureKind;
@@ -17,8 +18,8 @@ use super::source::{Read, Source};
 use super::splice::{Incomplete, Splice, accept, resume_fields};
 use crate::origin::health::endpoint::Evidence;
 use crate::origin::pool::Pool;
-use crate::semantics::forwarding;
 use crate::semantics::validator::strong_validator;
+use crate::semantics::{digest, forwarding};
 
 /// Yields the bytes of one representation, each once and in order, whatever origins they come from.
 pub struct OriginBody {
@@ -34,6 +35,13 @@ pub struct OriginBody {
     reusable: bool,
     received: u64,
     total: Option<u64>,
+    integrity: Integrity,
+    /// The last bytes so far, where they are not to be handed out before it is known whether more follow.
+    held: Option<Bytes>,
+    /// Whether anybody has bytes of it.
+    has_yielded: bool,
+    /// Whether it came from more than one source.
+    is_spliced: bool,
     continuations_left: u32,
     /// Kept as long as there is something to gain by leaving a slow source.
     pace: Option<Pace>,
@@ -65,6 +73,12 @@ impl OriginBody {
         // RFC 9110 §14.2: ranges are of the representation that a GET selects; a cut is only noticed where the end is
         // known.
         let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
+        let digests = match framing {
+            Framing::Bodiless => Vec::new(),
+            Framing::Chunked | Framing::Close | Framing::Length(_) => {
+                digest::of_content(&template.method, head.status, &head.headers)
+            }
+        };
         // Those of the request that is continued; a continuation has its own.
         forwarding::remove_conditions_and_range(&mut template.headers);
         let term = source.term;
@@ -77,6 +91,10 @@ impl OriginBody {
             template: repeatable.then_some(template),
             received: 0,
             total,
+            integrity: Integrity::new(digests),
+            held: None,
+            has_yielded: false,
+            is_spliced: false,
             continuations_left: CONTINUATIONS_MAX,
             pace: None,
             term,
@@ -95,46 +113,95 @@ impl OriginBody {
         &self.terms
     }
 
-    /// The next bytes; `None` at the proven end. Those that complete a body of known length come only once it is proven
-    /// that no more follow.
+    /// The next bytes; `None` at the proven end. Those that complete a body whose client knows its length come only once it
+    /// is proven to be whole, as do the last ones of a body that states a digest.
     ///
     /// # Errors
-    /// [`BrokenOff`] when the body ended early or stalled, and nobody could continue it, or when it is void because there
-    /// was more than its head announced. It yields nothing after that.
+    /// [`BrokenOff`] when the body ended early or stalled, and nobody could continue it, or when it is void: there was more
+    /// than its head announced, or its digest is of another one. It yields nothing after that.
     pub async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         loop {
             let source = self.source.as_mut()?;
             let idle = self.pool.config.timeouts.body_idle;
             let failure = match source.read(idle, self.pace.as_mut(), self.fetcher.clock()).await {
-                Ok(Read::Bytes(data)) => {
-                    self.received += data.len() as u64;
-                    if self.total.is_none_or(|total| self.received < total) {
+                Ok(Read::Bytes(data)) => match self.take(data) {
+                    Taken::Ready(data) => {
+                        self.has_yielded = true;
                         return Some(Ok(data));
                     }
-                    return Some(self.prove().await.map(|()| data));
-                }
-                Ok(Read::End) if source.skip == 0 && self.total.is_none_or(|total| total == self.received) => {
-                    return self.prove().await.err().map(Err);
-                }
+                    Taken::Held => continue,
+                    Taken::TooMuch => FailureKind::Surplus,
+                },
+                Ok(Read::End) if source.skip > 0 || !self.is_all() => FailureKind::BodyBroken,
+                Ok(Read::End) => match self.prove().await {
+                    Ok(()) => {
+                        self.end();
+                        return self.held.take().map(Ok);
+                    }
+                    Err(failure) => failure,
+                },
                 Ok(Read::TooSlow) => {
                     self.hurry().await;
                     continue;
                 }
-                Ok(Read::End) => FailureKind::BodyBroken,
                 Err(failure) => failure,
             };
-            let place = source.place.clone();
-            // Those who continue it need places of their own.
-            self.source = None;
-            self.note_terms(&place);
-            self.suspect(&place, failure);
-            let rest = self.rest().map(|rest| Forward { last_resort: Some(place.candidate()), ..rest });
-            self.source = self.continuation(rest, &place).await;
-            self.pace = self.pace_from_here();
+            self.go_on(failure).await;
             if self.source.is_none() {
                 return Some(Err(BrokenOff(failure)));
             }
         }
+    }
+
+    /// Takes what comes next, and gives what may be handed out: while it is not proven, all but the last of it.
+    fn take(&mut self, data: Bytes) -> Taken {
+        self.received += data.len() as u64;
+        if self.total.is_some_and(|total| self.received > total) {
+            return Taken::TooMuch;
+        }
+        self.integrity.take(&data);
+        let may_be_last = self.total.map_or(self.integrity.is_stated(), |total| self.received == total);
+        let ready = if may_be_last || self.held.is_some() { self.held.replace(data) } else { Some(data) };
+        ready.map_or(Taken::Held, Taken::Ready)
+    }
+
+    /// Whether nothing is missing, as far as the length is known.
+    fn is_all(&self) -> bool {
+        self.total.is_none_or(|total| total == self.received)
+    }
+
+    /// At the end: whether nothing more follows what was received, and that is what its digests are of.
+    async fn prove(&mut self) -> Result<(), FailureKind> {
+        let Some(source) = self.source.as_mut() else { return Ok(()) };
+        if source.sender.ends_with_surplus(source.framing).await {
+            return Err(FailureKind::Surplus);
+        }
+        match self.integrity.judge() {
+            Content::Right => Ok(()),
+            Content::Wrong => Err(FailureKind::Corrupt),
+        }
+    }
+
+    /// Goes on with another source after a failure, if there is one. A void body is not continued, as there is no telling
+    /// which of its bytes are wrong; as long as nobody has any of them, it begins anew.
+    async fn go_on(&mut self, failure: FailureKind) {
+        // Those who continue it need places of their own.
+        let Some(place) = self.source.take().map(|source| source.place) else { return };
+        self.note_terms(&place);
+        // Of several sources any may have sent what is wrong.
+        if !failure.voids() || !self.is_spliced {
+            self.suspect(&place, failure);
+        }
+        if failure.voids() {
+            if self.has_yielded {
+                return;
+            }
+            (self.received, self.held, self.is_spliced) = (0, None, false);
+            self.integrity.begin_again();
+        }
+        let rest = self.rest().map(|rest| Forward { last_resort: Some(place.candidate()), ..rest });
+        self.source = self.continuation(rest, &place).await;
+        self.pace = self.pace_from_here();
     }
 
     /// Looks for somebody who sends the rest faster. Until one is found, and without one, it goes on as slowly as it comes.
@@ -170,26 +237,6 @@ impl OriginBody {
             origin.endpoints.iter().map(|endpoint| Candidate { origin: origin.index, address: endpoint.address })
         });
         all.any(|other| other != place.candidate() && calling(&view, other) != Calling::Makeshift)
-    }
-
-    /// The end: nothing more follows what was received, which is all that was announced. A body that fails here is void; as
-    /// there is no telling which of its bytes are wrong, it is not continued.
-    async fn prove(&mut self) -> Result<(), BrokenOff> {
-        let is_too_long = self.total.is_some_and(|total| self.received > total);
-        let idle = self.pool.config.timeouts.body_idle;
-        let Some(source) = self.source.as_mut() else { return Ok(()) };
-        let failure = match source.prove(idle, self.fetcher.clock()).await {
-            Ok(()) if is_too_long => FailureKind::Surplus,
-            Ok(()) => {
-                self.end();
-                return Ok(());
-            }
-            Err(failure) => failure,
-        };
-        let place = source.place.clone();
-        self.source = None;
-        self.suspect(&place, failure);
-        Err(BrokenOff(failure))
     }
 
     /// Gives back what is held of the endpoint, though the body goes on.
@@ -236,7 +283,9 @@ impl OriginBody {
 
     /// The request for the rest of the same representation; `None` when it is not to be had in parts.
     fn rest(&self) -> Option<Forward> {
-        let incomplete = Incomplete::new(&self.headers, self.received, self.total)?;
+        // Of a body that is all there only its proof is missing, which no part of it brings.
+        let is_missing = !self.is_all() || self.total.is_none();
+        let incomplete = Incomplete::new(&self.headers, self.received, self.total).filter(|_| is_missing)?;
         let mut rest = self.template.as_ref().filter(|_| self.continuations_left > 0)?.template();
         rest.headers.extend(resume_fields(&incomplete));
         rest.continues = Some(incomplete);
@@ -258,6 +307,7 @@ impl OriginBody {
             Splice::Part { length } => self.total = Some(self.received + length),
             Splice::WholeSkip(bytes) => source.skip = bytes,
         }
+        self.is_spliced = self.received > 0;
         self.pool.metrics.body_continued(self.origin_name(broken), self.origin_name(&source.place));
         Some(source)
     }
@@ -265,6 +315,16 @@ impl OriginBody {
     fn origin_name(&self, place: &Destination) -> &str {
         self.pool.origins.get(place.origin).map_or("", |origin| &origin.name)
     }
+}
+
+/// What becomes of bytes that came.
+enum Taken {
+    /// Nothing may be handed out yet.
+    Held,
+    /// These may be.
+    Ready(Bytes),
+    /// They are more than the whole.
+    TooMuch,
 }
 
 impl fmt::Debug for OriginBody {

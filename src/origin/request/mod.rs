@@ -11,6 +11,7 @@ mod flight;
 pub mod hedge;
 pub mod idle;
 pub mod incoming;
+pub mod integrity;
 pub mod interim;
 mod links;
 pub mod load;

@@ -39,6 +39,8 @@ pub enum FailureKind {
     BodyStalled,
     /// More bytes came than the response announced.
     Surplus,
+    /// The body is not the one that its digest is of.
+    Corrupt,
     /// The request's own deadline passed, whatever the endpoint would have done.
     Deadline,
     /// There was no endpoint to try.
@@ -65,6 +67,7 @@ impl FailureKind {
             Self::BodyBroken => "body-broken",
             Self::BodyStalled => "body-stalled",
             Self::Surplus => "surplus",
+            Self::Corrupt => "corrupt",
             Self::Deadline => "deadline",
             Self::NoCandidate => "no-candidate",
             Self::Upload => "upload",
@@ -83,6 +86,11 @@ impl FailureKind {
                 | Self::NoCandidate
                 | Self::Upload
         )
+    }
+
+    /// Whether it says that some of the bytes are wrong, and not which.
+    pub fn voids(self) -> bool {
+        matches!(self, Self::Surplus | Self::Corrupt)
     }
 
     /// Whether a response had begun, so that what is left of it is to be continued and not asked for anew.
@@ -253,7 +261,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 16] = [
+    const ALL: [FailureKind; 17] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Exhausted,
@@ -268,6 +276,7 @@ mod tests {
         FailureKind::BodyBroken,
         FailureKind::BodyStalled,
         FailureKind::Surplus,
+        FailureKind::Corrupt,
         FailureKind::Deadline,
         FailureKind::Upload,
     ];

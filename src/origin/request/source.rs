@@ -92,14 +92,6 @@ impl Source {
         }
     }
 
-    /// Whether it ends here, and nothing comes after its end.
-    pub(super) async fn prove(&mut self, idle: Duration, clock: &Clock) -> Result<(), FailureKind> {
-        match self.read(idle, None, clock).await? {
-            Read::End if !self.sender.ends_with_surplus(self.framing).await => Ok(()),
-            Read::Bytes(_) | Read::End | Read::TooSlow => Err(FailureKind::Surplus),
-        }
-    }
-
     /// What of `data` was not delivered before.
     fn new_part(&mut self, mut data: Bytes) -> Option<Bytes> {
         let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(data.len());

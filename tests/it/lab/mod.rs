@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use client::{Client, Http2Client, Reply};
 use network::Network;
-pub(crate) use origin::{Answer, ScriptedOrigin};
+pub(crate) use origin::{Answer, ScriptedOrigin, sha256};
 
 /// One site, `www.test`, on one node.
 pub(crate) struct Lab {

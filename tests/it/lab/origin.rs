@@ -257,6 +257,13 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// The value of a digest field (RFC 9530) of this body.
+pub(crate) fn sha256(body: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+    let item = sfv::ItemSerializer::new().bare_item(sfv::RefBareItem::ByteSequence(digest.as_ref())).finish();
+    format!("sha-256={item}")
+}
+
 /// One scripted answer.
 #[derive(Clone)]
 pub(crate) struct Answer {
