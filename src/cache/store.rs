@@ -94,6 +94,14 @@ impl Store {
         selected.map_or(Lookup::NoVariant, Lookup::Found)
     }
 
+    /// Shows everything stored that was not purged, of each key the most recent response first. Goes through all of it, so
+    /// not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps nothing from eviction.
+    pub fn visit(&self, mut visit: impl FnMut(&CacheKey, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
+        for (key, variants) in &self.engine {
+            visit(&key, &mut variants.responses().filter(|response| is_kept(response)));
+        }
+    }
+
     /// The number of what was purged, invalidated or taken back last; 0 before the first.
     pub fn last_purge(&self) -> u64 {
         self.purges.latest()

@@ -53,6 +53,11 @@ impl Nominated {
         self.0.iter().all(|nomination| nomination.matches(request))
     }
 
+    /// Whether a request of which no more is known than `known` is selected, as far as that tells.
+    pub fn is_part_of(&self, known: &Self) -> bool {
+        self.0.iter().all(|nomination| known.0.contains(nomination))
+    }
+
     /// Whether the response nominates no field, and so answers every request for its URI.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -301,6 +306,21 @@ mod tests {
         assert_eq!(Nominated::of(&names, &request).size(), "accept".len() + "text/html".len() + "x".len());
         assert!(!Nominated::of(&names, &request).is_empty());
         assert!(Nominated::of(&[], &request).is_empty());
+    }
+
+    #[test]
+    fn a_request_is_selected_as_far_as_is_known_of_it() {
+        let request = fields(&[(ACCEPT, "text/html")]);
+        let of = |names: &str, request: &HeaderMap| {
+            let names = vary_fields(&fields(&[("vary", names)])).expect("all are names");
+            Nominated::of(&names, request)
+        };
+        let known = of("accept, origin", &request);
+        for names in ["", "accept", "origin", "accept, origin"] {
+            assert!(of(names, &request).is_part_of(&known), "{names}");
+        }
+        assert!(!of("accept", &fields(&[(ACCEPT, "image/*")])).is_part_of(&known));
+        assert!(!of("user-agent", &request).is_part_of(&known));
     }
 
     fn check_fields(case: &str, lines: &[&str], expected: Result<&[&str], VaryAny>) {
