@@ -1,22 +1,27 @@
 //! `/status`: the node's state in one JSON document.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::api::Admin;
 use crate::origin::dns::place::WHOLE;
 use crate::origin::status::{EndpointStatus, Happening, OriginStatus, RosterStatus};
+use crate::serve::survival::fate::HORIZONS;
+use crate::serve::survival::survey::{Shares, Survey};
 use crate::telemetry::timestamp::Timestamp;
 
 /// The document, as text.
 pub async fn status(admin: &Admin) -> String {
-    let mut sites = Vec::with_capacity(admin.sites.len());
+    let mut rosters = Vec::with_capacity(admin.sites.len());
     for site in &admin.sites {
-        sites.extend(site.status().await.as_ref().map(self::site));
+        rosters.extend(site.status().await);
     }
     let shared = &admin.shared;
     let now = shared.clock.now();
+    let table = shared.sites.load();
+    let survey = |name: &str| table.sites().iter().find(|site| &*site.name == name)?.sampler.latest();
+    let told = |roster: &RosterStatus| site(roster, survey(&roster.site).as_deref(), now.monotonic);
     let document = json!({
         "node": &*shared.node,
         "version": env!("CARGO_PKG_VERSION"),
@@ -30,21 +35,52 @@ pub async fn status(admin: &Admin) -> String {
             "keys": shared.store.keys(),
             "fills_in_flight": shared.fills.count(),
         },
-        "sites": sites,
+        "sites": rosters.iter().map(told).collect::<Vec<_>>(),
     });
     format!("{document:#}\n")
 }
 
-fn site(status: &RosterStatus) -> Value {
+fn site(status: &RosterStatus, survey: Option<&Survey>, now: Instant) -> Value {
     json!({
         "name": status.site,
         "mode": status.mode.state.as_str(),
         "mode_seconds": seconds(status.mode.age),
         "mode_reason": status.mode.reason,
         "preferred_origin": status.preferred.as_deref(),
+        "survivability": survey.map(|survey| survivability(survey, now)),
         "origins": status.origins.iter().map(origin).collect::<Vec<_>>(),
         "history": status.history.iter().map(happening).collect::<Vec<_>>(),
     })
+}
+
+/// What of the last hour's requests could be answered if every origin died now, and why the rest could not.
+fn survivability(survey: &Survey, now: Instant) -> Value {
+    let lost = survey.losses.iter().map(|lost| {
+        let examples = lost.examples.iter();
+        json!({
+            "reason": lost.reason,
+            "requests": shares(&lost.requests),
+            "bytes": shares(&lost.bytes),
+            "examples": examples.map(|one| json!({ "url": one.url, "requests": share(one.requests) })).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "requests": shares(&survey.requests),
+        "bytes": shares(&survey.bytes),
+        "lost": lost.collect::<Vec<_>>(),
+        "samples": survey.samples,
+        "seconds_ago": seconds(now.saturating_duration_since(survey.at)),
+    })
+}
+
+/// Shares by how long the outage has lasted.
+fn shares(shares: &Shares) -> Map<String, Value> {
+    HORIZONS.iter().zip(shares).map(|((horizon, _), value)| ((*horizon).to_owned(), share(*value).into())).collect()
+}
+
+/// A sample of an hour is no finer than this.
+fn share(share: f64) -> f64 {
+    (share * 10_000.0).round() / 10_000.0
 }
 
 /// One origin of the document.

@@ -26,6 +26,7 @@ use crate::origin::request::fetch::Fetcher;
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
+use crate::serve::survival::sampler::Sampler;
 use crate::serve::worker::{Shared, Unrouted, Worker};
 use crate::telemetry::{AccessLog, Events, Metrics};
 use crate::tls::client::{ClientSide, origin_side};
@@ -84,7 +85,7 @@ impl Assembly {
         let guard = GuardPolicy::of(config);
         let (mut sites, mut stewards, mut asking) = (Vec::new(), Vec::new(), Vec::new());
         for site in &config.sites {
-            let (site, steward, ask) = assemble_site(site, guard.clone(), &compressor, &means)?;
+            let (site, steward, ask) = assemble_site(config.sites.len(), site, guard.clone(), &compressor, &means)?;
             sites.push(site);
             stewards.push(steward);
             asking.push(ask);
@@ -125,6 +126,7 @@ impl Assembly {
 }
 
 fn assemble_site(
+    sites: usize,
     config: &SiteConfig,
     guard: GuardPolicy,
     compressor: &Arc<Compressor>,
@@ -140,7 +142,8 @@ fn assemble_site(
     let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics), now.monotonic);
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
     let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
-    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, compressor, fills };
+    let sampler = Arc::new(Sampler::new(sites, now.monotonic));
+    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, sampler, compressor, fills };
     Ok((Arc::new(site), steward, asking))
 }
 

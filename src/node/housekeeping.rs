@@ -6,36 +6,33 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::assembly::Assembly;
-use crate::cache::store::Store;
-use crate::clock::{ANCHOR_INTERVAL, Clock};
+use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
-use crate::telemetry::{AccessLog, Event, Events, Metrics};
+use crate::serve::survival::surveyor::survey;
+use crate::serve::worker::Shared;
+use crate::telemetry::{Event, Events, Metrics};
 
-/// Keeps the clock on wall time, frees the memory of what was purged, shows open connections, and tells of lost log lines.
+/// Keeps the clock on wall time, frees the memory of what was purged, surveys what would survive an outage, shows open
+/// connections, and tells of lost log lines.
 pub(super) struct Housekeeping {
-    clock: Clock,
+    shared: Arc<Shared>,
     metrics: Metrics,
-    access_log: AccessLog,
-    store: Store,
     connections: Arc<Connections>,
     events: Events,
 }
 
 impl Housekeeping {
     pub(super) fn new(assembly: &Assembly, connections: Arc<Connections>, events: Events) -> Self {
-        Self {
-            clock: assembly.shared.clock.clone(),
-            metrics: assembly.admin.metrics.clone(),
-            access_log: assembly.shared.access_log.clone(),
-            store: assembly.shared.store.clone(),
-            connections,
-            events,
-        }
+        Self { shared: Arc::clone(&assembly.shared), metrics: assembly.admin.metrics.clone(), connections, events }
     }
 
     /// Goes on until it is dropped.
     pub(super) async fn run(self) {
-        tokio::join!(self.rounds(), self.sweeps());
+        let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared| shared.store.sweep());
+        let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared| {
+            survey(&shared.sites.load(), &shared.store, shared.clock.now().monotonic);
+        });
+        tokio::join!(self.rounds(), sweeps, surveys);
     }
 
     async fn rounds(&self) {
@@ -47,7 +44,7 @@ impl Housekeeping {
         }
         loop {
             tokio::select! {
-                _ = anchor.tick() => self.clock.anchor_again(),
+                _ = anchor.tick() => self.shared.clock.anchor_again(),
                 _ = rounds.tick() => {
                     self.show_connections();
                     told = self.tell_of_lost_lines(told);
@@ -56,15 +53,16 @@ impl Housekeeping {
         }
     }
 
-    /// Goes through everything stored when something was purged: on a thread of its own, and for a small part of the time.
-    async fn sweeps(&self) {
-        let mut pause = ROUND;
+    /// Does what may go through everything stored: on a thread of its own, `pause` and `share` times as long as it took
+    /// after the last time.
+    async fn repeat(&self, pause: Duration, share: u32, work: fn(&Shared)) {
+        let mut rest = pause;
         loop {
-            sleep(pause).await;
-            let (store, began) = (self.store.clone(), self.clock.now().monotonic);
+            sleep(rest).await;
+            let (shared, began) = (Arc::clone(&self.shared), self.shared.clock.now().monotonic);
             // An error would be a panic, which the next round survives.
-            let _swept = tokio::task::spawn_blocking(move || store.sweep()).await;
-            pause = ROUND.max(SWEEP_SHARE * self.clock.now().monotonic.saturating_duration_since(began));
+            let _done = tokio::task::spawn_blocking(move || work(&shared)).await;
+            rest = pause.max(share * self.shared.clock.now().monotonic.saturating_duration_since(began));
         }
     }
 
@@ -82,7 +80,7 @@ impl Housekeeping {
 
     /// One event for all that were lost since the last one.
     fn tell_of_lost_lines(&self, told: u64) -> u64 {
-        let lost = self.access_log.dropped();
+        let lost = self.shared.access_log.dropped();
         if lost > told {
             self.events.emit(Event::AccessLogDropped { lines: lost - told });
         }
@@ -95,3 +93,10 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// How much longer than a sweep the pause after it is, at least.
 const SWEEP_SHARE: u32 = 20;
+
+/// Often enough for an alert; a share of an hour does not change in less.
+const SURVEY_ROUND: Duration = Duration::from_secs(15);
+
+/// How much longer than a survey the pause after it is, at least: a node with ten million stored responses spends no more
+/// of its time on that than one with a thousand.
+const SURVEY_SHARE: u32 = 100;

@@ -13,7 +13,7 @@ use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::request::connect::RequestBody;
 use crate::origin::request::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
-use crate::semantics::key::{CacheKey, default_port};
+use crate::semantics::key::{CacheKey, cache_key, default_port};
 use crate::semantics::target::Target;
 use crate::semantics::{coded_tag, forwarding, range};
 
@@ -49,6 +49,11 @@ impl Exchange {
         policy.normalize(&mut self.headers);
         policy.reduce(&mut self.target);
         policy.key(self.client.scheme(), &self.target, &self.headers)
+    }
+
+    /// The target URI, whatever the site's keys are made of.
+    pub fn url(&self) -> CacheKey {
+        cache_key(self.client.scheme(), &self.target)
     }
 
     /// Whether what an origin answers may be about fields that are outside the key, and so for this client alone.

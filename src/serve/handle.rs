@@ -86,8 +86,12 @@ async fn answer(
     };
     let mut answer = match admission {
         Admission::Cache => cached(worker, &mut exchange, outcome).await?,
-        // Boxed, so that hits do not carry the room for it.
-        Admission::Forward(reason) => Box::pin(bypass(worker, &exchange, reason, body)).await?,
+        Admission::Forward(reason) => {
+            let sampler = &exchange.site.sampler;
+            outcome.sampled(sampler.bypassing(|| exchange.url(), reason, &exchange.headers, chance()));
+            // Boxed, so that hits do not carry the room for it.
+            Box::pin(bypass(worker, &exchange, reason, body)).await?
+        }
         Admission::Options => Answer::from(synthetic::options()),
         Admission::Purge => purge_target(&worker.shared, &exchange),
         Admission::Redirect(url) => Answer::from(synthetic::redirect(&url, exchange.method.is_safe())),
@@ -105,6 +109,7 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
     let lookup = worker.shared.store.lookup(&key, &exchange.headers);
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
+    outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), chance()));
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),
@@ -123,4 +128,9 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
         }
         (Way::Hit { .. } | Way::Stale { .. }, None) => Err(Refusal::OriginsDown(reason)),
     }
+}
+
+/// Above 0, and at most 1.
+fn chance() -> f64 {
+    1.0 - fastrand::f64()
 }

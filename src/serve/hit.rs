@@ -8,6 +8,7 @@ use super::coding::{self, Selected};
 use super::deliver::{Representation, deliver};
 use super::exchange::Exchange;
 use super::outcome::Answer;
+use super::survival::sampler::Kept;
 use crate::cache::stored::StoredResponse;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember};
 
@@ -38,6 +39,7 @@ pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: Ca
         age: Some(age),
         origin: Some(Arc::clone(&stored.head.origin)),
         fetched: None,
+        kept: Kept::AsFound,
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Lead {
 pub enum Handed {
     /// The response is shared.
     Shared(Share),
-    /// The response is for this client only.
-    Unshared(Box<Fetched>),
+    /// The response is for this client only, for this reason.
+    Unshared(Box<Fetched>, &'static str),
 }
 
 /// What only the leader's own client learns of a response that is shared.
@@ -57,10 +57,17 @@ pub enum Handed {
 pub struct Share {
     /// Where it came from.
     pub facts: FetchFacts,
-    /// Whether it is being stored.
-    pub stored: bool,
+    /// Why it is not stored, if it is not.
+    pub not_stored: Option<&'static str>,
     /// Fields of it that are for this client alone.
     pub own: HeaderMap,
+}
+
+impl Share {
+    /// Whether it is being stored.
+    pub fn is_stored(&self) -> bool {
+        self.not_stored.is_none()
+    }
 }
 
 impl Lead {
@@ -161,13 +168,14 @@ impl Lead {
         let head = StoredHead { codable, ..head };
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
-        let is_stored = paid.is_some() && !self.has_fields_outside_the_key();
+        let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
+        let not_stored = why_not(verdict, paid.as_ref());
         let reservation = paid.or_else(|| store.reserve(0))?;
         let validated = Arc::new(stored.freshened(&self.key, head, reservation));
-        if is_stored {
+        if not_stored.is_none() {
             store.store(&self.key, Arc::clone(&validated));
         }
-        Some((validated, Share { facts: FetchFacts::of(fetched), stored: is_stored, own }))
+        Some((validated, Share { facts: FetchFacts::of(fetched), not_stored, own }))
     }
 
     async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
@@ -189,7 +197,8 @@ impl Lead {
         let body = marks.and_then(|marks| Some((marks, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
         let Some(((nominated, tags), body)) = body else {
             self.forget_what_was_stored(&fetched, verdict);
-            let _client_left = hand.send(Handed::Unshared(Box::new(fetched)));
+            let why = verdict.err().unwrap_or(NotStored::NoRoom).as_str();
+            let _client_left = hand.send(Handed::Unshared(Box::new(fetched), why));
             leader.finish(Stage::NotShared);
             return;
         };
@@ -205,7 +214,7 @@ impl Lead {
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
         }
-        let share = Share { facts: FetchFacts::of(&fetched), stored: paid.is_some(), own };
+        let share = Share { facts: FetchFacts::of(&fetched), not_stored: why_not(verdict, paid.as_ref()), own };
         let _client_left = hand.send(Handed::Shared(share));
         if paid.is_some() {
             shared.uncacheable.forget(&self.key);
@@ -435,6 +444,8 @@ enum Fetch {
 enum NotStored {
     /// Its end is that of the connection, so it is never proven complete.
     CloseDelimited,
+    /// It might be, but for want of memory.
+    NoRoom,
     /// The request said `no-store`, or has fields outside the key that an origin may object to.
     Request,
     /// RFC 9111 §3, or the site's policy.
@@ -458,7 +469,7 @@ impl NotStored {
                     | NotStorable::OneRequest
                     | NotStorable::PartialContent
             ),
-            Self::Request | Self::Unexpected => false,
+            Self::NoRoom | Self::Request | Self::Unexpected => false,
             Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
         }
     }
@@ -466,6 +477,7 @@ impl NotStored {
     fn as_str(self) -> &'static str {
         match self {
             Self::CloseDelimited => "close-delimited",
+            Self::NoRoom => "no-room",
             Self::Request => "request",
             Self::Rule(reason) => reason.as_str(),
             Self::TooLarge => "too-large",
@@ -473,6 +485,11 @@ impl NotStored {
             Self::Unexpected => "unexpected",
         }
     }
+}
+
+/// Why a response of this verdict is not stored, if it is not; one that may be is if it is paid for.
+fn why_not(verdict: Result<(), NotStored>, paid: Option<&Reservation>) -> Option<&'static str> {
+    verdict.err().or(paid.is_none().then_some(NotStored::NoRoom)).map(NotStored::as_str)
 }
 
 /// How long a body may arrive when nobody reads it any more: some never end.

@@ -16,6 +16,7 @@ use super::lead::{Handed, Lead, Share};
 use super::outcome::Answer;
 use super::pass::pass;
 use super::stale::stale;
+use super::survival::sampler::Kept;
 use super::synthetic::Refusal;
 use super::worker::Worker;
 use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
@@ -67,7 +68,7 @@ impl Miss<'_> {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
-                    if let Ok(Handed::Unshared(mut fetched)) = handed.await {
+                    if let Ok(Handed::Unshared(mut fetched, why)) = handed.await {
                         // The whole is on its way where a part was asked for: the origin can cut it, now that nothing
                         // is to be stored.
                         if !alone && fetched.status == http::StatusCode::OK && self.wants_range() {
@@ -78,7 +79,8 @@ impl Miss<'_> {
                         // What an origin has compared is not for a cache to compare again.
                         let is_validation = self.stored.as_ref().is_some_and(|stored| self.may_validate(stored));
                         let conditions = (!alone || is_validation).then_some(&self.exchange.headers);
-                        return Ok(pass(self.worker, &self.exchange.method, conditions, *fetched, self.member()));
+                        let answer = pass(self.worker, &self.exchange.method, conditions, *fetched, self.member());
+                        return Ok(Answer { kept: Kept::Not(why), ..answer });
                     }
                 }
                 // Purged on its way; whoever joins now gets a newer one. The wait as a whole is bounded all the same.
@@ -226,7 +228,7 @@ impl Miss<'_> {
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
             forward_status: Some(share.as_ref().map_or(http::StatusCode::NOT_MODIFIED, |share| share.facts.status)),
-            stored: share.as_ref().is_some_and(|share| share.stored),
+            stored: share.as_ref().is_some_and(Share::is_stored),
             collapsed,
             ..self.member()
         };
@@ -241,7 +243,8 @@ impl Miss<'_> {
     ) -> Answer {
         let collapsed = handed.is_none();
         let share = share(handed);
-        let stored = share.as_ref().is_some_and(|share| share.stored);
+        let stored = share.as_ref().is_some_and(Share::is_stored);
+        let not_stored = share.as_ref().and_then(|share| share.not_stored);
         let age = head.age(self.worker.shared.clock.now().monotonic);
         let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
         let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
@@ -259,6 +262,7 @@ impl Miss<'_> {
             age: Some(age.as_secs()),
             origin: Some(Arc::clone(&head.origin)),
             fetched: None,
+            kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated.clone()), Kept::Not),
         };
         told(answer, share)
     }
@@ -272,7 +276,7 @@ impl Miss<'_> {
 fn share(handed: Option<oneshot::Receiver<Handed>>) -> Option<Share> {
     match handed?.try_recv() {
         Ok(Handed::Shared(share)) => Some(share),
-        Ok(Handed::Unshared(_)) | Err(_) => None,
+        Ok(Handed::Unshared(..)) | Err(_) => None,
     }
 }
 

@@ -22,5 +22,6 @@ pub mod purge;
 pub mod route;
 pub mod site;
 pub mod stale;
+pub mod survival;
 pub mod synthetic;
 pub mod worker;

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, heade
 use super::body::ResponseBody;
 use super::client::ClientConnection;
 use super::site::Site;
+use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
 use super::worker::Shared;
 use crate::clock::Now;
@@ -35,6 +36,8 @@ pub struct Answer {
     pub origin: Option<Arc<str>>,
     /// Present when an origin was asked for this answer.
     pub fetched: Option<FetchFacts>,
+    /// What the cache keeps of it.
+    pub kept: Kept,
 }
 
 impl Answer {
@@ -47,7 +50,8 @@ impl Answer {
 impl From<Response<ResponseBody>> for Answer {
     /// An answer of the node's own, without a part of the cache in it.
     fn from(response: Response<ResponseBody>) -> Self {
-        Self { response, version: Version::HTTP_11, cache: None, age: None, origin: None, fetched: None }
+        let (version, kept) = (Version::HTTP_11, Kept::AsFound);
+        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept }
     }
 }
 
@@ -117,6 +121,13 @@ impl Pending {
         }
     }
 
+    /// The request comes into the sample of its site, or may come.
+    pub fn sampled(&mut self, prospect: Option<Box<Prospect>>) {
+        if let (Some(outcome), Some(_)) = (&mut self.outcome, &prospect) {
+            outcome.prospect = prospect;
+        }
+    }
+
     /// Puts on the response what every response carries, and closes the record with its body.
     pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
         self.outcome.take().expect("taken here and in drop only").finish(answer)
@@ -140,6 +151,8 @@ pub struct Outcome {
     arrival: Now,
     record: AccessRecord,
     x_cache: bool,
+    /// Present when the request may come into the sample of its site.
+    prospect: Option<Box<Prospect>>,
     /// Present when the client is told more.
     debug: Option<Debug>,
     stale: Option<&'static str>,
@@ -192,7 +205,8 @@ impl Outcome {
         };
         let metrics = Arc::clone(&shared.unrouted.metrics);
         let shared = Arc::clone(shared);
-        Self { shared, metrics, arrival, record, x_cache: false, debug: None, stale: None, broken: false }
+        let (x_cache, broken) = (false, false);
+        Self { shared, metrics, arrival, record, x_cache, prospect: None, debug: None, stale: None, broken }
     }
 
     fn routed(&mut self, site: &Site, target: &Target) {
@@ -206,7 +220,8 @@ impl Outcome {
     }
 
     fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
-        let Answer { mut response, version, cache, age, origin, fetched } = answer;
+        let Answer { mut response, version, cache, age, origin, fetched, kept } = answer;
+        self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
         let now = self.shared.clock.now();
         let record = &mut self.record;
         record.first_byte = now.monotonic.saturating_duration_since(self.arrival.monotonic);
@@ -277,6 +292,9 @@ impl Outcome {
             duration: record.duration,
             first_byte: record.first_byte,
         });
+        if let Some(prospect) = self.prospect.filter(|_| record.status != CLIENT_LEFT) {
+            prospect.close(record.status, record.body_bytes);
+        }
         if self.shared.access_log.is_on() {
             self.shared.access_log.write(self.record);
         }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::body::{BodyError, Source};
 use super::deliver::{Representation, deliver};
 use super::outcome::{Answer, FetchFacts};
+use super::survival::sampler::Kept;
 use super::worker::Worker;
 use crate::origin::request::fetch::Fetched;
 use crate::origin::request::incoming::Framing;
@@ -39,7 +40,8 @@ pub fn pass(
     let request = conditions.map_or(nothing, without_range);
     let response = deliver(method, &request, representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
-    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts) }
+    let kept = Kept::AsFound;
+    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts), kept }
 }
 
 fn stated_length(headers: &HeaderMap) -> Option<u64> {

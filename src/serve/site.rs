@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::survival::sampler::Sampler;
 use crate::cache::compressor::Compressor;
 use crate::config::model::SiteConfig;
 use crate::origin::pool::Pool;
@@ -21,6 +22,8 @@ pub struct Site {
     pub pool: Arc<Pool>,
     /// Counters, their labels resolved once.
     pub metrics: Arc<SiteMetrics>,
+    /// What would survive an outage.
+    pub sampler: Arc<Sampler>,
     /// Makes content codings of what is stored; shared by all sites.
     pub compressor: Arc<Compressor>,
     /// Room for fills: they outlive their clients, so that the number of clients is no bound on them.

@@ -365,7 +365,8 @@ impl<M: Clone + Default, const N: usize> Labeled<M, N> {
         self.family.get_or_create_owned(&self.label_set(values))
     }
 
-    fn remove(&self, values: [&str; N]) {
+    /// Shows the metric with these label values no longer.
+    pub(super) fn remove(&self, values: [&str; N]) {
         self.family.remove(&self.label_set(values));
     }
 

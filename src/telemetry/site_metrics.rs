@@ -1,6 +1,8 @@
 //! Figures of one site, counted on a request's road: label sets are resolved once, then only atomics are touched.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -22,6 +24,8 @@ pub struct SiteMetrics {
     not_stored: Words<Counter>,
     stale_forbidden: Words<Counter>,
     stale_served: Words<Counter>,
+    survivable: Shares,
+    unsurvivable: Shares,
 }
 
 /// What is counted of one finished request.
@@ -59,6 +63,8 @@ impl SiteMetrics {
             not_stored: Words::default(),
             stale_forbidden: Words::default(),
             stale_served: Words::default(),
+            survivable: Shares::default(),
+            unsurvivable: Shares::default(),
         }
     }
 
@@ -120,6 +126,13 @@ impl SiteMetrics {
         self.families.origin_vain.at([&self.site, kind]).inc();
     }
 
+    /// Shows the shares, from 0 to 1, of what would be answered in an outage, by what they are counted and how long it has
+    /// lasted, and of what would not, by what they are counted and why; others are shown no longer.
+    pub fn show_survivability(&self, survivable: &[Share], unsurvivable: &[Share]) {
+        self.survivable.show(&self.families.survivable, &self.site, survivable);
+        self.unsurvivable.show(&self.families.unsurvivable, &self.site, unsurvivable);
+    }
+
     /// The gauges of one origin, the same ones for the same name.
     pub fn origin_gauges(&self, origin: &str) -> OriginGauges {
         let at = |family: &Labeled<Gauge, 2>| family.at([&self.site, origin]);
@@ -131,6 +144,25 @@ impl SiteMetrics {
     pub fn origin_attempt(&self, origin: &str, outcome: &'static str, duration: Duration) {
         self.families.origin_attempts.at([&self.site, origin, outcome]).inc();
         self.families.origin_duration.at([&self.site, origin]).observe(duration);
+    }
+}
+
+/// Two labels and a share from 0 to 1.
+pub type Share = ([&'static str; 2], f64);
+
+/// Shares that come and go; remembers which are shown.
+#[derive(Debug, Default)]
+struct Shares(Mutex<BTreeSet<[&'static str; 2]>>);
+
+impl Shares {
+    fn show(&self, family: &Labeled<Gauge<f64, AtomicU64>, 3>, site: &str, shares: &[Share]) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = std::mem::take(&mut *shown);
+        for ([by, label], share) in shares {
+            family.at([site, by, label]).set(*share);
+            shown.insert([by, label]);
+        }
+        gone.difference(&shown).for_each(|[by, label]| family.remove([site, by, label]));
     }
 }
 
@@ -165,6 +197,8 @@ pub(super) struct SiteFamilies {
     response_bytes: Labeled<Counter, 2>,
     stale_forbidden: Labeled<Counter, 2>,
     stale_served: Labeled<Counter, 2>,
+    survivable: Labeled<Gauge<f64, AtomicU64>, 3>,
+    unsurvivable: Labeled<Gauge<f64, AtomicU64>, 3>,
 }
 
 impl SiteFamilies {
@@ -264,6 +298,16 @@ impl SiteFamilies {
                 "holdover_cache_stale_served_total",
                 &["site", "reason"],
                 "Responses served stale",
+            ),
+            survivable: catalog.labeled(
+                "holdover_survivable_ratio",
+                &["site", "by", "horizon"],
+                "Share of the last hour's requests, or of their bytes, that could be answered if every origin died now, at once and after 5m, 1h, 6h and 24h",
+            ),
+            unsurvivable: catalog.labeled(
+                "holdover_unsurvivable_ratio",
+                &["site", "by", "reason"],
+                "Share of the last hour's requests, or of their bytes, that could not be answered any more 24 hours after every origin died, by the reason",
             ),
         }
     }
@@ -376,6 +420,21 @@ mod tests {
             &metrics,
             &[r#"holdover_http_requests_total{site="shop",proto="other",method="other",code="5xx",cache="hit"} 2"#],
         );
+    }
+
+    #[test]
+    fn shares_that_are_over_are_not_shown() {
+        let metrics = Metrics::new();
+        let site = metrics.site("shop");
+        let lost = [(["requests", "no-store"], 0.25), (["requests", "gone"], 0.125)];
+        site.show_survivability(&[(["bytes", "1h"], 0.5)], &lost);
+        let survivable = r#"holdover_survivable_ratio{site="shop",by="bytes",horizon="1h"} 0.5"#;
+        let gone = r#"holdover_unsurvivable_ratio{site="shop",by="requests",reason="gone"} 0.125"#;
+        check(&metrics, &[survivable, gone]);
+        site.show_survivability(&[], &lost[..1]);
+        check(&metrics, &[r#"holdover_unsurvivable_ratio{site="shop",by="requests",reason="no-store"} 0.25"#]);
+        let text = metrics.encode();
+        assert!(!text.contains(survivable) && !text.contains(gone), "{text}");
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod simulation;
 mod slow;
 mod stale;
 mod surplus;
+mod survival;
 mod tidy;
 mod tls;
 mod trust;

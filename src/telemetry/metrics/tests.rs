@@ -142,6 +142,7 @@ fn used() -> Metrics {
     metrics.observe(&Event::Purged { sequence: 1, mode: "hard", selectors, responses: 2, by: "admin".to_owned() });
     let site = metrics.site("shop");
     site.not_stored("private");
+    site.show_survivability(&[(["requests", "now"], 0.75)], &[(["requests", "private"], 0.25)]);
     site.stale_forbidden("must-revalidate");
     site.body_continued("a", "b");
     site.coded_response("br");
