@@ -145,6 +145,7 @@ fn used() -> Metrics {
     site.show_survivability(&[(["requests", "now"], 0.75)], &[(["requests", "private"], 0.25)]);
     site.stale_forbidden("must-revalidate");
     site.body_continued("a", "b");
+    site.try_in_vain("retry");
     site.coded_response("br");
     site.coding_tried("br", "made");
     site.coding_made("br", 1000, 300, Duration::from_millis(1));
