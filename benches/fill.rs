@@ -96,7 +96,7 @@ impl Fixture {
             codable: false,
         };
         Self {
-            fills: Fills::new(),
+            fills: Fills::new(0),
             store,
             key: FillKey { key: cache_key("https", &target), accept_encoding: "" },
             head: Arc::new(head),
@@ -105,7 +105,8 @@ impl Fixture {
     }
 
     fn fill(&self, followers: usize) {
-        let Joined::Leader(mut leader) = self.fills.join(self.key.clone(), || self.store.fence("www.test", "/film"))
+        let Joined::Leader(mut leader) =
+            self.fills.join(self.key.clone(), self.head.received, || self.store.fence("www.test", "/film"))
         else {
             panic!("another fill has not ended")
         };

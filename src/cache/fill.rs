@@ -8,17 +8,22 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::chunks::{Forgotten, GrowingBody, StoredBody};
+use self::state::{Body, End, Reader, State};
+use super::chunks::{Forgotten, GrowingBody};
+use super::holds::Holds;
 use super::ledger::Reservation;
 use super::lock::lock;
 use super::stamps::{Fence, Stamps};
 use super::store::Store;
 use super::stored::{StoredHead, StoredResponse};
 use crate::semantics::key::CacheKey;
+
+mod state;
 
 /// What requests must have in common to share one fill.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,39 +34,73 @@ pub struct FillKey {
     pub accept_encoding: &'static str,
 }
 
-/// Fills in flight. `E` is what a leader reports when it fails before a head.
+/// Fills in flight, and failures that are held. `E` is what a leader reports when it fails before a head.
 #[derive(Debug)]
 pub struct Fills<E> {
     running: Arc<Mutex<Running<E>>>,
 }
 
-type Running<E> = HashMap<FillKey, Arc<Fill<E>>>;
+#[derive(Debug)]
+struct Running<E> {
+    fills: HashMap<FillKey, Arc<Fill<E>>>,
+    failures: Holds<FillKey, HeldFill<E>>,
+}
+
+/// A failure and what pays for it.
+#[derive(Debug)]
+struct HeldFill<E> {
+    fill: Arc<Fill<E>>,
+    _paid: Reservation,
+}
+
+impl<E> Running<E> {
+    /// Follows what is under way or, as far as failures that are held at `held` count, what has just failed.
+    fn follow(&self, key: &FillKey, held: Option<Instant>) -> Option<FillReader<E>> {
+        if let Some(fill) = self.fills.get(key).filter(|fill| !fill.is_outdated()) {
+            return Some(fill.reader(None));
+        }
+        let (HeldFill { fill, .. }, until) = self.failures.get(key, held?)?;
+        (!fill.is_outdated()).then(|| fill.reader(Some(until)))
+    }
+}
 
 impl<E> Fills<E> {
-    /// No fill in flight.
-    pub fn new() -> Self {
-        Self { running: Arc::new(Mutex::new(HashMap::new())) }
+    /// No fill in flight; failures that are held take up to `held_bytes_max`.
+    pub fn new(held_bytes_max: u64) -> Self {
+        let running = Running { fills: HashMap::new(), failures: Holds::new(held_bytes_max) };
+        Self { running: Arc::new(Mutex::new(running)) }
     }
 
-    /// Joins the fill of `key`: as its leader, behind the fence that `begin` makes, when there is none that was not
-    /// purged. Either way with a reader at the start of the body, so that a fill knows from the beginning who waits for it.
-    pub fn join(&self, key: FillKey, begin: impl FnOnce() -> Fence) -> Joined<E> {
-        if let Some(reader) = Self::follow(&lock(&self.running), &key) {
+    /// Joins the fill of `key`, under way or held as a failure: as its leader, behind the fence that `begin` makes, when
+    /// there is none that was not purged. Either way with a reader at the start of the body, so that a fill knows from the
+    /// beginning who waits for it.
+    pub fn join(&self, key: FillKey, now: Instant, begin: impl FnOnce() -> Fence) -> Joined<E> {
+        self.join_or_lead(key, Some(now), begin)
+    }
+
+    /// The same, whatever has failed a moment ago.
+    pub fn join_anew(&self, key: FillKey, begin: impl FnOnce() -> Fence) -> Joined<E> {
+        self.join_or_lead(key, None, begin)
+    }
+
+    fn join_or_lead(&self, key: FillKey, held: Option<Instant>, begin: impl FnOnce() -> Fence) -> Joined<E> {
+        if let Some(reader) = lock(&self.running).follow(&key, held) {
             return Joined::Follower(reader);
         }
         // Not while others wait for the list of fills.
         let fence = begin();
         let mut running = lock(&self.running);
-        if let Some(reader) = Self::follow(&running, &key) {
+        if let Some(reader) = running.follow(&key, held) {
             return Joined::Follower(reader);
         }
         let fill = Arc::new(Fill::new(&fence));
-        running.insert(key.clone(), Arc::clone(&fill));
+        running.fills.insert(key.clone(), Arc::clone(&fill));
         Joined::Leader(Leader { fill, fence, registered: Some((Arc::clone(&self.running), key)), reservation: None })
     }
 
-    fn follow(running: &Running<E>, key: &FillKey) -> Option<FillReader<E>> {
-        running.get(key).filter(|fill| !fill.is_outdated()).map(Fill::reader)
+    /// Lets go of failures that were held for their time; for a loop that calls it now and then.
+    pub fn let_go(&self, now: Instant) {
+        lock(&self.running).failures.let_go(now);
     }
 
     /// A fill that nobody else can join.
@@ -71,13 +110,7 @@ impl<E> Fills<E> {
 
     /// Fills in flight that can be joined.
     pub fn count(&self) -> usize {
-        lock(&self.running).len()
-    }
-}
-
-impl<E> Default for Fills<E> {
-    fn default() -> Self {
-        Self::new()
+        lock(&self.running).fills.len()
     }
 }
 
@@ -88,6 +121,15 @@ pub enum Joined<E> {
     Follower(FillReader<E>),
     /// Must write it.
     Leader(Leader<E>),
+}
+
+/// How long a failure is shared with those who come after it.
+#[derive(Debug)]
+pub struct Hold {
+    /// Its end.
+    pub until: Instant,
+    /// Pays for what is held, but for the body.
+    pub paid: Reservation,
 }
 
 /// How far a fill has come, for those who wait for its head.
@@ -126,20 +168,7 @@ pub struct Fill<E> {
 
 impl<E> Fill<E> {
     fn new(fence: &Fence) -> Self {
-        Self {
-            stamps: Arc::clone(fence.stamps()),
-            state: Mutex::new(State {
-                stage: None,
-                expected: None,
-                body: Body::Growing(GrowingBody::new(None)),
-                held: None,
-                end: None,
-                windowed: false,
-                readers: HashMap::new(),
-                next_reader: 0,
-                leader: None,
-            }),
-        }
+        Self { stamps: Arc::clone(fence.stamps()), state: Mutex::new(State::new()) }
     }
 
     /// Whether what it brings was purged on its way.
@@ -152,12 +181,12 @@ impl<E> Fill<E> {
         self.stamps.is_outdated() || has_outdated_head()
     }
 
-    fn reader(self: &Arc<Self>) -> FillReader<E> {
+    fn reader(self: &Arc<Self>, held_until: Option<Instant>) -> FillReader<E> {
         let mut state = lock(&self.state);
         let id = state.next_reader;
         state.next_reader += 1;
         state.readers.insert(id, Reader { offset: 0, waker: None });
-        FillReader { fill: Arc::clone(self), id }
+        FillReader { fill: Arc::clone(self), id, held_until }
     }
 }
 
@@ -180,7 +209,7 @@ pub struct Leader<E> {
 impl<E> Leader<E> {
     /// A reader at the start of the body, for the leader's own client.
     pub fn reader(&self) -> FillReader<E> {
-        self.fill.reader()
+        self.fill.reader(None)
     }
 
     /// What no purge from the fill's beginning on gets past.
@@ -194,6 +223,22 @@ impl<E> Leader<E> {
         let mut state = lock(&self.fill.state);
         state.stage.get_or_insert(stage);
         state.wake_readers();
+    }
+
+    /// Ends the fill without a response, and shares the report with those who come while it is held.
+    pub fn fail(mut self, report: E, hold: Option<Hold>) {
+        {
+            let mut state = lock(&self.fill.state);
+            state.stage.get_or_insert(Stage::Failed(Arc::new(report)));
+            state.is_failure = true;
+            state.wake_readers();
+        }
+        self.retire(hold);
+    }
+
+    /// The response that is about to arrive is a failure, better than none.
+    pub fn brings_a_failure(&mut self) {
+        lock(&self.fill.state).is_failure = true;
     }
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
@@ -258,6 +303,18 @@ impl<E> Leader<E> {
         stored
     }
 
+    /// The body of a failure is proven complete: it is released to its readers, and shared with those who come while it is
+    /// held.
+    pub fn complete_failure(mut self, hold: Option<Hold>) {
+        {
+            let mut state = lock(&self.fill.state);
+            state.seal_body(self.reservation.take());
+            state.end = Some(End::Complete);
+            state.wake_readers();
+        }
+        self.retire(hold);
+    }
+
     /// Whether the bytes are paid for; once they were not, none are any more.
     fn pay_for(&mut self, more_bytes: u64, store: &Store, object_bytes_max: u64) -> bool {
         let (length, windowed) = {
@@ -273,11 +330,21 @@ impl<E> Leader<E> {
     }
 
     fn unregister(&mut self) {
-        if let Some((running, key)) = self.registered.take() {
-            let mut running = lock(&running);
-            if running.get(&key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
-                running.remove(&key);
-            }
+        self.retire(None);
+    }
+
+    /// Is not to be joined any more as one that is under way. A purge may have given its place to another fill.
+    fn retire(&mut self, hold: Option<Hold>) {
+        let Some((running, key)) = self.registered.take() else { return };
+        let mut running = lock(&running);
+        if running.fills.get(&key).is_none_or(|fill| !Arc::ptr_eq(fill, &self.fill)) {
+            return;
+        }
+        running.fills.remove(&key);
+        if let Some(Hold { until, paid }) = hold {
+            let bytes = paid.bytes() + lock(&self.fill.state).body.length();
+            let held = HeldFill { fill: Arc::clone(&self.fill), _paid: paid };
+            running.failures.hold(key, held, bytes, until);
         }
     }
 }
@@ -304,6 +371,7 @@ pub struct NoReaders;
 pub struct FillReader<E> {
     fill: Arc<Fill<E>>,
     id: u64,
+    held_until: Option<Instant>,
 }
 
 impl<E> FillReader<E> {
@@ -320,6 +388,16 @@ impl<E> FillReader<E> {
             }
         })
         .await
+    }
+
+    /// Until when the fill is held, if it had failed before this reader came.
+    pub fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
+    /// Whether what it brings is a failure; known with its stage.
+    pub fn is_failure(&self) -> bool {
+        lock(&self.fill.state).is_failure
     }
 
     /// The declared length of the body, in bytes, once the head is there.
@@ -386,111 +464,6 @@ impl<E> Drop for FillReader<E> {
 /// A body that will not be completed for this reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyBroken;
-
-struct State<E> {
-    stage: Option<Stage<E>>,
-    expected: Option<u64>,
-    body: Body,
-    /// Pays for a body that is not stored, as long as it has readers.
-    held: Option<Reservation>,
-    end: Option<End>,
-    windowed: bool,
-    readers: HashMap<u64, Reader>,
-    next_reader: u64,
-    /// The leader, waiting for readers of a windowed body.
-    leader: Option<Waker>,
-}
-
-impl<E> State<E> {
-    /// The stored response, when the whole body was kept.
-    fn seal(&mut self, key: &CacheKey, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
-        let (Some(Stage::Head(stored_head)), Some(body), Body::Growing(growing)) = (&self.stage, body, &mut self.body)
-        else {
-            return None;
-        };
-        let Some(head) = head.filter(|_| !self.windowed) else {
-            self.held = Some(body);
-            return None;
-        };
-        match growing.seal(body) {
-            Ok(sealed) => {
-                let sealed = Arc::new(sealed);
-                self.body = Body::Sealed(Arc::clone(&sealed));
-                Some(StoredResponse::new(key, (**stored_head).clone(), sealed, head))
-            }
-            Err(body) => {
-                self.held = Some(body);
-                None
-            }
-        }
-    }
-
-    /// Makes way for `more` bytes in a window of `window` bytes: forgets what every reader has, then, if need be, what the
-    /// fastest has. Ready when they fit, or when the fastest reader has everything there is.
-    fn make_way(&mut self, more: u64, window: u64, context: &mut Context<'_>) -> Poll<Result<(), NoReaders>> {
-        let offsets = || self.readers.values().map(|reader| reader.offset);
-        let (Some(slowest), Some(fastest), Body::Growing(body)) = (offsets().min(), offsets().max(), &mut self.body)
-        else {
-            return Poll::Ready(Err(NoReaders));
-        };
-        body.forget_before(slowest);
-        if body.kept() + more > window {
-            body.forget_before(fastest);
-        }
-        if body.kept() + more <= window || body.length() <= fastest {
-            return Poll::Ready(Ok(()));
-        }
-        self.leader = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    /// The reader wants to know what happens next.
-    fn wait(&mut self, reader: u64, context: &Context<'_>) {
-        if let Some(reader) = self.readers.get_mut(&reader) {
-            reader.waker = Some(context.waker().clone());
-        }
-    }
-
-    fn wake_readers(&mut self) {
-        for reader in self.readers.values_mut() {
-            if let Some(waker) = reader.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-}
-
-struct Reader {
-    offset: u64,
-    waker: Option<Waker>,
-}
-
-enum Body {
-    Growing(GrowingBody),
-    Sealed(Arc<StoredBody>),
-}
-
-impl Body {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Growing(body) => body.length(),
-            Self::Sealed(body) => body.length(),
-        }
-    }
-
-    fn read(&self, offset: u64) -> Result<Bytes, Forgotten> {
-        match self {
-            Self::Growing(body) => body.read(offset),
-            Self::Sealed(body) => Ok(body.read(offset)),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Broken,
-    Complete,
-}
 
 /// Reserved for a body of unknown length before its first byte, and so the least window of one that is not stored: two
 /// chunks, so that the origin can be ahead of the fastest reader.

@@ -7,6 +7,7 @@ pub mod codings;
 pub mod compressor;
 mod encoder;
 pub mod fill;
+mod holds;
 pub mod ledger;
 mod lock;
 pub mod purge;

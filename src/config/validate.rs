@@ -298,6 +298,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
         failover: FailoverPolicy {
             tries: site.failover.tries.value,
             statuses: status_set(&site.failover.statuses),
+            hold: site.failover.hold.value,
             consecutive_failures: site.failover.consecutive_failures.value,
             warm: site.failover.warm.value,
             retry_budget: site.failover.retry_budget.value.0,

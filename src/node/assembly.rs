@@ -97,7 +97,7 @@ impl Assembly {
             sites: ArcSwap::from_pointee(SiteTable::new(sites)),
             store,
             object_bytes_max: config.cache.object_max,
-            fills: Fills::new(),
+            fills: Fills::new(config.cache.memory / HELD_SHARE),
             uncacheable: Uncacheable::new(),
             clock: clock.clone(),
             access_log,
@@ -165,6 +165,10 @@ fn origin_tls(site: &SiteConfig, origin: &OriginConfig) -> anyhow::Result<Option
     let server_name = ServerName::try_from(origin.host.clone()).with_context(named)?;
     Ok(Some(OriginTls { config, full_config, verifier, server_name }))
 }
+
+/// Failures that are held take at most this part of the cache's memory: each takes a kilobyte or two, so that there is room
+/// for thousands, and what is stored does not notice.
+const HELD_SHARE: u64 = 64;
 
 /// The site label of requests that belong to no site.
 const UNROUTED: &str = "-";

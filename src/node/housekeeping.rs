@@ -12,8 +12,8 @@ use crate::serve::survival::surveyor::survey;
 use crate::serve::worker::Shared;
 use crate::telemetry::{Event, Events, Metrics};
 
-/// Keeps the clock on wall time, frees the memory of what was purged, surveys what would survive an outage, shows open
-/// connections, and tells of lost log lines.
+/// Keeps the clock on wall time, frees the memory of what was purged or held long enough, surveys what would survive an
+/// outage, shows open connections, and tells of lost log lines.
 pub(super) struct Housekeeping {
     shared: Arc<Shared>,
     metrics: Metrics,
@@ -46,6 +46,7 @@ impl Housekeeping {
             tokio::select! {
                 _ = anchor.tick() => self.shared.clock.anchor_again(),
                 _ = rounds.tick() => {
+                    self.shared.fills.let_go(self.shared.clock.now().monotonic);
                     self.show_connections();
                     told = self.tell_of_lost_lines(told);
                 }

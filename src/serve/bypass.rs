@@ -3,9 +3,10 @@
 use super::exchange::Exchange;
 use super::outcome::Answer;
 use super::pass::pass;
-use super::synthetic::Refusal;
+use super::synthetic::{Refusal, Unanswered};
 use super::worker::Worker;
 use crate::origin::request::connect::RequestBody;
+use crate::origin::request::fetch::FetchError;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::coded_tag;
 use crate::semantics::invalidation::invalidated;
@@ -24,8 +25,8 @@ pub async fn bypass(
         return Err(Refusal::OriginsDown(reason));
     }
     let forward = exchange.own_forward(body);
-    let mut fetched =
-        worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(|error| Refusal::Fetch(reason, error.kind))?;
+    let unanswered = |error: FetchError| Refusal::Fetch(Unanswered { reason, kind: error.kind, collapsed: false });
+    let mut fetched = worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(unanswered)?;
     coded_tag::recode(fetched.status, &mut fetched.headers, &exchange.headers);
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
         for mut target in invalidated(&exchange.target, exchange.client.scheme(), &fetched.headers) {

@@ -1,7 +1,7 @@
 //! Leads a fill: asks the origins, judges the answer, stores it if it may be stored. Belongs to no client.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::oneshot;
@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 use super::coding;
 use super::exchange::{Audience, Exchange};
 use super::judge::Fallback;
+use super::not_stored::NotStored;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
-use crate::cache::fill::{Leader, Stage, WINDOW_BYTES};
+use crate::cache::fill::{Hold, Leader, Stage, WINDOW_BYTES};
 use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
@@ -21,7 +22,7 @@ use crate::origin::request::incoming::Framing;
 use crate::origin::request::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
-use crate::semantics::storable::{NotStorable, storable, withheld};
+use crate::semantics::storable::{storable, withheld};
 use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
 use crate::semantics::{date, forwarding, freshness, transformation, validator};
@@ -81,15 +82,17 @@ impl Lead {
         let site = Arc::clone(&self.exchange.site);
         let Ok(_room) = site.fills.try_acquire() else {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
-            leader.finish(Stage::Failed(Arc::new(error)));
+            leader.fail(error, None);
             return;
         };
         match self.fetch(leader.fence()).await {
             Err(error) => {
-                if !(error.status.is_some() && self.may_answer_this_client_alone()) {
+                let is_for_everybody = error.status.is_none() || !self.may_answer_this_client_alone();
+                if is_for_everybody {
                     self.revive();
                 }
-                leader.finish(Stage::Failed(Arc::new(error)));
+                let is_lasting = is_for_everybody && error.kind.is_evidence();
+                leader.fail(error, is_lasting.then(|| self.hold(0)).flatten());
             }
             Ok(Fetch::Validated { validated, share }) => {
                 let _client_left = hand.send(Handed::Shared(share));
@@ -219,6 +222,10 @@ impl Lead {
         if paid.is_some() {
             shared.uncacheable.forget(&self.key);
         }
+        if fetched.failed {
+            leader.brings_a_failure();
+        }
+        let head_bytes = head.cost(self.key.as_str().len());
         leader.head(head, expected, body);
         let first_terms = fetched.body.terms().len();
         if self.pour(&mut fetched, &mut leader).await {
@@ -229,8 +236,23 @@ impl Lead {
             } else {
                 paid
             };
-            self.complete(leader, paid);
+            if fetched.failed && paid.is_none() {
+                leader.complete_failure(self.hold(head_bytes));
+            } else {
+                self.complete(leader, paid);
+            }
         }
+    }
+
+    /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside
+    /// its body: for its head, whose size is `head_bytes`.
+    fn hold(&self, head_bytes: u64) -> Option<Hold> {
+        let hold = self.exchange.site.config.failover.hold;
+        if hold.is_zero() {
+            return None;
+        }
+        let paid = self.worker.shared.store.reserve(HELD_BYTES + 2 * self.key.as_str().len() as u64 + head_bytes)?;
+        Some(Hold { until: self.now() + spread(hold), paid })
     }
 
     /// A body that arrives for longer than a term belongs to all it came in.
@@ -270,10 +292,10 @@ impl Lead {
             let rest = room.and_then(|room| room.checked_sub(data.len() as u64));
             if room.is_some() && rest.is_none() && !fetched.failed {
                 // It did not say so, but it is too large: ranges of it are the origin's to cut from here on.
-                shared.uncacheable.remember(&self.key, shared.clock.now().monotonic);
+                shared.uncacheable.remember(&self.key, self.now());
             }
             room = rest;
-            let arriving = shared.clock.now().monotonic.saturating_duration_since(fetched.received.monotonic);
+            let arriving = self.now().saturating_duration_since(fetched.received.monotonic);
             if arriving > UNREAD_MAX && !leader.is_read() {
                 return false;
             }
@@ -426,11 +448,18 @@ impl Lead {
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
     fn revive(&self) {
         if let Some(stored) = self.stored.as_ref().filter(|_| matches!(self.fallback, Fallback::Stale { .. })) {
-            let spread = 0.8 + 0.4 * fastrand::f64();
-            let revive = self.exchange.site.config.stale.revive.mul_f64(spread);
-            stored.revive(self.worker.shared.clock.now().monotonic + revive);
+            stored.revive(self.now() + spread(self.exchange.site.config.stale.revive));
         }
     }
+
+    fn now(&self) -> Instant {
+        self.worker.shared.clock.now().monotonic
+    }
+}
+
+/// `time` ±20 %, so that what began together does not end together.
+fn spread(time: Duration) -> Duration {
+    time.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
 
 enum Fetch {
@@ -438,54 +467,8 @@ enum Fetch {
     Validated { validated: Arc<StoredResponse>, share: Share },
 }
 
-/// Why a response is not stored. A failure is shared with those who wait for it all the same: a crowd must not repeat
-/// it one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NotStored {
-    /// Its end is that of the connection, so it is never proven complete.
-    CloseDelimited,
-    /// It might be, but for want of memory.
-    NoRoom,
-    /// The request said `no-store`, or has fields outside the key that an origin may object to.
-    Request,
-    /// RFC 9111 §3, or the site's policy.
-    Rule(NotStorable),
-    /// Its length is beyond the bound of one stored body.
-    TooLarge,
-    /// It has more tags than are kept, so that purges would miss it.
-    TooManyTags,
-    /// It is not what the site expects for its path.
-    Unexpected,
-}
-
-impl NotStored {
-    /// Whether other requests for the same key have to expect the same.
-    fn speaks_of_the_resource(self) -> bool {
-        match self {
-            Self::Rule(reason) => !matches!(
-                reason,
-                NotStorable::Authorization
-                    | NotStorable::Method
-                    | NotStorable::OneRequest
-                    | NotStorable::PartialContent
-            ),
-            Self::NoRoom | Self::Request | Self::Unexpected => false,
-            Self::CloseDelimited | Self::TooLarge | Self::TooManyTags => true,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::CloseDelimited => "close-delimited",
-            Self::NoRoom => "no-room",
-            Self::Request => "request",
-            Self::Rule(reason) => reason.as_str(),
-            Self::TooLarge => "too-large",
-            Self::TooManyTags => "too-many-tags",
-            Self::Unexpected => "unexpected",
-        }
-    }
-}
+/// A fill without its head, its body and its key, which is there twice.
+const HELD_BYTES: u64 = 1024;
 
 /// Why a response of this verdict is not stored, if it is not; one that may be is if it is paid for.
 fn why_not(verdict: Result<(), NotStored>, paid: Option<&Reservation>) -> Option<&'static str> {

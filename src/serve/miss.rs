@@ -17,7 +17,7 @@ use super::outcome::Answer;
 use super::pass::pass;
 use super::stale::stale;
 use super::survival::sampler::Kept;
-use super::synthetic::Refusal;
+use super::synthetic::{Refusal, Unanswered};
 use super::worker::Worker;
 use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
@@ -55,16 +55,23 @@ impl Miss<'_> {
         let mut alone = self.goes_alone();
         let mut joins = 0;
         while joins < JOINS_MAX {
-            let (reader, handed) = self.join(alone);
+            let (reader, handed) = self.join(if alone { Company::Nobody } else { Company::Anybody });
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
-                return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None);
+                return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None, handed.is_none());
             };
             match (stage, handed) {
-                (Stage::Failed(error), _) => return self.fall_back(StaleReason::IfError, error.kind, error.status),
+                (Stage::Failed(error), handed) => {
+                    return self.fall_back(StaleReason::IfError, error.kind, error.status, handed.is_none());
+                }
+                // The failure was the best that there was for whoever began the fill, and is not for this request.
+                (Stage::Head(head), None) if reader.is_failure() && self.fallback != Fallback::Nothing => {
+                    let kind = FailureKind::Status(head.status.as_u16());
+                    return self.fall_back(StaleReason::IfError, kind, Some(head.status), true);
+                }
                 (Stage::Validated(stored), handed) if handed.is_some() || self.selects(&stored.head) => {
                     return Ok(self.validated(&stored, handed));
                 }
-                (Stage::Head(head), handed) if handed.is_some() || self.may_share(&head) => {
+                (Stage::Head(head), handed) if handed.is_some() || self.may_share(&head, reader.is_failure()) => {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
@@ -92,7 +99,7 @@ impl Miss<'_> {
             }
             joins += 1;
         }
-        self.fall_back(StaleReason::IfError, FailureKind::Deadline, None)
+        self.fall_back(StaleReason::IfError, FailureKind::Deadline, None, false)
     }
 
     /// Whether nobody else may have a part in what this request gets, or nobody would want one.
@@ -113,7 +120,7 @@ impl Miss<'_> {
         if is_of_use && !self.exchange.is_extraordinary() {
             // What the client asks of caches is about the answer that it has got already.
             let exchange = Exchange { asked: RequestDirectives::default(), ..self.exchange.clone() };
-            drop(Miss { exchange: &exchange, ..self.clone() }.join(false));
+            drop(Miss { exchange: &exchange, ..self.clone() }.join(Company::Anybody));
         }
     }
 
@@ -121,7 +128,7 @@ impl Miss<'_> {
     pub fn try_in_the_dark(&self, now: Instant) {
         let is_for_everybody = self.exchange.method == http::Method::GET && !self.goes_alone();
         if is_for_everybody && self.exchange.site.pool.dark.take(now) {
-            drop(self.join(false));
+            drop(self.join(Company::UnderWay));
         }
     }
 
@@ -131,14 +138,15 @@ impl Miss<'_> {
     }
 
     /// Whether a response that another request asked for answers this one too: as one from the store would, or because
-    /// it was generated while this request waited, unless it wants to be validated first (RFC 9111 §5.2.2.4).
-    fn may_share(&self, head: &StoredHead) -> bool {
+    /// it was generated while this request waited, unless it wants to be validated first (RFC 9111 §5.2.2.4). A failure
+    /// does as long as it can be joined: it says that the origins were asked in vain, which is not to be validated.
+    fn may_share(&self, head: &StoredHead, is_failure: bool) -> bool {
         let arrival = self.exchange.arrival.monotonic;
         let age = head.age(arrival);
         let ttl = head.lifetime.freshness.saturating_sub(age);
         let is_fresh = !ttl.is_zero() && self.exchange.asked.accept_fresh(age, ttl);
         let is_simultaneous = head.received >= arrival && head.lifetime.prohibition != Some(Prohibition::NoCache);
-        self.selects(head) && (is_fresh || is_simultaneous)
+        self.selects(head) && (is_failure || is_fresh || is_simultaneous)
     }
 
     /// Whether what an origin says of `stored` to this request may be stored with it.
@@ -149,14 +157,15 @@ impl Miss<'_> {
     }
 
     /// What to read, and, for the leader's own client, where the leader reports.
-    fn join(&self, alone: bool) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
+    fn join(&self, company: Company) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
         let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
         let fence = || self.worker.shared.store.fence(&target.host, &target.path_and_query);
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
-        let joined = if alone {
-            Joined::Leader(fills.alone(fence()))
-        } else {
-            fills.join(FillKey { key: self.key.clone(), accept_encoding }, fence)
+        let key = || FillKey { key: self.key.clone(), accept_encoding };
+        let joined = match company {
+            Company::Anybody => fills.join(key(), self.now(), fence),
+            Company::Nobody => Joined::Leader(fills.alone(fence())),
+            Company::UnderWay => fills.join_anew(key(), fence),
         };
         let leader = match joined {
             Joined::Follower(reader) => return (reader, None),
@@ -169,7 +178,7 @@ impl Miss<'_> {
             key: self.key.clone(),
             stored: self.stored.clone().filter(|stored| self.may_validate(stored)),
             fallback: self.fallback,
-            audience: if alone { Audience::OneClient } else { Audience::Everybody },
+            audience: if company == Company::Nobody { Audience::OneClient } else { Audience::Everybody },
         };
         let (hand, handed) = oneshot::channel();
         self.worker.tasks.spawn(lead.run(leader, hand));
@@ -195,9 +204,10 @@ impl Miss<'_> {
         reason: StaleReason,
         kind: FailureKind,
         status: Option<http::StatusCode>,
+        collapsed: bool,
     ) -> Result<Answer, Refusal> {
         // It may have been purged, or have run out of its time, while this request waited.
-        let now = self.worker.shared.clock.now().monotonic;
+        let now = self.now();
         let reuse = self.stored.as_ref().filter(|_| self.fallback != Fallback::Nothing);
         let reuse = reuse.map(|stored| (stored, stored.head.reuse(now, &self.exchange.site.config.freshness)));
         match reuse {
@@ -206,6 +216,7 @@ impl Miss<'_> {
                     ttl: Some(whole_seconds(ttl)),
                     forward_status: status,
                     detail: Some(kind.as_str()),
+                    collapsed,
                     ..self.member()
                 };
                 Ok(from_stored(self.exchange, stored, member))
@@ -216,14 +227,16 @@ impl Miss<'_> {
             Some((stored, Reuse::LastRemedy { past })) => {
                 Ok(stale(self.exchange, stored, past, StaleReason::Suspect { asked: true }, status))
             }
-            Some((_, Reuse::Unusable { .. })) | None => Err(Refusal::Fetch(self.reason, kind)),
+            Some((_, Reuse::Unusable { .. })) | None => {
+                Err(Refusal::Fetch(Unanswered { reason: self.reason, kind, collapsed }))
+            }
         }
     }
 
     fn validated(&self, stored: &Arc<StoredResponse>, handed: Option<oneshot::Receiver<Handed>>) -> Answer {
         let collapsed = handed.is_none();
         let share = share(handed);
-        let now = self.worker.shared.clock.now().monotonic;
+        let now = self.now();
         let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
@@ -242,10 +255,11 @@ impl Miss<'_> {
         handed: Option<oneshot::Receiver<Handed>>,
     ) -> Answer {
         let collapsed = handed.is_none();
+        let detail = reader.held_until().map(|_| HELD);
         let share = share(handed);
         let stored = share.as_ref().is_some_and(Share::is_stored);
         let not_stored = share.as_ref().and_then(|share| share.not_stored);
-        let age = head.age(self.worker.shared.clock.now().monotonic);
+        let age = head.age(self.now());
         let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
         let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
             let (headers, length) = (coding::uncoded(head), reader.expected_length());
@@ -254,7 +268,8 @@ impl Miss<'_> {
                 Source::Fill(reader.at(offset))
             })
         });
-        let member = CacheStatusMember { forward_status: Some(head.status), stored, collapsed, ..self.member() };
+        let member =
+            CacheStatusMember { forward_status: Some(head.status), stored, collapsed, detail, ..self.member() };
         let answer = Answer {
             response,
             version: head.version,
@@ -267,9 +282,23 @@ impl Miss<'_> {
         told(answer, share)
     }
 
+    fn now(&self) -> Instant {
+        self.worker.shared.clock.now().monotonic
+    }
+
     fn member(&self) -> CacheStatusMember {
         CacheStatusMember::new(CacheStatus::Forward(self.reason))
     }
+}
+
+/// With whom a request shares what an origin is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// Whoever asks for the same now, or did a moment ago in vain.
+    Anybody,
+    Nobody,
+    /// Whoever asks for the same now.
+    UnderWay,
 }
 
 /// What the leader told its own client, which it did before it released the fill.
@@ -288,6 +317,10 @@ fn told(mut answer: Answer, share: Option<Share>) -> Answer {
     }
     answer
 }
+
+/// What `Cache-Status` says of a failure of an origin's that was there before the request: it is collapsed with one that
+/// was forwarded a moment earlier.
+const HELD: &str = "held";
 
 /// Once with the others, once more when their leader went away, once alone.
 const JOINS_MAX: usize = 3;

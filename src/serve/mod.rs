@@ -15,6 +15,7 @@ pub mod hit;
 pub mod judge;
 pub mod lead;
 pub mod miss;
+mod not_stored;
 pub mod outcome;
 pub mod parts;
 pub mod pass;

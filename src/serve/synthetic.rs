@@ -16,8 +16,8 @@ pub enum Refusal {
     BadTarget(BadTarget),
     /// `only-if-cached`, and it is not (RFC 9111 §5.2.1.7).
     NotCached(ForwardReason),
-    /// No origin gave a usable response to this forward.
-    Fetch(ForwardReason, FailureKind),
+    /// No origin gave a usable response to a forward.
+    Fetch(Unanswered),
     /// The request has been here before.
     Loop,
     /// CONNECT or TRACE.
@@ -34,21 +34,25 @@ pub enum Refusal {
     UnexpectedBody,
 }
 
+/// A forward without a usable response.
+#[derive(Clone, Copy, Debug)]
+pub struct Unanswered {
+    /// Why the request was forwarded.
+    pub reason: ForwardReason,
+    /// What the last attempt met.
+    pub kind: FailureKind,
+    /// Whether the forward was another request's.
+    pub collapsed: bool,
+}
+
 impl Refusal {
     /// The status that stands for it.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadTarget(_) | Self::Fetch(_, FailureKind::Upload) | Self::TransferCoding | Self::UnexpectedBody => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::Fetch(_, FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout)
-            | Self::NotCached(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Fetch(
-                _,
-                FailureKind::Busy | FailureKind::Connect | FailureKind::Exhausted | FailureKind::NoCandidate,
-            )
-            | Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Fetch(..) => StatusCode::BAD_GATEWAY,
+            Self::Fetch(unanswered) => unanswered.status(),
+            Self::BadTarget(_) | Self::TransferCoding | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
+            Self::NotCached(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::OriginsDown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
@@ -58,10 +62,10 @@ impl Refusal {
 
     /// What `Cache-Status` says of it; nothing for requests that never reached the cache.
     pub fn cache(&self) -> Option<CacheStatusMember> {
-        let (reason, detail) = match self {
-            Self::Fetch(reason, kind) => (*reason, kind.as_str()),
-            Self::NotCached(reason) => (*reason, "only-if-cached"),
-            Self::OriginsDown(reason) => (*reason, "origin-down"),
+        let (reason, detail, collapsed) = match self {
+            Self::Fetch(Unanswered { reason, kind, collapsed }) => (*reason, kind.as_str(), *collapsed),
+            Self::NotCached(reason) => (*reason, "only-if-cached", false),
+            Self::OriginsDown(reason) => (*reason, "origin-down", false),
             Self::BadTarget(_)
             | Self::Loop
             | Self::MethodNotAllowed
@@ -71,20 +75,14 @@ impl Refusal {
             | Self::UnexpectedBody => return None,
         };
         let detail = Some(detail);
-        Some(CacheStatusMember { detail, ..CacheStatusMember::new(CacheStatus::Forward(reason)) })
+        Some(CacheStatusMember { detail, collapsed, ..CacheStatusMember::new(CacheStatus::Forward(reason)) })
     }
 
     fn sentence(&self) -> String {
         match self {
             Self::BadTarget(fault) => fault.to_string(),
-            Self::Fetch(_, FailureKind::Connect | FailureKind::NoCandidate) | Self::OriginsDown(_) => {
-                "The site's origins cannot be reached, and this page is not stored here. Please try again.".into()
-            }
-            Self::Fetch(_, FailureKind::Busy | FailureKind::Exhausted) => {
-                "The site has too much to do. Please try again.".into()
-            }
-            Self::Fetch(_, FailureKind::Upload) => "The body of the request broke off.".into(),
-            Self::Fetch(..) => "The site's origins gave no usable answer. Please try again.".into(),
+            Self::Fetch(unanswered) => unanswered.sentence().into(),
+            Self::OriginsDown(_) => UNREACHABLE.into(),
             Self::Loop => "This request has passed through here before.".into(),
             Self::MethodNotAllowed => "CONNECT and TRACE are not served here.".into(),
             Self::Misdirected => "This host is not served on this connection.".into(),
@@ -119,6 +117,51 @@ impl Refusal {
     }
 }
 
+impl Unanswered {
+    fn status(self) -> StatusCode {
+        match self.kind {
+            FailureKind::Busy | FailureKind::Connect | FailureKind::Exhausted | FailureKind::NoCandidate => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            FailureKind::ConnectTimeout | FailureKind::Deadline | FailureKind::FirstByteTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            FailureKind::Upload => StatusCode::BAD_REQUEST,
+            FailureKind::BodyBroken
+            | FailureKind::BodyStalled
+            | FailureKind::ClosedUnanswered { .. }
+            | FailureKind::Corrupt
+            | FailureKind::Malformed
+            | FailureKind::Mismatch
+            | FailureKind::Status(_)
+            | FailureKind::Surplus
+            | FailureKind::Tls
+            | FailureKind::Unexpected => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self.kind {
+            FailureKind::Busy | FailureKind::Exhausted => "The site has too much to do. Please try again.",
+            FailureKind::Connect | FailureKind::NoCandidate => UNREACHABLE,
+            FailureKind::Upload => "The body of the request broke off.",
+            FailureKind::BodyBroken
+            | FailureKind::BodyStalled
+            | FailureKind::ClosedUnanswered { .. }
+            | FailureKind::ConnectTimeout
+            | FailureKind::Corrupt
+            | FailureKind::Deadline
+            | FailureKind::FirstByteTimeout
+            | FailureKind::Malformed
+            | FailureKind::Mismatch
+            | FailureKind::Status(_)
+            | FailureKind::Surplus
+            | FailureKind::Tls
+            | FailureKind::Unexpected => "The site's origins gave no usable answer. Please try again.",
+        }
+    }
+}
+
 /// The answer to OPTIONS of the server as a whole, and to OPTIONS that must go no further (RFC 9110 §9.3.7).
 pub fn options() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
@@ -139,6 +182,8 @@ pub fn redirect(url: &str, safe: bool) -> Response<ResponseBody> {
 
 /// Methods that are answered or passed on; what a resource allows of them, its origin says.
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+const UNREACHABLE: &str = "The site's origins cannot be reached, and this page is not stored here. Please try again.";
 
 /// About what it takes until probes have found an origin that returned.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

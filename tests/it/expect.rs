@@ -67,6 +67,7 @@ async fn what_every_origin_says_reaches_the_client_as_it_came_and_nobody_else_la
         reply.says(200, "an error page").cache_status("fwd=uri-miss; fwd-status=200");
         assert_eq!(reply.field("content-type"), "text/html");
         assert_eq!((lab.origin("a").requests("/x.js").len(), lab.origin("b").requests("/x.js").len()), (asked, asked));
+        lab.time_passes(2 * SECOND).await;
     }
 }
 

@@ -122,7 +122,7 @@ async fn max_forwards_is_counted_down_and_ends_at_zero() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_connections_die_unanswered_is_sent_once_more_at_most() {
-    let lab = Lab::start(&["a"], "").await;
+    let lab = Lab::start(&["a"], "[site.failover]\nhold = \"0s\"").await;
     lab.origin("a").answers("/x", Answer::ok("body"));
     lab.origin("a").answers("/dead", Answer::ok("never").hanging_up());
     let mut client = lab.client().await;

@@ -24,6 +24,7 @@ mod forwarding;
 mod fuzz;
 mod hedge;
 mod hit;
+mod hold;
 mod hostile;
 mod key;
 mod method;

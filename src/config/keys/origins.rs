@@ -78,6 +78,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Statuses of an origin that count as its failure.",
             ),
             key(
+                "hold",
+                duration(Duration::ZERO, minutes(1)),
+                Absence::Default("\"1s\""),
+                "How long, ±20 %, a failure that could not be helped answers those who ask for the same URL after it, so \
+                 that a crowd does not repeat it; 0 is not at all.",
+            ),
+            key(
                 "consecutive_failures",
                 Form::Whole { least: 1, most: 1000 },
                 Absence::Default("3"),

@@ -31,6 +31,8 @@ pub struct FailoverPolicy {
     pub tries: usize,
     /// Statuses that count as failures.
     pub statuses: StatusSet,
+    /// How long a failure answers those who come after it, ±20 %; zero is not at all.
+    pub hold: Duration,
     /// Consecutive failed requests that eject an endpoint.
     pub consecutive_failures: u32,
     /// Idle connections that a worker keeps to the origin that would be asked next.

@@ -437,6 +437,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         failover: FailoverPolicy {
             tries: 3,
             statuses: StatusSet(vec![(500, 599)]),
+            hold: Duration::ZERO,
             consecutive_failures: 3,
             warm: 1,
             retry_budget: 5,

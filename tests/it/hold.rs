@@ -1,0 +1,174 @@
+//! Failures that are shared with those who come a moment later.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::lab::{Answer, Lab, Reply};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Clients that ask for the path, one every `interval`.
+async fn arrivals(lab: &Lab, count: usize, interval: Duration, path: &'static str) -> Vec<Reply> {
+    let mut crowd = JoinSet::new();
+    for _ in 0..count {
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get(path).await });
+        lab.time_passes(interval).await;
+    }
+    crowd.join_all().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_comes_over_five_seconds_costs_three_fetches_an_origin_while_all_answer_500() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken").after(SECOND));
+    lab.origin("b").answers("/x", Answer::new(500, "broken too").after(SECOND));
+    for reply in arrivals(&lab, 100, 50 * MILLISECOND, "/x").await {
+        reply.says(500, "broken too").within(3 * SECOND);
+    }
+    for name in ["a", "b"] {
+        let fetches = lab.origin(name).requests("/x").len();
+        assert!((2..=3).contains(&fetches), "{fetches} of {name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_held_says_so() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken").with("cache-control", "no-cache, no-store"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(500, "broken").cache_status("fwd=uri-miss; fwd-status=500");
+    lab.time_passes(700 * MILLISECOND).await;
+    let held = client.get("/x").await;
+    held.says(500, "broken").cache_status("fwd=uri-miss; fwd-status=500; collapsed; detail=held").aged(0);
+    client.send("HEAD", "/x", &[], "").await.says(500, "");
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+    lab.origin("a").answers("/x", Answer::ok("body"));
+    lab.time_passes(600 * MILLISECOND).await;
+    client.get("/x").await.says(200, "body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_without_a_response_is_held_as_well() {
+    let lab = Lab::start(&["a"], "[site.timeouts]\nfirst_byte = \"1s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("late").after(3600 * SECOND));
+    let mut client = lab.client().await;
+    client.get("/x").await.cache_status("fwd=uri-miss; detail=first-byte-timeout");
+    let held = client.get("/x").await;
+    held.cache_status("fwd=uri-miss; collapsed; detail=first-byte-timeout").within(MILLISECOND);
+    assert_eq!((held.status.as_u16(), held.field("retry-after")), (504, "5"));
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_ends_the_hold() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for (path, answer) in [("/x", Answer::new(500, "broken")), ("/y", Answer::ok("never").hanging_up())] {
+        lab.origin("a").answers(path, answer);
+        assert!(client.get(path).await.status.is_server_error());
+        lab.origin("a").answers(path, Answer::ok("body").max_age(60));
+        assert!(client.get(path).await.status.is_server_error(), "it is held");
+        assert_eq!(lab.purge(json!({ "urls": [format!("https://www.test{path}")] })).await.0, 200);
+        client.get(path).await.says(200, "body");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_may_hold_no_failure() {
+    let lab = Lab::start(&["a"], "[site.failover]\nhold = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken"));
+    for _ in 0..3 {
+        lab.client().await.get("/x").await.says(500, "broken").cache_status("fwd=uri-miss; fwd-status=500");
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_about_one_client_is_not_held() {
+    for (name, value) in [("set-cookie", "session=1"), ("cache-control", "private"), ("vary", "*")] {
+        let lab = Lab::start(&["a"], "").await;
+        lab.origin("a").answers("/x", Answer::new(500, "broken").with(name, value));
+        for _ in 0..2 {
+            lab.client().await.get("/x").await.says(500, "broken");
+        }
+        assert_eq!(lab.origin("a").requests("/x").len(), 2, "{name}");
+    }
+    let lab = Lab::start(&["a"], "[site.request]\nauthorization = \"cache\"").await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken"));
+    let mut client = lab.client().await;
+    client.get_with("/x", &[("authorization", "Basic YTpi")]).await.says(500, "broken");
+    client.get("/x").await.says(500, "broken").cache_status("fwd=uri-miss; fwd-status=500");
+    client.get_with("/x", &[("authorization", "Basic YTpi")]).await.cache_status("fwd=uri-miss; fwd-status=500");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_node_has_no_place_left_is_not_held() {
+    let lab = Lab::start_with(&[("a", "requests_max = 1\nqueue_max = 0")], "").await;
+    lab.origin("a").answers("/slow", Answer::ok("slow").after(100 * MILLISECOND));
+    lab.origin("a").answers("/x", Answer::ok("body"));
+    let mut slow = lab.client().await;
+    let slow = tokio::spawn(async move { slow.get("/slow").await });
+    lab.time_passes(50 * MILLISECOND).await;
+    lab.client().await.get("/x").await.cache_status("fwd=uri-miss; detail=busy");
+    slow.await.unwrap().says(200, "slow");
+    lab.client().await.get("/x").await.says(200, "body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_failing_urls_takes_a_small_part_of_the_memory() {
+    let lab = Lab::start(&["a"], "[site.failover]\nhold = \"1m\"").await;
+    let mut client = lab.client().await;
+    for number in 0..500 {
+        let path = format!("/{number}");
+        lab.origin("a").answers(&path, Answer::new(500, "broken".repeat(100)).chunked());
+        assert_eq!(client.get(&path).await.status.as_u16(), 500);
+    }
+    let ledger = lab.shared().store.ledger();
+    assert!((1..=ledger.bound() / 64).contains(&ledger.used()), "{} bytes", ledger.used());
+    client.get("/499").await.cache_status("fwd=uri-miss; fwd-status=500; collapsed; detail=held");
+    lab.time_passes(80 * SECOND).await;
+    lab.shared().fills.let_go(lab.shared().clock.now().monotonic);
+    assert_eq!(ledger.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_a_stale_copy_does_not_get_a_failure_that_others_share() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"\nrevive = \"100ms\"").await;
+    let origin = lab.origin("a");
+    origin.answers("/x", Answer::ok("Hallo").max_age(10).with("vary", "accept-language"));
+    let german = [("accept-language", "de")];
+    let mut client = lab.client().await;
+    client.get_with("/x", &german).await.says(200, "Hallo");
+    lab.time_passes(20 * SECOND).await;
+    origin.answers("/x", Answer::new(500, "broken"));
+    client.get_with("/x", &[("accept-language", "fr")]).await.says(500, "broken");
+    client
+        .get_with("/x", &german)
+        .await
+        .says(200, "Hallo")
+        .cache_status("fwd=stale; fwd-status=500; ttl=-10; detail=stale-if-error");
+    assert_eq!(origin.requests("/x").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_tried_in_the_dark_is_tried_whatever_is_held() {
+    let lab = Lab::start(&["a"], "[site.failover]\nhold = \"1m\"\n[site.probe]\npath = \"/probe\"").await;
+    let origin = lab.origin("a");
+    origin.answers("/probe", Answer::ok("fine"));
+    origin.answers("/x", Answer::new(500, "broken"));
+    lab.time_passes(10 * SECOND).await;
+    let mut client = lab.client().await;
+    client.get("/x").await.says(500, "broken");
+    origin.answers("/probe", Answer::new(500, "broken"));
+    lab.mode_becomes("stale-only").await;
+    origin.answers("/x", Answer::ok("body").with("cache-control", "no-store"));
+    for _ in 0..10 {
+        client.get("/x").await;
+        lab.time_passes(SECOND).await;
+    }
+    assert!(origin.requests("/x").len() > 1, "probes may be wrong");
+}
