@@ -123,6 +123,15 @@ pub enum Joined<E> {
     Leader(Leader<E>),
 }
 
+/// How final a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// Its origin wants nothing else in its place.
+    LastWord,
+    /// Anything that may be served is better.
+    Makeshift,
+}
+
 /// How long a failure is shared with those who come after it.
 #[derive(Debug)]
 pub struct Hold {
@@ -230,15 +239,15 @@ impl<E> Leader<E> {
         {
             let mut state = lock(&self.fill.state);
             state.stage.get_or_insert(Stage::Failed(Arc::new(report)));
-            state.is_failure = true;
+            state.failure = Some(Finality::Makeshift);
             state.wake_readers();
         }
         self.retire(hold);
     }
 
-    /// The response that is about to arrive is a failure, better than none.
-    pub fn brings_a_failure(&mut self) {
-        lock(&self.fill.state).is_failure = true;
+    /// The response that is about to arrive is a failure.
+    pub fn brings_a_failure(&mut self, finality: Finality) {
+        lock(&self.fill.state).failure = Some(finality);
     }
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
@@ -395,9 +404,9 @@ impl<E> FillReader<E> {
         self.held_until
     }
 
-    /// Whether what it brings is a failure; known with its stage.
-    pub fn is_failure(&self) -> bool {
-        lock(&self.fill.state).is_failure
+    /// Whether what it brings is a failure, and how final; known with its stage.
+    pub fn failure(&self) -> Option<Finality> {
+        lock(&self.fill.state).failure
     }
 
     /// The declared length of the body, in bytes, once the head is there.

@@ -229,6 +229,7 @@ pub(super) struct Failover {
     pub(super) tries: Value<usize>,
     pub(super) statuses: Vec<Value<Statuses>>,
     pub(super) hold: Value<Duration>,
+    pub(super) no_fallback: Value<bool>,
     pub(super) consecutive_failures: Value<u32>,
     pub(super) warm: Value<usize>,
     pub(super) retry_budget: Value<Percent>,

@@ -27,6 +27,7 @@ use super::units::{ErrorStatus, FromText};
 use crate::semantics::cache_control::SURROGATE_CONTROL;
 use crate::semantics::freshness::{FreshnessPolicy, Negative};
 use crate::semantics::key::KeyPolicy;
+use crate::semantics::no_fallback::NO_FALLBACK;
 use crate::semantics::query::QueryPolicy;
 use crate::semantics::storable::StorePolicy;
 use crate::semantics::surrogate::TAG_FIELDS;
@@ -299,6 +300,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
             tries: site.failover.tries.value,
             statuses: status_set(&site.failover.statuses),
             hold: site.failover.hold.value,
+            no_fallback: site.failover.no_fallback.value,
             consecutive_failures: site.failover.consecutive_failures.value,
             warm: site.failover.warm.value,
             retry_budget: site.failover.retry_budget.value.0,
@@ -407,7 +409,7 @@ fn negative(written: &BTreeMap<Spanned<String>, Value<Duration>>) -> Negative {
     Negative(written.iter().filter_map(lifetime).collect())
 }
 
-/// The targeted fields of the site and the fields of surrogates, each once.
+/// The targeted fields of the site, the fields of surrogates and, where it counts, `No-Fallback`; each once.
 fn consumed(site: &file::Site) -> Vec<HeaderName> {
     if site.response.forward_targeted.value {
         return Vec::new();
@@ -415,6 +417,7 @@ fn consumed(site: &file::Site) -> Vec<HeaderName> {
     let mut names: Vec<_> = site.store.targets.iter().map(|name| name.value.0.clone()).collect();
     names.push(SURROGATE_CONTROL);
     names.extend(TAG_FIELDS);
+    names.extend(site.failover.no_fallback.value.then_some(NO_FALLBACK));
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     names.dedup();
     names

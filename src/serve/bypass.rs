@@ -25,7 +25,9 @@ pub async fn bypass(
         return Err(Refusal::OriginsDown(reason));
     }
     let forward = exchange.own_forward(body);
-    let unanswered = |error: FetchError| Refusal::Fetch(Unanswered { reason, kind: error.kind, collapsed: false });
+    let unanswered = |error: FetchError| {
+        Refusal::Fetch(Unanswered { reason, kind: error.kind, collapsed: false, retry_after: None })
+    };
     let mut fetched = worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(unanswered)?;
     coded_tag::recode(fetched.status, &mut fetched.headers, &exchange.headers);
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {

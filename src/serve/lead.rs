@@ -12,7 +12,7 @@ use super::judge::Fallback;
 use super::not_stored::NotStored;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
-use crate::cache::fill::{Hold, Leader, Stage, WINDOW_BYTES};
+use crate::cache::fill::{Finality, Hold, Leader, Stage, WINDOW_BYTES};
 use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
@@ -22,6 +22,7 @@ use crate::origin::request::incoming::Framing;
 use crate::origin::request::retry::FailureKind;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::key::CacheKey;
+use crate::semantics::retry_after::retry_after;
 use crate::semantics::storable::{storable, withheld};
 use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
@@ -86,13 +87,13 @@ impl Lead {
             return;
         };
         match self.fetch(leader.fence()).await {
-            Err(error) => {
+            Err(Failed { error, retry_after }) => {
                 let is_for_everybody = error.status.is_none() || !self.may_answer_this_client_alone();
                 if is_for_everybody {
-                    self.revive();
+                    self.revive(retry_after);
                 }
                 let is_lasting = is_for_everybody && error.kind.is_evidence();
-                leader.fail(error, is_lasting.then(|| self.hold(0)).flatten());
+                leader.fail(error, is_lasting.then(|| self.hold(0, retry_after)).flatten());
             }
             Ok(Fetch::Validated { validated, share }) => {
                 let _client_left = hand.send(Handed::Shared(share));
@@ -102,7 +103,7 @@ impl Lead {
         }
     }
 
-    async fn fetch(&self, fence: &Fence) -> Result<Fetch, FetchError> {
+    async fn fetch(&self, fence: &Fence) -> Result<Fetch, Failed> {
         let conditions = match (&self.stored, self.audience) {
             // A validator that came with garbage may be as good as any.
             (Some(stored), _) if stored.head.stamps.is_suspect() => Vec::new(),
@@ -137,13 +138,29 @@ impl Lead {
         self.exchange.method_for(self.audience) == Method::HEAD
     }
 
-    /// A failed response counts as an answer only when there is nothing better.
-    async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, FetchError> {
+    /// A failed response counts as an answer only when there is nothing better, or its origin wants nothing else.
+    async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, Failed> {
         let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
         // Whoever has sent garbage may well do so again.
         let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, Forward { wary, ..forward }).await?;
-        if fetched.failed && self.fallback != Fallback::Nothing { Err(fetched.into_failure()) } else { Ok(fetched) }
+        if !self.refuses(&fetched) || fetched.last_word || self.fallback == Fallback::Nothing {
+            return Ok(fetched);
+        }
+        let retry_after = self.retry_after(&fetched);
+        Err(Failed { error: fetched.into_failure(), retry_after })
+    }
+
+    /// Whether it is no answer that anybody wants: a failure, or 429, by which an origin refuses this node as a whole unless
+    /// it may mean one client.
+    fn refuses(&self, fetched: &Fetched) -> bool {
+        let is_limited = fetched.status == StatusCode::TOO_MANY_REQUESTS && !self.may_answer_this_client_alone();
+        fetched.failed || is_limited
+    }
+
+    /// How long it wants to be left alone.
+    fn retry_after(&self, fetched: &Fetched) -> Option<Duration> {
+        retry_after(fetched.status, &fetched.headers, fetched.received.wall)
     }
 
     /// The stored response after a 304. `None` when the 304 is of another response, or withdraws the permission to store
@@ -213,7 +230,10 @@ impl Lead {
         let is_personal = transformation::is_personal(&self.exchange.headers, &head.headers, cookies_are_keyed);
         let codable = self.codable(&head, expected, is_personal);
         let head = Arc::new(StoredHead { codable, ..head });
-        let paid = verdict.is_ok().then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
+        // An origin's last word is for those who ask; what may still be used stays for the next outage.
+        let is_worse = fetched.failed && self.fallback != Fallback::Nothing;
+        let paid =
+            (verdict.is_ok() && !is_worse).then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
         if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
         }
@@ -222,8 +242,9 @@ impl Lead {
         if paid.is_some() {
             shared.uncacheable.forget(&self.key);
         }
-        if fetched.failed {
-            leader.brings_a_failure();
+        let is_refusal = self.refuses(&fetched);
+        if is_refusal {
+            leader.brings_a_failure(if fetched.last_word { Finality::LastWord } else { Finality::Makeshift });
         }
         let head_bytes = head.cost(self.key.as_str().len());
         leader.head(head, expected, body);
@@ -236,8 +257,8 @@ impl Lead {
             } else {
                 paid
             };
-            if fetched.failed && paid.is_none() {
-                leader.complete_failure(self.hold(head_bytes));
+            if is_refusal && paid.is_none() {
+                leader.complete_failure(self.hold(head_bytes, self.retry_after(&fetched)));
             } else {
                 self.complete(leader, paid);
             }
@@ -245,14 +266,17 @@ impl Lead {
     }
 
     /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside
-    /// its body: for its head, whose size is `head_bytes`.
-    fn hold(&self, head_bytes: u64) -> Option<Hold> {
-        let hold = self.exchange.site.config.failover.hold;
+    /// its body: for its head, whose size is `head_bytes`. What an origin says of when to come back prolongs that where it
+    /// is the only one; another one might be back sooner.
+    fn hold(&self, head_bytes: u64, retry_after: Option<Duration>) -> Option<Hold> {
+        let site = &self.exchange.site;
+        let hold = site.config.failover.hold;
         if hold.is_zero() {
             return None;
         }
         let paid = self.worker.shared.store.reserve(HELD_BYTES + 2 * self.key.as_str().len() as u64 + head_bytes)?;
-        Some(Hold { until: self.now() + spread(hold), paid })
+        let stated = retry_after.filter(|_| site.pool.origins.len() == 1).unwrap_or_default();
+        Some(Hold { until: self.now() + spread(hold).max(stated), paid })
     }
 
     /// A body that arrives for longer than a term belongs to all it came in.
@@ -367,7 +391,7 @@ impl Lead {
     /// one client alone.
     fn is_failure_for_everybody(&self, fetched: &Fetched) -> bool {
         let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || self.directives(&fetched.headers).private;
-        fetched.failed && !is_personal && !self.is_head() && !self.exchange.is_authorized()
+        self.refuses(fetched) && !is_personal && !self.is_head() && !self.exchange.is_authorized()
     }
 
     fn directives(&self, response: &HeaderMap) -> ResponseDirectives {
@@ -446,9 +470,10 @@ impl Lead {
     }
 
     /// The stored response counts as good for a while, so that one dead origin is not asked by every request.
-    fn revive(&self) {
+    fn revive(&self, retry_after: Option<Duration>) {
         if let Some(stored) = self.stored.as_ref().filter(|_| matches!(self.fallback, Fallback::Stale { .. })) {
-            stored.revive(self.now() + spread(self.exchange.site.config.stale.revive));
+            let revive = spread(self.exchange.site.config.stale.revive).max(retry_after.unwrap_or_default());
+            stored.revive(self.now() + revive);
         }
     }
 
@@ -460,6 +485,19 @@ impl Lead {
 /// `time` ±20 %, so that what began together does not end together.
 fn spread(time: Duration) -> Duration {
     time.mul_f64(0.8 + 0.4 * fastrand::f64())
+}
+
+/// No origin gave an answer.
+struct Failed {
+    error: FetchError,
+    /// How long the last one wants to be left alone.
+    retry_after: Option<Duration>,
+}
+
+impl From<FetchError> for Failed {
+    fn from(error: FetchError) -> Self {
+        Self { error, retry_after: None }
+    }
 }
 
 enum Fetch {

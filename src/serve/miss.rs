@@ -19,7 +19,7 @@ use super::stale::stale;
 use super::survival::sampler::Kept;
 use super::synthetic::{Refusal, Unanswered};
 use super::worker::Worker;
-use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
+use crate::cache::fill::{FillKey, FillReader, Finality, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::request::fetch::FetchError;
 use crate::origin::request::retry::FailureKind;
@@ -55,23 +55,31 @@ impl Miss<'_> {
         let mut alone = self.goes_alone();
         let mut joins = 0;
         while joins < JOINS_MAX {
-            let (reader, handed) = self.join(if alone { Company::Nobody } else { Company::Anybody });
+            let company = if alone { Company::Nobody } else { Company::Anybody };
+            let (reader, handed) = self.join(company);
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
-                return self.fall_back(StaleReason::SlowOrigin, FailureKind::Deadline, None, handed.is_none());
+                let setback = Setback { reason: StaleReason::SlowOrigin, ..Setback::of(FailureKind::Deadline) };
+                return self.fall_back(Setback { collapsed: handed.is_none(), ..setback });
             };
+            let held_until = reader.held_until();
             match (stage, handed) {
                 (Stage::Failed(error), handed) => {
-                    return self.fall_back(StaleReason::IfError, error.kind, error.status, handed.is_none());
+                    let (status, collapsed) = (error.status, handed.is_none());
+                    return self.fall_back(Setback { status, collapsed, held_until, ..Setback::of(error.kind) });
                 }
-                // The failure was the best that there was for whoever began the fill, and is not for this request.
-                (Stage::Head(head), None) if reader.is_failure() && self.fallback != Fallback::Nothing => {
-                    let kind = FailureKind::Status(head.status.as_u16());
-                    return self.fall_back(StaleReason::IfError, kind, Some(head.status), true);
+                // It was the best that there was for whoever began the fill, and is not for this request.
+                (Stage::Head(head), None)
+                    if reader.failure() == Some(Finality::Makeshift) && self.fallback != Fallback::Nothing =>
+                {
+                    let (kind, status) = (FailureKind::Status(head.status.as_u16()), Some(head.status));
+                    return self.fall_back(Setback { status, collapsed: true, held_until, ..Setback::of(kind) });
                 }
                 (Stage::Validated(stored), handed) if handed.is_some() || self.selects(&stored.head) => {
                     return Ok(self.validated(&stored, handed));
                 }
-                (Stage::Head(head), handed) if handed.is_some() || self.may_share(&head, reader.is_failure()) => {
+                (Stage::Head(head), handed)
+                    if handed.is_some() || self.may_share(&head, reader.failure().is_some()) =>
+                {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
@@ -99,7 +107,7 @@ impl Miss<'_> {
             }
             joins += 1;
         }
-        self.fall_back(StaleReason::IfError, FailureKind::Deadline, None, false)
+        self.fall_back(Setback::of(FailureKind::Deadline))
     }
 
     /// Whether nobody else may have a part in what this request gets, or nobody would want one.
@@ -199,13 +207,8 @@ impl Miss<'_> {
         }
     }
 
-    fn fall_back(
-        &self,
-        reason: StaleReason,
-        kind: FailureKind,
-        status: Option<http::StatusCode>,
-        collapsed: bool,
-    ) -> Result<Answer, Refusal> {
+    fn fall_back(&self, setback: Setback) -> Result<Answer, Refusal> {
+        let Setback { reason, kind, status, collapsed, held_until } = setback;
         // It may have been purged, or have run out of its time, while this request waited.
         let now = self.now();
         let reuse = self.stored.as_ref().filter(|_| self.fallback != Fallback::Nothing);
@@ -228,7 +231,8 @@ impl Miss<'_> {
                 Ok(stale(self.exchange, stored, past, StaleReason::Suspect { asked: true }, status))
             }
             Some((_, Reuse::Unusable { .. })) | None => {
-                Err(Refusal::Fetch(Unanswered { reason: self.reason, kind, collapsed }))
+                let retry_after = held_until.map(|until| until.saturating_duration_since(now));
+                Err(Refusal::Fetch(Unanswered { reason: self.reason, kind, collapsed, retry_after }))
             }
         }
     }
@@ -288,6 +292,23 @@ impl Miss<'_> {
 
     fn member(&self) -> CacheStatusMember {
         CacheStatusMember::new(CacheStatus::Forward(self.reason))
+    }
+}
+
+/// Why an origin's answer is not to be had.
+struct Setback {
+    /// Why a stale response answers in its place.
+    reason: StaleReason,
+    kind: FailureKind,
+    status: Option<http::StatusCode>,
+    /// Whether another request met it.
+    collapsed: bool,
+    held_until: Option<Instant>,
+}
+
+impl Setback {
+    fn of(kind: FailureKind) -> Self {
+        Self { reason: StaleReason::IfError, kind, status: None, collapsed: false, held_until: None }
     }
 }
 

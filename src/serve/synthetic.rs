@@ -43,6 +43,8 @@ pub struct Unanswered {
     pub kind: FailureKind,
     /// Whether the forward was another request's.
     pub collapsed: bool,
+    /// When the next one will be made, if this one is held until then.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -63,7 +65,7 @@ impl Refusal {
     /// What `Cache-Status` says of it; nothing for requests that never reached the cache.
     pub fn cache(&self) -> Option<CacheStatusMember> {
         let (reason, detail, collapsed) = match self {
-            Self::Fetch(Unanswered { reason, kind, collapsed }) => (*reason, kind.as_str(), *collapsed),
+            Self::Fetch(Unanswered { reason, kind, collapsed, .. }) => (*reason, kind.as_str(), *collapsed),
             Self::NotCached(reason) => (*reason, "only-if-cached", false),
             Self::OriginsDown(reason) => (*reason, "origin-down", false),
             Self::BadTarget(_)
@@ -93,6 +95,13 @@ impl Refusal {
         }
     }
 
+    fn retry_after(&self) -> Duration {
+        match self {
+            Self::Fetch(Unanswered { retry_after: Some(retry_after), .. }) => RETRY_AFTER.max(*retry_after),
+            _ => RETRY_AFTER,
+        }
+    }
+
     /// The response itself: plain text, never stored, with a hint when to come back where that makes sense.
     pub fn response(&self) -> Response<ResponseBody> {
         let status = self.status();
@@ -104,7 +113,7 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after().as_secs()));
         }
         if matches!(self, Self::TransferCoding) {
             // Whatever comes next on the connection may be a part of this request.
@@ -131,6 +140,7 @@ impl Unanswered {
             | FailureKind::BodyStalled
             | FailureKind::ClosedUnanswered { .. }
             | FailureKind::Corrupt
+            | FailureKind::LastWord
             | FailureKind::Malformed
             | FailureKind::Mismatch
             | FailureKind::Status(_)
@@ -152,6 +162,7 @@ impl Unanswered {
             | FailureKind::Corrupt
             | FailureKind::Deadline
             | FailureKind::FirstByteTimeout
+            | FailureKind::LastWord
             | FailureKind::Malformed
             | FailureKind::Mismatch
             | FailureKind::Status(_)

@@ -172,3 +172,114 @@ async fn a_request_tried_in_the_dark_is_tried_whatever_is_held() {
     }
     assert!(origin.requests("/x").len() > 1, "probes may be wrong");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_says_when_to_come_back_is_left_alone_until_then_and_no_longer_than_a_minute() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    for (path, stated, left_alone) in [("/x", "30", 30 * SECOND), ("/y", "3600", 60 * SECOND)] {
+        lab.origin("a").answers(path, Answer::new(503, "too much").with("retry-after", stated));
+        let reply = client.get(path).await;
+        assert_eq!(reply.says(503, "too much").field("retry-after"), stated);
+        lab.origin("a").answers(path, Answer::ok("body"));
+        lab.time_passes(left_alone - SECOND).await;
+        client.get(path).await.says(503, "too much").aged(u32::try_from(left_alone.as_secs()).unwrap() - 1);
+        lab.time_passes(SECOND).await;
+        client.get(path).await.says(200, "body");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_does_not_say_when_to_come_back_to_the_others() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", Answer::new(503, "too much").with("retry-after", "30"));
+    lab.origin("b").answers("/x", Answer::new(503, "too much").with("retry-after", "30"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(503, "too much");
+    lab.origin("b").answers("/x", Answer::ok("body"));
+    lab.time_passes(2 * SECOND).await;
+    client.get("/x").await.says(200, "body");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_copy_answers_until_an_origin_wants_to_be_asked_again() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("old").max_age(10));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    lab.time_passes(20 * SECOND).await;
+    let back = httpdate::fmt_http_date(lab.shared().clock.now().wall + 40 * SECOND);
+    lab.origin("a").answers("/x", Answer::new(503, "too much").with("retry-after", &back));
+    client.get("/x").await.says(200, "old").cache_status("fwd=stale; fwd-status=503; ttl=-10; detail=stale-if-error");
+    lab.time_passes(38 * SECOND).await;
+    client.get("/x").await.says(200, "old").cache_status("hit; ttl=-48; detail=revived");
+    assert_eq!(lab.origin("a").requests("/x").len(), 2);
+    lab.time_passes(3 * SECOND).await;
+    client.get("/x").await.says(200, "old");
+    assert_eq!(lab.origin("a").requests("/x").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_limits_this_node_is_spared_by_the_crowd_and_by_what_is_stored() {
+    let lab = Lab::start(&["a", "b"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::new(429, "slower, please").after(SECOND));
+    for reply in arrivals(&lab, 20, 50 * MILLISECOND, "/x").await {
+        reply.says(429, "slower, please");
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+    lab.origin("a").answers("/y", Answer::ok("old").max_age(10));
+    let mut client = lab.client().await;
+    client.get("/y").await.says(200, "old");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/y", Answer::new(429, "slower, please"));
+    client.get("/y").await.says(200, "old").cache_status("fwd=stale; fwd-status=429; ttl=-10; detail=stale-if-error");
+    assert!(lab.origin("b").requests("/y").is_empty(), "it is no failure of the origin");
+}
+
+const LAST_WORD: &str = "[site.stale]\nwhile_revalidate = \"0s\"\n[site.probe]\nenabled = false";
+
+fn last_word(value: &str) -> Answer {
+    Answer::new(503, "closed for today").with("no-fallback", value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_has_the_last_word_if_it_wants() {
+    let mut lab = Lab::start(&["a", "b"], LAST_WORD).await;
+    lab.origin("b").answers("/x", Answer::ok("mirror").max_age(10));
+    lab.origin("a").answers("/x", Answer::ok("old").max_age(10));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", last_word("?1").max_age(60));
+    lab.news();
+    for _ in 0..10 {
+        let reply = client.get("/x").await;
+        assert_eq!(reply.says(503, "closed for today").field("no-fallback"), "");
+        lab.time_passes(2 * SECOND).await;
+    }
+    assert!(lab.origin("b").requests("/x").is_empty());
+    assert_eq!(lab.news(), Vec::<&str>::new(), "this is no evidence against the origin");
+    lab.origin("a").dies();
+    lab.origin("b").dies();
+    client.get("/x").await.says(200, "old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_shares_the_last_word() {
+    let lab = Lab::start(&["a", "b"], LAST_WORD).await;
+    lab.origin("a").answers("/x", last_word("1").with("cache-control", "no-cache").after(SECOND));
+    for reply in arrivals(&lab, 20, 80 * MILLISECOND, "/x").await {
+        reply.says(503, "closed for today");
+    }
+    assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_origin_is_asked_where_nobody_may_have_the_last_word_or_it_is_not_wanted() {
+    for (settings, value) in [(LAST_WORD, "?0"), ("[site.failover]\nno_fallback = false", "?1")] {
+        let lab = Lab::start(&["a", "b"], settings).await;
+        lab.origin("a").answers("/x", last_word(value));
+        lab.origin("b").answers("/x", Answer::ok("mirror"));
+        lab.client().await.get("/x").await.says(200, "mirror");
+    }
+}

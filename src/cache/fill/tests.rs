@@ -188,12 +188,12 @@ async fn a_failure_is_joined_while_it_is_held() {
     assert_eq!(fills.count(), 0, "nothing is under way");
     let Joined::Follower(reader) = fills.join(key(), now, fence) else { panic!("it is held") };
     assert!(matches!(reader.stage().await, Stage::Failed(report) if *report == "refused"));
-    assert_eq!((reader.is_failure(), reader.held_until()), (true, Some(until)));
+    assert_eq!((reader.failure(), reader.held_until()), (Some(Finality::Makeshift), Some(until)));
     drop(reader);
     let Joined::Leader(mut anew) = fills.join_anew(key(), fence) else { panic!("it is to be passed over") };
     assert_eq!(follower(&fills).held_until(), None, "what is under way is the newer one");
 
-    anew.brings_a_failure();
+    anew.brings_a_failure(Finality::Makeshift);
     anew.head(head(), None, store.reserve(WINDOW_BYTES).expect("fits"));
     anew.append(b"broken", &store, 100).await.expect("kept whole");
     anew.complete_failure(hold());

@@ -85,6 +85,13 @@ pub(super) const SECTIONS: &[Section] = &[
                  that a crowd does not repeat it; 0 is not at all.",
             ),
             key(
+                "no_fallback",
+                Form::Boolean,
+                Absence::Default("true"),
+                "Whether a failure whose origin says `No-Fallback` goes to clients as it is: no other origin is asked, no \
+                 stale response answers, and it does not count against the origin. The field does not reach them.",
+            ),
+            key(
                 "consecutive_failures",
                 Form::Whole { least: 1, most: 1000 },
                 Absence::Default("3"),

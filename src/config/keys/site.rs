@@ -234,7 +234,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Form::Boolean,
                 Absence::Default("false"),
                 "Whether fields for caches such as this one reach clients too: those of `store.targets`, \
-                 `Surrogate-Control`, `Surrogate-Key`, `Cache-Tag` and `xkey`. True where the client is another cache of \
+                 `Surrogate-Control`, `Surrogate-Key`, `Cache-Tag`, `xkey` and `No-Fallback`. True where the client is another cache of \
                  yours.",
             ),
             key(

@@ -33,6 +33,8 @@ pub struct FailoverPolicy {
     pub statuses: StatusSet,
     /// How long a failure answers those who come after it, ±20 %; zero is not at all.
     pub hold: Duration,
+    /// Whether a failure with the field `No-Fallback` is passed on as it is.
+    pub no_fallback: bool,
     /// Consecutive failed requests that eject an endpoint.
     pub consecutive_failures: u32,
     /// Idle connections that a worker keeps to the origin that would be asked next.

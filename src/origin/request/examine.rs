@@ -14,6 +14,7 @@ use super::plausible::{bytes_wanted, expectation, is_demanded, judge};
 use super::retry::FailureKind;
 use super::splice::{Incomplete, accept};
 use crate::config::model::SiteConfig;
+use crate::semantics::no_fallback::forbids_fallback;
 
 /// What a request asks for.
 pub(super) struct Asked<'a> {
@@ -47,7 +48,9 @@ pub(super) async fn examine(
 ) -> Result<Examined, &'static str> {
     let status = response.status();
     if site.failover.statuses.contains(status) {
-        let failure = (FailureKind::Status(status.as_u16()), format!("status {}", status.as_u16()));
+        let is_last_word = site.failover.no_fallback && forbids_fallback(response.headers());
+        let kind = if is_last_word { FailureKind::LastWord } else { FailureKind::Status(status.as_u16()) };
+        let failure = (kind, format!("status {}", status.as_u16()));
         return Ok(Examined { failure: Some(failure), ..Examined::default() });
     }
     let headers = response.headers();

@@ -172,8 +172,8 @@ impl Fetcher {
         let Answered { response, examined, framing, term, latency, requested, received } = answered;
         let Link { candidate, sender, claim, .. } = link;
         let (head, incoming) = response.into_parts();
-        let failed = examined.failure.is_some();
-        let unexpected = examined.failure.is_some_and(|(kind, _)| kind == FailureKind::Unexpected);
+        let failure = examined.failure.map(|(kind, _)| kind);
+        let failed = failure.is_some();
         if !failed {
             // Errors come fast, and must not attract the others.
             claim.measured(latency, received.monotonic);
@@ -193,7 +193,8 @@ impl Fetcher {
             framing,
             body,
             failed,
-            unexpected,
+            unexpected: failure == Some(FailureKind::Unexpected),
+            last_word: failure == Some(FailureKind::LastWord),
             origin,
             address: candidate.address,
             attempts: run.attempts(),
@@ -298,6 +299,8 @@ pub struct Fetched {
     pub failed: bool,
     /// Whether that is so because it is not what the site expects for its path.
     pub unexpected: bool,
+    /// Whether it failed, and its origin wants nothing else in its place.
+    pub last_word: bool,
     /// The origin.
     pub origin: Arc<str>,
     /// The address.
@@ -319,7 +322,11 @@ impl Fetched {
     }
 
     fn failure_kind(&self) -> FailureKind {
-        if self.unexpected { FailureKind::Unexpected } else { FailureKind::Status(self.status.as_u16()) }
+        match self {
+            Self { unexpected: true, .. } => FailureKind::Unexpected,
+            Self { last_word: true, .. } => FailureKind::LastWord,
+            Self { status, .. } => FailureKind::Status(status.as_u16()),
+        }
     }
 }
 

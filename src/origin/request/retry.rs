@@ -29,6 +29,8 @@ pub enum FailureKind {
     Malformed,
     /// A response with a status that counts as a failure.
     Status(u16),
+    /// A response with a status that counts as a failure, which its origin wants to be passed on as it is.
+    LastWord,
     /// A response that is not what the site expects for its path.
     Unexpected,
     /// A response that is not the rest of the body that is to be continued.
@@ -62,6 +64,7 @@ impl FailureKind {
             Self::ClosedUnanswered { .. } => "closed-unanswered",
             Self::Malformed => "malformed",
             Self::Status(_) => "status",
+            Self::LastWord => "no-fallback",
             Self::Unexpected => "unexpected",
             Self::Mismatch => "mismatch",
             Self::BodyBroken => "body-broken",
@@ -82,6 +85,7 @@ impl FailureKind {
                 | Self::ClosedUnanswered { reused: true }
                 | Self::Deadline
                 | Self::Exhausted
+                | Self::LastWord
                 | Self::Mismatch
                 | Self::NoCandidate
                 | Self::Upload
@@ -132,7 +136,7 @@ pub fn next_step(
     now: Instant,
 ) -> NextStep {
     let time_left = deadline.saturating_duration_since(now);
-    let is_final = matches!(failure, FailureKind::Deadline | FailureKind::Upload);
+    let is_final = matches!(failure, FailureKind::Deadline | FailureKind::LastWord | FailureKind::Upload);
     if is_final || time_left < WORTHWHILE || (attempt.sent && !attempt.safe) {
         return NextStep::GiveUp;
     }
@@ -183,7 +187,7 @@ mod tests {
         for failure in ALL {
             let expected = match failure {
                 FailureKind::ClosedUnanswered { reused: true } => NextStep::RetryFresh,
-                FailureKind::Deadline | FailureKind::Upload => NextStep::GiveUp,
+                FailureKind::Deadline | FailureKind::LastWord | FailureKind::Upload => NextStep::GiveUp,
                 _ => NextStep::NextCandidate,
             };
             check(failure, GET, expected);
@@ -225,13 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn idle_closes_and_own_deadlines_are_no_evidence() {
+    fn what_says_nothing_of_the_endpoint_is_no_evidence() {
         let innocent: Vec<_> = ALL.into_iter().filter(|failure| !failure.is_evidence()).collect();
         assert_eq!(
             innocent,
             [
                 FailureKind::Exhausted,
                 FailureKind::ClosedUnanswered { reused: true },
+                FailureKind::LastWord,
                 FailureKind::Mismatch,
                 FailureKind::Deadline,
                 FailureKind::Upload
@@ -261,7 +266,7 @@ mod tests {
 
     const GET: Attempt = Attempt { tries: 1, candidates_left: 2, sent: true, safe: true };
 
-    const ALL: [FailureKind; 17] = [
+    const ALL: [FailureKind; 18] = [
         FailureKind::Connect,
         FailureKind::ConnectTimeout,
         FailureKind::Exhausted,
@@ -271,6 +276,7 @@ mod tests {
         FailureKind::ClosedUnanswered { reused: false },
         FailureKind::Malformed,
         FailureKind::Status(503),
+        FailureKind::LastWord,
         FailureKind::Unexpected,
         FailureKind::Mismatch,
         FailureKind::BodyBroken,

@@ -438,6 +438,7 @@ fn site(origins: &[&str]) -> SiteConfig {
             tries: 3,
             statuses: StatusSet(vec![(500, 599)]),
             hold: Duration::ZERO,
+            no_fallback: true,
             consecutive_failures: 3,
             warm: 1,
             retry_budget: 5,
