@@ -98,7 +98,7 @@ impl Fixture {
         Self {
             fills: Fills::new(0),
             store,
-            key: FillKey { key: cache_key("https", &target), accept_encoding: "" },
+            key: FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None },
             head: Arc::new(head),
             piece: vec![b'x'; PIECE_BYTES],
         }

@@ -22,6 +22,7 @@ use super::stamps::{Fence, Stamps};
 use super::store::Store;
 use super::stored::{StoredHead, StoredResponse};
 use crate::semantics::key::CacheKey;
+use crate::semantics::vary::Nominated;
 
 mod state;
 
@@ -32,6 +33,8 @@ pub struct FillKey {
     pub key: CacheKey,
     /// The normalized `Accept-Encoding`, the one request field most responses vary on.
     pub accept_encoding: &'static str,
+    /// Further fields and their values, where a response has shown by which it is selected.
+    pub nominated: Option<Nominated>,
 }
 
 /// Fills in flight, and failures that are held. `E` is what a leader reports when it fails before a head.

@@ -27,6 +27,7 @@ use crate::semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::freshness::{Prohibition, Reuse};
 use crate::semantics::key::CacheKey;
+use crate::semantics::vary::Nominated;
 use crate::semantics::{coded_tag, content_coding};
 
 /// A request that needs an origin, and what is stored for it already.
@@ -53,10 +54,11 @@ impl Miss<'_> {
     /// [`Refusal`] when no origin answered in time and nothing stored may.
     pub async fn answer(&self) -> Result<Answer, Refusal> {
         let mut alone = self.goes_alone();
+        let mut variant = None;
         let mut joins = 0;
         while joins < JOINS_MAX {
             let company = if alone { Company::Nobody } else { Company::Anybody };
-            let (reader, handed) = self.join(company);
+            let (reader, handed) = self.join(company, variant.clone());
             let Ok(stage) = timeout_at(self.patience().into(), reader.stage()).await else {
                 let setback = Setback { reason: StaleReason::SlowOrigin, ..Setback::of(FailureKind::Deadline) };
                 return self.fall_back(Setback { collapsed: handed.is_none(), ..setback });
@@ -101,6 +103,13 @@ impl Miss<'_> {
                 // Purged on its way; whoever joins now gets a newer one. The wait as a whole is bounded all the same.
                 (Stage::Head(head), _) if head.stamps.is_outdated() => continue,
                 (Stage::Validated(stored), _) if stored.head.stamps.is_outdated() => continue,
+                // Another variant than this request's, which others may want as well.
+                (Stage::Head(head), None) if variant.is_none() && !self.is_selected_by(&head) => {
+                    variant = Some(self.nominated_by(&head));
+                }
+                (Stage::Validated(stored), None) if variant.is_none() && !self.is_selected_by(&stored.head) => {
+                    variant = Some(self.nominated_by(&stored.head));
+                }
                 // What the others share is not for this request.
                 (Stage::Head(_) | Stage::NotShared | Stage::Validated(_), _) => alone = true,
                 (Stage::Abandoned, _) => {}
@@ -128,7 +137,7 @@ impl Miss<'_> {
         if is_of_use && !self.exchange.is_extraordinary() {
             // What the client asks of caches is about the answer that it has got already.
             let exchange = Exchange { asked: RequestDirectives::default(), ..self.exchange.clone() };
-            drop(Miss { exchange: &exchange, ..self.clone() }.join(Company::Anybody));
+            drop(Miss { exchange: &exchange, ..self.clone() }.join(Company::Anybody, None));
         }
     }
 
@@ -136,13 +145,23 @@ impl Miss<'_> {
     pub fn try_in_the_dark(&self, now: Instant) {
         let is_for_everybody = self.exchange.method == http::Method::GET && !self.goes_alone();
         if is_for_everybody && self.exchange.site.pool.dark.take(now) {
-            drop(self.join(Company::UnderWay));
+            drop(self.join(Company::UnderWay, None));
         }
     }
 
     /// Whether a response is the one this request selects, and was not purged since.
     fn selects(&self, head: &StoredHead) -> bool {
-        head.nominated.matches(&self.exchange.headers) && !head.stamps.is_outdated()
+        self.is_selected_by(head) && !head.stamps.is_outdated()
+    }
+
+    fn is_selected_by(&self, head: &StoredHead) -> bool {
+        head.nominated.matches(&self.exchange.headers)
+    }
+
+    /// What this request says in the fields that select a response like this one.
+    fn nominated_by(&self, head: &StoredHead) -> Nominated {
+        let names: Vec<_> = head.nominated.iter().map(|(name, _)| name.clone()).collect();
+        Nominated::of(&names, &self.exchange.headers)
     }
 
     /// Whether a response that another request asked for answers this one too: as one from the store would, or because
@@ -165,11 +184,15 @@ impl Miss<'_> {
     }
 
     /// What to read, and, for the leader's own client, where the leader reports.
-    fn join(&self, company: Company) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
+    fn join(
+        &self,
+        company: Company,
+        nominated: Option<Nominated>,
+    ) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
         let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
         let fence = || self.worker.shared.store.fence(&target.host, &target.path_and_query);
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
-        let key = || FillKey { key: self.key.clone(), accept_encoding };
+        let key = || FillKey { key: self.key.clone(), accept_encoding, nominated };
         let joined = match company {
             Company::Anybody => fills.join(key(), self.now(), fence),
             Company::Nobody => Joined::Leader(fills.alone(fence())),
@@ -343,8 +366,8 @@ fn told(mut answer: Answer, share: Option<Share>) -> Answer {
 /// was forwarded a moment earlier.
 const HELD: &str = "held";
 
-/// Once with the others, once more when their leader went away, once alone.
-const JOINS_MAX: usize = 3;
+/// Once with the others, once more when their leader went away, once with those who want the same variant, once alone.
+const JOINS_MAX: usize = 4;
 
 /// A leader that is not back by the request's deadline reports so itself; this is for one that never does.
 const MARGIN: Duration = Duration::from_millis(500);

@@ -27,6 +27,62 @@ async fn a_crowd_on_one_unknown_url_is_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_in_two_languages_is_two_fetches() {
+    for status in [200, 500] {
+        let lab = Lab::start(&["a"], "[site.request]\nfields = [\"accept-language\"]").await;
+        let answer = Answer::new(status, "body").max_age(60).with("vary", "accept-language").after(SECOND);
+        lab.origin("a").answers("/x", answer);
+        let mut crowd = tokio::task::JoinSet::new();
+        for number in 0..100 {
+            let mut client = lab.client().await;
+            let language = ["de", "en"][number % 2];
+            crowd.spawn(async move { client.get_with("/x", &[("accept-language", language)]).await });
+        }
+        crowd.join_all().await.iter().for_each(|reply| {
+            reply.says(status, "body").within(2 * SECOND + SECOND / 10);
+        });
+        assert_eq!(lab.origin("a").requests("/x").len(), 2, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_meets_a_vary_that_changes_goes_alone_in_the_end() {
+    let lab = Lab::start(&["a"], "[site.request]\nfields = [\"accept-language\", \"x-a\"]").await;
+    let answer = |vary| Answer::ok("body").max_age(60).with("vary", vary).after(SECOND);
+    lab.origin("a").answers("/x", answer("accept-language"));
+    let mut crowd = tokio::task::JoinSet::new();
+    for (language, other) in [("de", "1"), ("en", "1"), ("en", "2"), ("en", "3")] {
+        let mut client = lab.client().await;
+        crowd.spawn(async move { client.get_with("/x", &[("accept-language", language), ("x-a", other)]).await });
+    }
+    lab.time_passes(SECOND / 2).await;
+    lab.origin("a").answers("/x", answer("x-a"));
+    crowd.join_all().await.iter().for_each(|reply| {
+        reply.says(200, "body").within(3 * SECOND + SECOND / 10);
+    });
+    assert_eq!(lab.origin("a").requests("/x").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_for_the_head_or_for_a_part_wait_for_the_one_fetch_of_the_whole() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("a whole body").max_age(60).after(SECOND));
+    let mut crowd = tokio::task::JoinSet::new();
+    for number in 0..30 {
+        let mut client = lab.client().await;
+        crowd.spawn(async move {
+            match number % 3 {
+                0 => client.send("HEAD", "/x", &[], "").await.says(200, "").field("content-length") == "12",
+                1 => client.get_with("/x", &[("range", "bytes=2-6")]).await.says(206, "whole").status == 206,
+                _ => client.get("/x").await.says(200, "a whole body").status == 200,
+            }
+        });
+    }
+    assert!(crowd.join_all().await.into_iter().all(|is_right| is_right));
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crowd_that_meets_a_failure_does_not_repeat_it_one_by_one() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::new(500, "broken").after(SECOND));

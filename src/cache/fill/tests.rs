@@ -44,7 +44,7 @@ fn fence() -> Fence {
 
 fn key() -> FillKey {
     let target = Target { host: "a".into(), port: None, path_and_query: "/x".into() };
-    FillKey { key: cache_key("https", &target), accept_encoding: "" }
+    FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None }
 }
 
 fn leader(fills: &Fills<&'static str>) -> Leader<&'static str> {
@@ -227,7 +227,7 @@ fn there_is_a_bound_on_what_is_held() {
     let now = clock_free_instant();
     for number in 0..100 {
         let target = Target { host: "a".into(), port: None, path_and_query: format!("/{number}").into() };
-        let key = FillKey { key: cache_key("https", &target), accept_encoding: "" };
+        let key = FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None };
         let Joined::Leader(leader) = fills.join(key, now, fence) else { panic!("nobody leads") };
         let paid = store.reserve(300).expect("fits");
         leader.fail("refused", Some(Hold { until: now + Duration::from_secs(60), paid }));
