@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::judge::{Found, Way, judge};
+use super::judge::{Found, Origins, Way, judge};
 use super::site::Site;
 use crate::cache::store::Lookup;
 use crate::cache::stored::StoredResponse;
@@ -29,6 +29,6 @@ pub fn consider(lookup: Lookup, site: &Site, asked: &RequestDirectives, now: Ins
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
     let found = stored.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
-    let way = judge(found, asked, site.pool.is_down());
+    let way = judge(found, asked, Origins::of(&site.pool));
     Considered { stored, way, reason: way.forward_reason(reason) }
 }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::cache::stored::StoredResponse;
+use crate::origin::health::outage::OutageMode;
+use crate::origin::pool::Pool;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::freshness::{FreshnessPolicy, Reuse};
@@ -93,6 +95,8 @@ pub enum StaleReason {
     MaxStale,
     /// Every origin is known to be down.
     OriginDown,
+    /// The origins have just come back; one is asked meanwhile.
+    Recovering,
     /// An origin failed a moment ago and is not asked again so soon.
     Revived,
     /// The origin was asked and took too long; it may still answer for the next request.
@@ -113,6 +117,7 @@ impl StaleReason {
             Self::IfError => "stale-if-error",
             Self::MaxStale => "max-stale",
             Self::OriginDown => "origin-down",
+            Self::Recovering => "recovering",
             Self::Revived => "revived",
             Self::SlowOrigin => "slow-origin",
             Self::Suspect { .. } => "suspect",
@@ -122,13 +127,36 @@ impl StaleReason {
 
     /// Whether an origin should be asked in the background.
     pub fn refreshes(self) -> bool {
-        self == Self::WhileRevalidate
+        matches!(self, Self::Recovering | Self::WhileRevalidate)
     }
 }
 
-/// Judges what was found for a request with these directives, while every origin of the site is `down` or not. An outage
+/// How the origins of a site stand as a whole, as far as the decision needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// None is to be asked.
+    Down,
+    /// They have just come back: whoever can do without an answer of theirs does not wait for one.
+    Recovering,
+    /// They are to be asked.
+    Up,
+}
+
+impl Origins {
+    /// Those of a pool.
+    pub fn of(pool: &Pool) -> Self {
+        match pool.mode() {
+            _ if pool.is_down() => Self::Down,
+            OutageMode::Recovering => Self::Recovering,
+            OutageMode::Degraded | OutageMode::Normal | OutageMode::StaleOnly => Self::Up,
+        }
+    }
+}
+
+/// Judges what was found for a request with these directives, while the site's `origins` stand like this. An outage
 /// overrules what the request asks for: there is nobody left to ask.
-pub fn judge(found: Option<Found>, asked: &RequestDirectives, down: bool) -> Way {
+pub fn judge(found: Option<Found>, asked: &RequestDirectives, origins: Origins) -> Way {
+    let down = origins == Origins::Down;
     let Some(Found { reuse, age, revived }) = found else {
         return if down { Way::Unavailable } else { Way::Forward { fallback: Fallback::Nothing } };
     };
@@ -143,6 +171,9 @@ pub fn judge(found: Option<Found>, asked: &RequestDirectives, down: bool) -> Way
         }
         Reuse::StaleWhileRevalidate { past } if !asked.insist_on_fresh() => {
             Way::Stale { past, reason: StaleReason::WhileRevalidate }
+        }
+        Reuse::StaleIfError { past } if origins == Origins::Recovering && !asked.insist_on_fresh() => {
+            Way::Stale { past, reason: StaleReason::Recovering }
         }
         Reuse::StaleIfError { past } if asked.accept_stale(age, past) => {
             Way::Stale { past, reason: StaleReason::MaxStale }
@@ -185,7 +216,12 @@ mod tests {
 
     #[track_caller]
     fn check(reuse: Reuse, revived: bool, down: bool, asked: &RequestDirectives, expected: Way) {
-        assert_eq!(judge(Some(Found { reuse, age: AGE, revived }), asked, down), expected);
+        check_with(reuse, revived, if down { Origins::Down } else { Origins::Up }, asked, expected);
+    }
+
+    #[track_caller]
+    fn check_with(reuse: Reuse, revived: bool, origins: Origins, asked: &RequestDirectives, expected: Way) {
+        assert_eq!(judge(Some(Found { reuse, age: AGE, revived }), asked, origins), expected);
     }
 
     fn stale(reason: StaleReason) -> Way {
@@ -253,6 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_origins_that_have_just_come_back_who_has_something_stale() {
+        for (reuse, revived, asked, expected) in [
+            (IF_ERROR, false, nothing_asked(), stale(StaleReason::Recovering)),
+            (IF_ERROR, false, max_stale(60), stale(StaleReason::Recovering)),
+            (IF_ERROR, true, nothing_asked(), stale(StaleReason::Revived)),
+            (IF_ERROR, false, no_cache(), forward(Fallback::Stale { past: PAST })),
+            (WHILE_REVALIDATE, false, nothing_asked(), stale(StaleReason::WhileRevalidate)),
+            (LAST_REMEDY, false, nothing_asked(), forward(Fallback::LastRemedy { past: PAST })),
+            (UNUSABLE, false, nothing_asked(), forward(Fallback::Nothing)),
+            (FRESH, false, nothing_asked(), Way::Hit { ttl: PAST }),
+        ] {
+            check_with(reuse, revived, Origins::Recovering, &asked, expected);
+        }
+    }
+
+    #[test]
     fn a_client_that_accepts_stale_does_not_wait() {
         check(IF_ERROR, false, false, &max_stale(5), stale(StaleReason::MaxStale));
         check(IF_ERROR, false, false, &max_stale(4), forward(Fallback::Stale { past: PAST }));
@@ -260,7 +312,8 @@ mod tests {
 
     #[test]
     fn nothing_stored_waits_for_an_origin_unless_none_can_answer() {
-        assert_eq!(judge(None, &max_stale(60), false), forward(Fallback::Nothing));
-        assert_eq!(judge(None, &nothing_asked(), true), Way::Unavailable);
+        assert_eq!(judge(None, &max_stale(60), Origins::Up), forward(Fallback::Nothing));
+        assert_eq!(judge(None, &nothing_asked(), Origins::Down), Way::Unavailable);
+        assert_eq!(judge(None, &nothing_asked(), Origins::Recovering), forward(Fallback::Nothing));
     }
 }

@@ -27,6 +27,7 @@ pub fn stale(
         }
         StaleReason::MaxStale
         | StaleReason::OriginDown
+        | StaleReason::Recovering
         | StaleReason::Revived
         | StaleReason::Suspect { asked: false }
         | StaleReason::WhileRevalidate => CacheStatus::Hit,

@@ -177,3 +177,45 @@ async fn an_origin_that_is_going_away_is_asked_when_there_is_no_other() {
     lab.time_passes(10 * SECOND).await;
     lab.client().await.get("/x").await.says(200, "a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_origin_says_of_its_failure_is_better_than_what_this_node_could() {
+    let lab = lab_with_two_origins("").await;
+    lab.origin("a").answers("/x", Answer::new(500, "an apology"));
+    lab.origin("b").answers("/x", Answer::ok("late").after(3600 * SECOND));
+    lab.client().await.get("/x").await.says(500, "an apology").within(4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_origins_come_back_stale_is_served_at_once_and_refreshed_behind_it() {
+    let settings = "[site.stale]\nwhile_revalidate = \"0s\"\nrevive = \"100ms\"";
+    let lab = Lab::start_with(&[("a", "requests_max = 2\nqueue_max = 1")], settings).await;
+    let paths: Vec<_> = (0..40).map(|number| format!("/{number}")).collect();
+    let mut client = lab.client().await;
+    for path in &paths {
+        lab.origin("a").answers(path, Answer::ok("old").max_age(1));
+        client.get(path).await.says(200, "old");
+    }
+    lab.time_passes(2 * SECOND).await;
+    lab.origin("a").dies();
+    lab.mode_becomes("stale-only").await;
+    for path in &paths {
+        lab.origin("a").answers(path, Answer::ok("new").max_age(600).after(SECOND / 2));
+    }
+    lab.origin("a").returns();
+    lab.mode_becomes("recovering").await;
+    for path in &paths {
+        let reply = client.get(path).await;
+        assert!(reply.says(200, "old").within(SECOND / 100).field("cache-status").ends_with("; detail=recovering"));
+    }
+    let asked = |lab: &Lab| paths.iter().map(|path| lab.origin("a").requests(path).len() - 1).sum::<usize>();
+    assert!(asked(&lab) <= 2, "an origin gets no more than it has places for");
+    while lab.mode().await == "recovering" {
+        lab.time_passes(SECOND / 10).await;
+    }
+    for path in &paths {
+        let reply = client.get(path).await;
+        reply.within(SECOND * 4 / 10);
+        assert_eq!(reply.status.as_u16(), 200, "{path} is stored, whatever the origin has to do");
+    }
+}
