@@ -8,7 +8,7 @@ use super::named_files::load_usable;
 use crate::config::model::Config;
 use crate::node::state::writable;
 
-/// Validates the file, and the certificates and trust anchors it names.
+/// Validates the file, and the certificates, trust anchors and error pages it names.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its user")]
 pub(super) fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some((config, path)) = load_usable(file)? else { return Ok(exit::CONFIGURATION.into()) };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::ConfigFile;
 use super::config_file::{Loaded, load_config, print};
 use crate::config::model::{Config, LogTarget};
+use crate::serve::error_page::ErrorPage;
 use crate::tls::certificates::CertificateTable;
 use crate::tls::client::origin_side;
 
@@ -24,14 +25,16 @@ pub(super) fn load_usable(file: &ConfigFile) -> anyhow::Result<Option<(Config, P
     Ok(None)
 }
 
-/// What is wrong with certificates, keys, trust anchors and log files, all at once.
+/// What is wrong with certificates, keys, trust anchors, error pages and log files, all at once.
 fn unusable_files(config: &Config) -> Vec<String> {
     let certificates = CertificateTable::load(&config.certificates).err().unwrap_or_default();
     let origins = config.sites.iter().flat_map(|site| &site.origins);
     let sides =
         origins.filter_map(|origin| origin_side(origin.ca_file.as_deref(), origin.client_certificate.as_ref()).err());
     let tls = certificates.into_iter().chain(sides.flatten()).map(|fault| fault.to_string());
-    tls.chain([&config.log.access, &config.log.events].into_iter().filter_map(unusable_log)).collect()
+    let pages = config.sites.iter().filter_map(|site| ErrorPage::load(site.error_page.as_deref()?).err());
+    let files = tls.chain(pages.map(|fault| fault.to_string()));
+    files.chain([&config.log.access, &config.log.events].into_iter().filter_map(unusable_log)).collect()
 }
 
 /// A log file is made when it is opened, but not the folder it is in.

@@ -125,6 +125,7 @@ pub(super) struct Site {
     #[serde(default)]
     pub(super) hosts: Vec<Value<HostPattern>>,
     pub(super) plain_http: Value<PlainHttp>,
+    pub(super) error_page: Option<Value<PathBuf>>,
     pub(super) key: Key,
     pub(super) store: Store,
     pub(super) stale: Stale,

@@ -202,6 +202,8 @@ pub struct SiteConfig {
     pub hosts: Vec<String>,
     /// What plain HTTP requests get.
     pub plain_http: PlainHttp,
+    /// File with the page that is served when no origin answers.
+    pub error_page: Option<PathBuf>,
     /// What requests are told apart by (RFC 9111 §2).
     pub key: KeyPolicy,
     /// What may be stored (RFC 9111 §3).

@@ -260,6 +260,7 @@ fn site(site: file::Site, regions: &BTreeSet<String>, region: &str, faults: &mut
     SiteConfig {
         name,
         plain_http: site.plain_http.value,
+        error_page: site.error_page.map(|path| path.value),
         response: ResponsePolicy { consumed, x_cache: site.response.x_cache.value },
         compression: compression(site.compression, faults),
         store: StorePolicy {

@@ -25,6 +25,7 @@ use crate::origin::request::connect::Dial;
 use crate::origin::request::fetch::Fetcher;
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
+use crate::serve::error_page::ErrorPage;
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::survival::sampler::Sampler;
 use crate::serve::worker::{Shared, Unrouted, Worker};
@@ -57,7 +58,7 @@ impl Assembly {
     /// Builds the parts, whose origins begin with what is in `memory` and note there what they learn; nothing runs yet.
     ///
     /// # Errors
-    /// A log that cannot be opened, or a trust anchor file that cannot be used.
+    /// A log that cannot be opened, or a trust anchor or an error page that cannot be used.
     pub fn new(
         config: &Config,
         world: World,
@@ -143,7 +144,9 @@ fn assemble_site(
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
     let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
     let sampler = Arc::new(Sampler::new(sites, now.monotonic));
-    let site = Site { name: Arc::clone(&pool.site), config, pool, metrics, sampler, compressor, fills };
+    let error_page = config.error_page.as_deref().map(ErrorPage::load).transpose()?;
+    let name = Arc::clone(&pool.site);
+    let site = Site { name, config, error_page, pool, metrics, sampler, compressor, fills };
     Ok((Arc::new(site), steward, asking))
 }
 

@@ -48,7 +48,7 @@ where
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
     let answer = match answer(&worker, parts, body, &client, arrival, &mut outcome).await {
         Ok(answer) => answer,
-        Err(refusal) => Answer::refused(&refusal),
+        Err(refusal) => Answer::refused(&refusal, outcome.error_page()),
     };
     outcome.finish(answer)
 }

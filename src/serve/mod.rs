@@ -9,6 +9,7 @@ pub mod consider;
 pub mod debug;
 pub mod deliver;
 pub mod dress;
+pub mod error_page;
 pub mod exchange;
 pub mod handle;
 pub mod hit;

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, heade
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
+use super::error_page::ErrorPage;
 use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
@@ -41,9 +42,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A refusal in words.
-    pub fn refused(refusal: &Refusal) -> Self {
-        Self { cache: refusal.cache(), ..Self::from(refusal.response()) }
+    /// A refusal in words, or in those of its site.
+    pub fn refused(refusal: &Refusal, page: Option<&ErrorPage>) -> Self {
+        Self { cache: refusal.cache(), ..Self::from(refusal.response(page)) }
     }
 }
 
@@ -109,6 +110,11 @@ impl Pending {
         }
     }
 
+    /// The error page of the request's site, if it is for a site and that has one.
+    pub fn error_page(&self) -> Option<&ErrorPage> {
+        self.outcome.as_ref()?.error_page.as_ref()
+    }
+
     /// Whether the client is told more of its response than others are.
     pub fn is_told_more(&self) -> bool {
         self.outcome.as_ref().is_some_and(|outcome| outcome.debug.is_some())
@@ -153,6 +159,7 @@ pub struct Outcome {
     x_cache: bool,
     /// Present when the request may come into the sample of its site.
     prospect: Option<Box<Prospect>>,
+    error_page: Option<ErrorPage>,
     /// Present when the client is told more.
     debug: Option<Debug>,
     stale: Option<&'static str>,
@@ -205,14 +212,25 @@ impl Outcome {
         };
         let metrics = Arc::clone(&shared.unrouted.metrics);
         let shared = Arc::clone(shared);
-        let (x_cache, broken) = (false, false);
-        Self { shared, metrics, arrival, record, x_cache, prospect: None, debug: None, stale: None, broken }
+        Self {
+            shared,
+            metrics,
+            arrival,
+            record,
+            x_cache: false,
+            prospect: None,
+            error_page: None,
+            debug: None,
+            stale: None,
+            broken: false,
+        }
     }
 
     fn routed(&mut self, site: &Site, target: &Target) {
         self.metrics = Arc::clone(&site.metrics);
         self.record.site = Arc::clone(&site.name);
         self.x_cache = site.config.response.x_cache;
+        self.error_page = site.error_page.clone();
         if self.shared.access_log.is_on() {
             self.record.host = target.host.clone();
             self.record.path_and_query = target.path_and_query.clone();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::error_page::ErrorPage;
 use super::survival::sampler::Sampler;
 use crate::cache::compressor::Compressor;
 use crate::config::model::SiteConfig;
@@ -18,6 +19,8 @@ pub struct Site {
     pub name: Arc<str>,
     /// Policies.
     pub config: Arc<SiteConfig>,
+    /// Served when no origin answers.
+    pub error_page: Option<ErrorPage>,
     /// Origins.
     pub pool: Arc<Pool>,
     /// Counters, their labels resolved once.

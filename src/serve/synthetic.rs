@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::ResponseBody;
+use super::error_page::ErrorPage;
 use crate::origin::request::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::target::BadTarget;
@@ -95,6 +97,16 @@ impl Refusal {
         }
     }
 
+    fn text(&self) -> String {
+        let status = self.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        format!("{} {reason}\n{}\n", status.as_u16(), self.sentence())
+    }
+
+    fn is_for_want_of_an_origin(&self) -> bool {
+        matches!(self, Self::Fetch(_) | Self::OriginsDown(_)) && self.status().is_server_error()
+    }
+
     fn retry_after(&self) -> Duration {
         match self {
             Self::Fetch(Unanswered { retry_after: Some(retry_after), .. }) => RETRY_AFTER.max(*retry_after),
@@ -102,15 +114,18 @@ impl Refusal {
         }
     }
 
-    /// The response itself: plain text, never stored, with a hint when to come back where that makes sense.
-    pub fn response(&self) -> Response<ResponseBody> {
+    /// The response itself: plain text, or the site's own page where its origins are to blame; never stored, with a hint
+    /// when to come back where that makes sense.
+    pub fn response(&self, page: Option<&ErrorPage>) -> Response<ResponseBody> {
         let status = self.status();
-        let reason = status.canonical_reason().unwrap_or_default();
-        let text = format!("{} {reason}\n{}\n", status.as_u16(), self.sentence());
-        let mut response = Response::new(ResponseBody::whole(text));
+        let (media_type, body) = match page.filter(|_| self.is_for_want_of_an_origin()) {
+            Some(page) => (page.media_type, page.body.clone()),
+            None => ("text/plain; charset=utf-8", Bytes::from(self.text())),
+        };
+        let mut response = Response::new(ResponseBody::whole(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after().as_secs()));

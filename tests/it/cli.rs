@@ -70,6 +70,33 @@ async fn check_names_files_that_cannot_be_used() {
 }
 
 #[tokio::test]
+async fn check_looks_at_error_pages() {
+    let folder = Folder::new();
+    folder.write("good.TXT", "Tea break");
+    folder.write("page.php", "");
+    folder.write("latin.html", b"caf\xe9");
+    folder.write("long.json", "x".repeat(256 * 1024 + 1));
+    for (name, expected) in [
+        ("good.TXT", ""),
+        ("none.html", "cannot be read: No such file"),
+        ("page.php", "its name does not end in .html, .htm, .txt or .json"),
+        ("latin.html", "it is not UTF-8"),
+        ("long.json", "it is longer than 256 KiB"),
+    ] {
+        let (page, minimal) = (folder.path().join(name), std::fs::read_to_string(shipped("minimal.toml")).unwrap());
+        let with_page = minimal.replacen("[[site]]\n", &format!("[[site]]\nerror_page = {page:?}\n"), 1);
+        let file = folder.write("holdover.toml", with_page);
+        let output = check(file).await;
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(if expected.is_empty() { 0 } else { 78 }), "{name}: {message}");
+        assert!(
+            expected.is_empty() || message.contains(&format!("error page {}: {expected}", page.display())),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn check_warns_of_a_state_directory_that_nothing_can_be_saved_in() {
     let folder = Folder::new();
     for (directory, warning) in [(folder.path(), ""), (Path::new("/proc/nowhere"), "warning: state.directory: nothing")]

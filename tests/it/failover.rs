@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::{Answer, Lab};
+use crate::wires::Folder;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -218,4 +219,27 @@ async fn while_origins_come_back_stale_is_served_at_once_and_refreshed_behind_it
         reply.within(SECOND * 4 / 10);
         assert_eq!(reply.status.as_u16(), 200, "{path} is stored, whatever the origin has to do");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_has_its_own_page_for_when_no_origin_answers() {
+    let folder = Folder::new();
+    let page = folder.write("sorry.html", "<h1>Tea break</h1>");
+    let lab = lab_with_two_origins(&format!("error_page = {page:?}")).await;
+    lab.origin("a").dies();
+    lab.origin("b").dies();
+    let mut client = lab.client().await;
+    for down in [false, true] {
+        let reply = client.get("/x").await;
+        reply.says(503, "<h1>Tea break</h1>");
+        let fields = ["content-type", "cache-control", "retry-after"].map(|name| reply.field(name));
+        assert_eq!(fields, ["text/html; charset=utf-8", "no-store", "5"]);
+        reply.cache_status(if down { "fwd=uri-miss; detail=origin-down" } else { "fwd=uri-miss; detail=connect" });
+        assert_eq!(client.send("HEAD", "/x", &[], "").await.says(503, "").field("content-length"), "18");
+        lab.mode_becomes("stale-only").await;
+    }
+    let unstored = client.get_with("/x", &[("cache-control", "only-if-cached")]).await;
+    assert_eq!(unstored.field("content-type"), "text/html; charset=utf-8", "nobody could be asked");
+    let misdirected = client.get_with("/x", &[("host", "other.test")]).await;
+    assert_eq!((misdirected.status.as_u16(), misdirected.field("content-type")), (421, "text/plain; charset=utf-8"));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::row::{HOST_PATTERN, MEDIA_TYPE, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes};
+use super::row::{
+    FILE, HOST_PATTERN, MEDIA_TYPE, NAME, NETWORK, TOKEN, days, duration, hours, key, milliseconds, minutes,
+};
 use crate::config::fields::{CookieName, KeyField, RequestField, TargetedField};
 use crate::config::form::{Form, reads};
 use crate::config::model::{Authorization, FirstRemedy, PlainHttp};
@@ -39,6 +41,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Form::Word { words: words::<PlainHttp> },
                 Absence::Default("\"redirect\""),
                 "What plain HTTP requests get: a redirect to HTTPS, or the site itself.",
+            ),
+            key(
+                "error_page",
+                FILE,
+                Absence::Optional("\"/etc/holdover/sorry.html\""),
+                "File whose content visitors get in place of the node's own plain text when no origin gives an answer (502, \
+                 503, 504): `.html`, `.htm`, `.txt` or `.json`, in UTF-8, up to 256 KiB. Read at start.",
             ),
         ],
     },

@@ -416,6 +416,7 @@ fn site(origins: &[&str]) -> SiteConfig {
         hosts: vec!["www.example".to_owned()],
         key: KeyPolicy::default(),
         plain_http: PlainHttp::Redirect,
+        error_page: None,
         store: StorePolicy::default(),
         freshness: FreshnessPolicy::default(),
         stale: StalePolicy { wait: seconds(1), revive: seconds(10), first: FirstRemedy::Origin },
