@@ -283,3 +283,11 @@ async fn another_origin_is_asked_where_nobody_may_have_the_last_word_or_it_is_no
         lab.client().await.get("/x").await.says(200, "mirror");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_is_not_waited_out_by_a_hedge() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    lab.origin("a").answers("/x", last_word("1").after(SECOND));
+    lab.origin("b").answers("/x", Answer::ok("mirror").after(2 * SECOND));
+    lab.client().await.get("/x").await.says(503, "closed for today").within(SECOND + SECOND / 10);
+}

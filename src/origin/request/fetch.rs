@@ -94,6 +94,9 @@ impl Fetcher {
                         self.give_up(&run, asked, flights);
                         return Ok(fetched);
                     }
+                    if fetched.last_word {
+                        return Ok(fetched);
+                    }
                     // It is kept in case of nothing better, and must not keep this very request waiting for its place.
                     fetched.body.give_up_claim();
                     let kind = fetched.failure_kind();
