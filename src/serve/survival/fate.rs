@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cache::stored::StoredHead;
 use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::freshness::{FreshnessPolicy, Prohibition};
-use crate::serve::judge::{Found, Way, judge};
+use crate::serve::judge::{Found, Origins, Way, judge};
 
 /// How long the outage has lasted, and how metrics and `/status` call that.
 pub const HORIZONS: [(&str, Duration); 5] = [
@@ -71,7 +71,7 @@ fn fate(head: &StoredHead, policy: &FreshnessPolicy, now: Instant) -> Fate {
         return Fate::Lost(Loss::Error);
     }
     let found = Found { reuse: head.reuse(now, policy), age: head.age(now), revived: false };
-    match judge(Some(found), &RequestDirectives::default(), true) {
+    match judge(Some(found), &RequestDirectives::default(), Origins::Down) {
         Way::Hit { .. } | Way::Stale { .. } => Fate::Answered,
         Way::Forward { .. } | Way::Unavailable => {
             let prohibition = head.lifetime.prohibition.filter(|one| !policy.stale_despite.contains(one));
