@@ -161,6 +161,8 @@ async fn any_final_status_is_stored_when_the_origin_states_its_lifetime() {
         let path = format!("/{status}");
         lab.origin("a").answers(&path, Answer::new(status, "body").max_age(60));
         client.get(&path).await.says(status, "body");
+        // A failure would answer for a moment longer.
+        lab.time_passes(2 * SECOND).await;
         client.get(&path).await.says(status, "body");
         assert_eq!(lab.origin("a").requests(&path).len(), if stored { 1 } else { 2 }, "{status}");
     }

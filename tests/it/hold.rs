@@ -222,8 +222,8 @@ async fn a_stale_copy_answers_until_an_origin_wants_to_be_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_limits_this_node_is_spared_by_the_crowd_and_by_what_is_stored() {
     let lab = Lab::start(&["a", "b"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
-    lab.origin("a").answers("/x", Answer::new(429, "slower, please").after(SECOND));
-    for reply in arrivals(&lab, 20, 50 * MILLISECOND, "/x").await {
+    lab.origin("a").answers("/x", Answer::new(429, "slower, please").after(200 * MILLISECOND));
+    for reply in arrivals(&lab, 20, 40 * MILLISECOND, "/x").await {
         reply.says(429, "slower, please");
     }
     assert_eq!(lab.origin("a").requests("/x").len(), 1);
@@ -267,8 +267,8 @@ async fn an_origin_has_the_last_word_if_it_wants() {
 #[tokio::test(start_paused = true)]
 async fn a_crowd_shares_the_last_word() {
     let lab = Lab::start(&["a", "b"], LAST_WORD).await;
-    lab.origin("a").answers("/x", last_word("1").with("cache-control", "no-cache").after(SECOND));
-    for reply in arrivals(&lab, 20, 80 * MILLISECOND, "/x").await {
+    lab.origin("a").answers("/x", last_word("1").with("cache-control", "no-cache").after(200 * MILLISECOND));
+    for reply in arrivals(&lab, 20, 40 * MILLISECOND, "/x").await {
         reply.says(503, "closed for today");
     }
     assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (1, 0));
