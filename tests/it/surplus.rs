@@ -27,7 +27,7 @@ async fn what_came_with_its_head_is_asked_for_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn with_nobody_else_to_ask_it_is_a_failure_and_not_stored() {
-    let lab = Lab::start(&["a"], "").await;
+    let lab = Lab::start(&["a"], "[site.failover]\nhold = \"0s\"").await;
     lab.origin("a").answers("/x", Answer::ok("whole").max_age(60).with_surplus("more"));
     lab.origin("a").answers("/empty", Answer::ok("").max_age(60).with_surplus("more"));
     for path in ["/x", "/empty"] {
