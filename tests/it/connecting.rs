@@ -124,7 +124,8 @@ async fn where_the_only_usable_origin_cannot_be_reached_an_ejected_one_is_asked(
     for _ in 0..3 {
         lab.origin("a").answers("/x", Answer::new(503, "overloaded"));
         client.get("/x").await.says(503, "overloaded");
-        lab.time_passes(SECOND).await;
+        // Until it is held no longer.
+        lab.time_passes(2 * SECOND).await;
     }
     lab.origin("b").returns();
     lab.origin("a").dies();

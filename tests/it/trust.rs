@@ -199,7 +199,7 @@ async fn failed_requests_alone_take_nothing_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_on_its_way_when_a_probe_fails_is_suspect_too() {
-    let mut lab = Lab::start(&["a", "b"], "[site.failover]\nhedge_budget = 0").await;
+    let mut lab = Lab::start(&["a", "b"], "[site.failover]\ntries = 1").await;
     lab.origin("a").answers("/x", garbage().after(5 * SECOND / 2));
     lab.origin("b").answers("/x", right());
     let (mut one, mut two) = (lab.client().await, lab.client().await);
