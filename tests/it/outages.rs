@@ -3,22 +3,32 @@
 //! A node, three ranked origins and a name server live in network namespaces of their own. Visitors come at a fixed rate
 //! and check every byte; latency counts from the moment that a request was due. `docs/outages.md` has the figures.
 
+mod answer;
+mod bodies;
 mod content;
+mod crowds;
 mod figures;
+mod gathering;
+mod limits;
 mod load;
 mod origin;
+mod peers;
 mod report;
 mod scene;
+mod subject;
 mod zone;
-
-use std::time::Duration;
 
 use hickory_resolver::proto::op::ResponseCode;
 
 use crate::wires::Saying;
 use figures::Figures;
+use limits::{
+    DRAGGED_MAX, RETURN, SLOW_MAX, WASTED_MAX, at_most, nobody_fails, nobody_notices, origins_are_spared,
+    returns_within, slow, stored_responses_are_served, the_rest_is_refused_quickly,
+};
 use origin::Conduct;
-use scene::{NAMES, Scene};
+use scene::Play;
+use subject::NAMES;
 
 #[test]
 fn an_origin_that_refuses_connections_fails_nobody() {
@@ -58,10 +68,10 @@ fn an_origin_that_is_slow_throughout_is_left() {
 
 #[test]
 fn a_blackholed_origin_fails_nobody_and_slows_few() {
-    let figures = Scene::plays("blackholed", HASTE, async |scene| {
+    let figures = Play::of("blackholed").runs(async |scene| {
         let namespace = scene.first().namespace().clone();
         namespace.swallows(namespace.addresses[0]).await;
-        scene.goes_on(4, 15).await;
+        scene.goes_on(3, 10).await;
         namespace.heals().await;
     });
     let Some(figures) = figures else { return };
@@ -72,11 +82,11 @@ fn a_blackholed_origin_fails_nobody_and_slows_few() {
 
 #[test]
 fn a_new_address_is_followed_while_the_old_one_is_a_black_hole() {
-    let figures = Scene::plays("address changes, the old one blackholed", HASTE, async |scene| {
+    let figures = Play { peers: &[], ..Play::of("address changes, the old one blackholed") }.runs(async |scene| {
         let namespace = scene.first().namespace().clone();
         scene.zone.leads(NAMES[0], namespace.addresses[1]);
         namespace.swallows(namespace.addresses[0]).await;
-        scene.goes_on(4, 15).await;
+        scene.goes_on(3, 10).await;
     });
     let Some(figures) = figures else { return };
     nobody_fails(&figures);
@@ -102,11 +112,11 @@ fn a_name_server_that_denies_every_name_changes_nothing() {
 
 #[test]
 fn a_node_that_starts_while_no_name_resolves_serves_at_once() {
-    let figures = Scene::plays("node restarts, name server silent", HASTE, async |scene| {
+    let figures = Play { peers: &[], ..Play::of("node restarts, name server silent") }.runs(async |scene| {
         scene.zone.says(Saying::Silence);
         scene.goes_on(1, 5).await;
         scene.pauses().await;
-        scene.node.restarts().await;
+        scene.subject.node().restarts().await;
         scene.resumes();
         scene.goes_on(3, 15).await;
         scene.zone.answers();
@@ -118,14 +128,15 @@ fn a_node_that_starts_while_no_name_resolves_serves_at_once() {
 
 #[test]
 fn a_flapping_origin_does_not_take_the_site_along() {
-    let figures = Scene::plays("flaps: 1 to 7 s down, 1 to 7 s up", DEFAULTS, async |scene| {
-        for (down, up) in [(1, 2), (3, 1), (2, 7), (7, 1), (1, 5), (5, 3), (1, 1), (4, 6), (6, 4)] {
-            scene.first().becomes(Conduct::Refuses).await;
-            scene.goes_on(1, down).await;
-            scene.first().becomes(Conduct::Good).await;
-            scene.goes_on(1, up).await;
-        }
-    });
+    let figures =
+        Play { settings: DEFAULTS, peers: &[], ..Play::of("flaps: 1 to 7 s down, 1 to 7 s up") }.runs(async |scene| {
+            for (down, up) in [(1, 2), (3, 1), (2, 7), (7, 1), (1, 5), (5, 3), (1, 1), (4, 6), (6, 4)] {
+                scene.first().becomes(Conduct::Refuses).await;
+                scene.goes_on(1, down).await;
+                scene.first().becomes(Conduct::Good).await;
+                scene.goes_on(1, up).await;
+            }
+        });
     let Some(figures) = figures else { return };
     nobody_notices(&figures);
     // Away at the first fault, and at most one more switch for each 30 s after it.
@@ -135,48 +146,58 @@ fn a_flapping_origin_does_not_take_the_site_along() {
 
 #[test]
 fn without_origins_what_is_stored_is_served_at_once_and_the_rest_refused_quickly() {
-    let figures = Scene::plays("all origins refuse", HASTE, async |scene| {
-        for origin in &mut scene.origins {
-            origin.becomes(Conduct::Refuses).await;
-        }
-        scene.goes_on(4, 15).await;
-        for origin in &mut scene.origins {
-            origin.becomes(Conduct::Good).await;
-        }
+    let figures = Play::of("all origins refuse").runs(async |scene| {
+        scene.all_become(Conduct::Refuses).await;
+        scene.goes_on(4, 60).await;
+        scene.all_become(Conduct::Good).await;
     });
     let Some(figures) = figures else { return };
     stored_responses_are_served(&figures);
-    assert!(figures.failed[2] > 0 && slow(&figures) <= at_most(SLOW_MAX), "{figures:?}");
+    the_rest_is_refused_quickly(&figures);
+    assert!(slow(&figures) <= at_most(SLOW_MAX), "{figures:?}");
 }
 
 #[test]
 fn without_answers_from_anywhere_what_is_stored_is_served_at_once() {
-    let figures = Scene::plays("all origins blackholed", HASTE, async |scene| {
+    let figures = Play::of("all origins blackholed").runs(async |scene| {
         let namespaces: Vec<_> = scene.origins.iter().map(|origin| origin.namespace().clone()).collect();
         for namespace in &namespaces {
             namespace.swallows(namespace.addresses[0]).await;
         }
-        scene.goes_on(4, 15).await;
+        scene.goes_on(4, 60).await;
         for namespace in &namespaces {
             namespace.heals().await;
         }
     });
     let Some(figures) = figures else { return };
     stored_responses_are_served(&figures);
+    the_rest_is_refused_quickly(&figures);
+}
+
+#[test]
+fn origins_that_refuse_all_work_are_not_given_more() {
+    let figures = Play::of("all origins answer 503, health pages fine").runs(async |scene| {
+        scene.all_become(Conduct::IsOverloaded).await;
+        scene.goes_on(4, 15).await;
+        scene.all_become(Conduct::Good).await;
+    });
+    let Some(figures) = figures else { return };
+    stored_responses_are_served(&figures);
+    origins_are_spared(&figures);
 }
 
 /// The first origin takes to this conduct for a while.
 fn breaks(title: &str, settings: &str, conduct: Conduct) -> Option<Figures> {
-    Scene::plays(title, settings, async |scene| {
+    Play { settings, ..Play::of(title) }.runs(async |scene| {
         scene.first().becomes(conduct).await;
-        scene.goes_on(4, 15).await;
+        scene.goes_on(3, 10).await;
         scene.first().becomes(Conduct::Good).await;
     })
 }
 
 /// The name server says these things in turn, each for longer than any answer of it holds.
 fn name_server_says(title: &str, sayings: &[Saying]) {
-    let figures = Scene::plays(title, HASTE, async |scene| {
+    let figures = Play { peers: &[], ..Play::of(title) }.runs(async |scene| {
         for saying in sayings {
             scene.zone.says(saying.clone());
             // Denials have to last half a minute before they count.
@@ -189,64 +210,8 @@ fn name_server_says(title: &str, sayings: &[Saying]) {
     assert_eq!(figures.switches, 0, "{figures:?}");
 }
 
-/// Nobody fails, waits or gets wrong bytes.
-#[track_caller]
-fn nobody_notices(figures: &Figures) {
-    nobody_fails(figures);
-    assert_eq!(figures.wrong, 0, "{figures:?}");
-    assert!(slow(figures) <= at_most(SLOW_MAX), "{figures:?}");
-}
-
-#[track_caller]
-fn nobody_fails(figures: &Figures) {
-    assert_eq!(figures.failed, [0; 3], "{figures:?}");
-    assert!(figures.slow[0] <= STALLED_MAX, "{figures:?}");
-}
-
-/// Whoever asks for what is stored gets it at once.
-#[track_caller]
-fn stored_responses_are_served(figures: &Figures) {
-    let [hits, expiring, _] = figures.slow;
-    assert_eq!(figures.failed[..2], [0, 0], "{figures:?}");
-    assert!(hits <= STALLED_MAX && expiring <= hits, "{figures:?}");
-    assert_eq!(figures.wrong, 0, "{figures:?}");
-}
-
-/// Requests that are slow for what happened to an origin. Hits need none: where they are slow too, the machine stalled, and
-/// of the others it stalled fewer.
-fn slow(figures: &Figures) -> usize {
-    let [hits, expiring, unknown] = figures.slow;
-    (expiring + unknown).saturating_sub(hits)
-}
-
-#[track_caller]
-fn returns_within(figures: &Figures, most: Duration) {
-    assert!(figures.back.is_some_and(|back| back <= most), "{figures:?}");
-}
-
-/// Beside other tests, on a machine that is busy with them, twice as much.
-fn at_most(figure: usize) -> usize {
-    if report::is_wanted() { figure } else { 2 * figure }
-}
-
 /// Failback as soon as two probes are good, and a second after the failure.
 const HASTE: &str = "[site.failback]\nprobes = 2\nhold_down = \"1s\"\ndwell = \"1s\"\nramp = \"0s\"\n";
 
 /// Failback by default: half a minute to wait, half a minute to stay, and half a minute of a growing share.
 const DEFAULTS: &str = "";
-
-/// A second more than two probes take.
-const RETURN: Duration = Duration::from_millis(2100);
-
-/// How many requests may be slow because they met a fault before the node knew of it.
-const SLOW_MAX: usize = 5;
-
-/// How many hits a machine may slow that is busy with other tests: a second's worth.
-const STALLED_MAX: usize = scene::RATE;
-
-/// How many requests an origin may spoil before it is left: three convict it once another origin has answered them, and
-/// more set out meanwhile, the more the busier the machine is.
-const WASTED_MAX: usize = 5;
-
-/// How many requests may be slow until an origin is left that takes them and then takes its time, or for ever.
-const DRAGGED_MAX: usize = 20;

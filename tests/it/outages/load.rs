@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
-use super::content::{self, Class};
+use super::answer::SURPLUS_FIELD;
+use super::content::{self, Bulk, Class};
 use crate::wires::{Client, Connection, Reply};
 
 /// A load in progress.
@@ -35,6 +36,8 @@ pub(crate) struct Sample {
     pub(crate) took: Duration,
     /// How it ended.
     pub(crate) end: End,
+    /// Whether more followed it than its origin had said, which makes it unfit to be stored.
+    pub(crate) had_surplus: bool,
 }
 
 /// How a request ended.
@@ -48,6 +51,17 @@ pub(crate) enum End {
     Failed(String),
 }
 
+impl End {
+    /// Of a whole response.
+    pub(crate) fn of(path: &str, reply: &Reply) -> Self {
+        match reply.status {
+            200 if content::is_whole(path, &reply.body) => Self::Served,
+            500.. => Self::Failed(format!("status {}: {}", reply.status, reply.field("cache-status"))),
+            _ => Self::Wrong,
+        }
+    }
+}
+
 impl Sample {
     /// Whether there was an error in the place of an answer.
     pub(crate) fn failed(&self) -> bool {
@@ -56,8 +70,9 @@ impl Sample {
 }
 
 impl Load {
-    /// Starts sending `rate` requests a second, by these visitors in turn; `first` is the number of the first one.
-    pub(crate) fn start(visitors: &[Arc<Visitor>], rate: usize, first: usize) -> Self {
+    /// Starts sending `rate` requests a second, for bodies of this size, by these visitors in turn; `first` is the number
+    /// of the first one.
+    pub(crate) fn start(visitors: &[Arc<Visitor>], bulk: Bulk, rate: usize, first: usize) -> Self {
         let (begin, sent) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let visitors = visitors.to_vec();
@@ -70,7 +85,7 @@ impl Load {
                 if *stopped.borrow() {
                     break;
                 }
-                let (class, path) = Class::of(number);
+                let (class, path) = Class::of(number, bulk);
                 // All classes come to all visitors.
                 let visitor = Arc::clone(&visitors[number / 10 % visitors.len()]);
                 requests.spawn(async move { visitor.asks(class, path, due).await });
@@ -111,15 +126,15 @@ impl Visitor {
 
     /// One request, due at a moment that may be past.
     pub(crate) async fn asks(&self, class: Class, path: String, due: Instant) -> Sample {
-        let end = match timeout(PATIENCE, self.get(&path)).await {
-            Ok(Ok(reply)) if reply.status == 200 && reply.body == content::body(&path) => End::Served,
-            Ok(Ok(reply)) if reply.status < 500 => End::Wrong,
-            Ok(Ok(reply)) => End::Failed(format!("status {}: {}", reply.status, reply.field("cache-status"))),
+        let reply = timeout(PATIENCE, self.get(&path)).await;
+        let took = self.clock.now().monotonic.saturating_duration_since(due);
+        let had_surplus = matches!(&reply, Ok(Ok(reply)) if !reply.field(SURPLUS_FIELD).is_empty());
+        let end = match reply {
+            Ok(Ok(reply)) => End::of(&path, &reply),
             Ok(Err(error)) => End::Failed(format!("{error:#}")),
             Err(_) => End::Failed(format!("nothing within {PATIENCE:?}")),
         };
-        let took = self.clock.now().monotonic.saturating_duration_since(due);
-        Sample { class, path, visitor: self.number, due, took, end }
+        Sample { class, path, visitor: self.number, due, took, end, had_surplus }
     }
 
     /// One request after the other, each due when the one before it has ended.
@@ -157,7 +172,7 @@ impl Visitor {
 }
 
 /// A visitor who has waited this long has left.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shorter than servers keep idle connections, so that none is closed under a request.
 const IDLE: Duration = Duration::from_secs(5);

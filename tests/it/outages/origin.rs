@@ -1,23 +1,15 @@
 //! An origin in a network of its own, which breaks in one way at a time.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use holdover::clock::Clock;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
 
-use super::content;
+use super::answer;
+use super::content::Site;
 use crate::wires::Namespace;
 
 /// What an origin does.
@@ -31,10 +23,51 @@ pub(crate) enum Conduct {
     Hangs,
     /// It answers 500, though its health page is fine.
     Fails,
+    /// The same after a second.
+    FailsLate,
+    /// It answers 503, though its health page is fine.
+    IsOverloaded,
     /// It answers 200 with another page than asked for, cacheable; its health page tells.
     Lies,
     /// It takes 1.5 s before every head, though its health page is fine.
     Drags,
+    /// It closes after half of every body, short of its `Content-Length`.
+    Truncates,
+    /// The same in chunks, without the last one.
+    Aborts,
+    /// The same with a reset.
+    Resets,
+    /// It sends half of every body, and nothing more.
+    Stalls,
+    /// It sends half of every body, and 200 bytes a second after that.
+    Drips,
+    /// It sends more after every body, beyond its `Content-Length`.
+    SendsSurplus,
+    /// It sends every body whole, under half its length as `Content-Length`.
+    Understates,
+}
+
+impl Conduct {
+    /// Whether it breaks bodies alone: what has none is fine.
+    pub(super) fn is_of_bodies(self) -> bool {
+        match self {
+            Self::Truncates
+            | Self::Aborts
+            | Self::Resets
+            | Self::Stalls
+            | Self::Drips
+            | Self::SendsSurplus
+            | Self::Understates => true,
+            Self::Good
+            | Self::Refuses
+            | Self::Hangs
+            | Self::Fails
+            | Self::FailsLate
+            | Self::IsOverloaded
+            | Self::Lies
+            | Self::Drags => false,
+        }
+    }
 }
 
 /// An origin of the site.
@@ -45,12 +78,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Starts a good one, which takes `latency` for every head, and writes down in `journal` what it is asked for.
-    pub(crate) async fn start(number: usize, latency: Duration, namespace: &Namespace, journal: &Journal) -> Self {
+    /// Starts a good one of `site`, which takes `latency` for every head, and writes down in `journal` what it is asked
+    /// for.
+    pub(crate) async fn start(
+        number: usize,
+        latency: Duration,
+        namespace: &Namespace,
+        site: &Arc<Site>,
+        journal: &Journal,
+    ) -> Self {
         let shared = Shared {
             number,
             latency,
             conduct: Mutex::new(Conduct::Good),
+            site: Arc::clone(site),
             journal: journal.clone(),
             clock: Clock::new(),
         };
@@ -64,10 +105,12 @@ impl Origin {
         &self.namespace
     }
 
-    /// Changes what it does. From and to what concerns whole connections that is a restart.
+    /// Changes what it does. From and to what concerns whole connections that is a restart, and from what would go on for
+    /// minutes.
     pub(crate) async fn becomes(&mut self, conduct: Conduct) {
         let before = std::mem::replace(&mut *self.shared.conduct.lock().unwrap(), conduct);
-        if [before, conduct].iter().any(|conduct| matches!(conduct, Conduct::Refuses | Conduct::Hangs)) {
+        let is_endless = matches!(before, Conduct::Stalls | Conduct::Drips);
+        if is_endless || [before, conduct].iter().any(|conduct| matches!(conduct, Conduct::Refuses | Conduct::Hangs)) {
             self.stops().await;
         }
         if conduct != Conduct::Refuses && self.listening.is_none() {
@@ -84,9 +127,9 @@ impl Origin {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let _no_latency_of_its_own = stream.set_nodelay(true);
-                let shared = Arc::clone(&shared);
-                let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                // Those that have ended are not kept.
+                while connections.try_join_next().is_some() {}
+                connections.spawn(answer::serve(stream, Arc::clone(&shared)));
             }
         }));
     }
@@ -100,48 +143,28 @@ impl Origin {
     }
 }
 
-struct Shared {
+/// What all connections of an origin share.
+pub(super) struct Shared {
     number: usize,
-    latency: Duration,
+    pub(super) latency: Duration,
     conduct: Mutex<Conduct>,
+    pub(super) site: Arc<Site>,
     journal: Journal,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let conduct = *shared.conduct.lock().unwrap();
-    let path = request.uri().path();
-    let is_probe = path == HEALTH_PAGE;
-    if !is_probe {
-        let entry = Entry { at: shared.clock.now().monotonic, origin: shared.number, conduct };
-        shared.journal.0.lock().unwrap().push(entry);
+impl Shared {
+    /// What it does at the moment.
+    pub(super) fn conduct(&self) -> Conduct {
+        *self.conduct.lock().unwrap()
     }
-    match conduct {
-        Conduct::Refuses | Conduct::Hangs => std::future::pending().await,
-        Conduct::Lies if is_probe => return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "ill\n")),
-        _ if is_probe => return Ok(plain(StatusCode::OK, "well\n")),
-        Conduct::Drags => sleep(DRAG).await,
-        Conduct::Good | Conduct::Fails | Conduct::Lies => sleep(shared.latency).await,
+
+    /// Writes down that `path` was asked for, and how it is going to be answered.
+    pub(super) fn note(&self, path: &str, conduct: Conduct) {
+        let at = self.clock.now().monotonic;
+        let entry = Entry { at, origin: self.number, conduct, path: path.to_owned() };
+        self.journal.0.lock().unwrap().push(entry);
     }
-    Ok(match conduct {
-        Conduct::Fails => plain(StatusCode::INTERNAL_SERVER_ERROR, "broken\n"),
-        Conduct::Lies => page("another page\n".into(), "\"another\"", "max-age=600"),
-        _ if request.headers().get(header::IF_NONE_MATCH).is_some_and(|tag| *tag == *content::entity_tag(path)) => {
-            let mut unchanged = page(Bytes::new(), &content::entity_tag(path), content::cache_control(path));
-            *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
-            unchanged
-        }
-        _ => page(content::body(path), &content::entity_tag(path), content::cache_control(path)),
-    })
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    Response::builder().status(status).body(text.into()).unwrap()
-}
-
-fn page(body: Bytes, tag: &str, cache_control: &str) -> Response<Full<Bytes>> {
-    let response = Response::builder().header(header::ETAG, tag).header(header::CACHE_CONTROL, cache_control);
-    response.header(header::CONTENT_TYPE, "text/plain").body(body.into()).unwrap()
 }
 
 /// What all origins were asked for, health pages aside, in order.
@@ -149,28 +172,24 @@ fn page(body: Bytes, tag: &str, cache_control: &str) -> Response<Full<Bytes>> {
 pub(crate) struct Journal(Arc<Mutex<Vec<Entry>>>);
 
 /// A request that reached an origin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// When.
     pub(crate) at: Instant,
     /// Which origin; 0 is the first.
     pub(crate) origin: usize,
-    /// What it does then.
+    /// How it is answered.
     pub(crate) conduct: Conduct,
+    /// What for.
+    pub(crate) path: String,
 }
 
 impl Journal {
     /// All entries from `since` on.
     pub(crate) fn since(&self, since: Instant) -> Vec<Entry> {
-        self.0.lock().unwrap().iter().filter(|entry| entry.at >= since).copied().collect()
+        self.0.lock().unwrap().iter().filter(|entry| entry.at >= since).cloned().collect()
     }
 }
 
 /// Where origins listen.
 pub(crate) const PORT: u16 = 8080;
-
-/// What probes ask for.
-pub(crate) const HEALTH_PAGE: &str = "/healthz";
-
-/// How long an origin that drags takes for a head.
-const DRAG: Duration = Duration::from_millis(1500);
