@@ -86,6 +86,40 @@ async fn hedges_in_vain_come_to_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_that_waits_for_a_slow_answer_does_not_ask_twice() {
+    let lab = lab(&["a", "b"], "").await;
+    for name in ["a", "b"] {
+        answer(&lab, name, SECOND);
+    }
+    let mut crowd = Vec::new();
+    for number in 0..100 {
+        let mut client = lab.client().await;
+        crowd.push(tokio::spawn(async move { client.get(&format!("/{number}")).await }));
+    }
+    for reply in crowd {
+        assert_eq!(reply.await.unwrap().text(), "a");
+    }
+    let hedges: usize = (0..100).map(|number| lab.origin("b").requests(&format!("/{number}")).len()).sum();
+    assert!((10..15).contains(&hedges), "{hedges}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_at_an_origin_that_hangs_is_helped_at_once() {
+    let lab = lab(&["a", "b"], "").await;
+    answer(&lab, "a", 60 * SECOND);
+    let mut crowd = Vec::new();
+    for number in 0..100 {
+        let mut client = lab.client().await;
+        crowd.push(tokio::spawn(async move { client.get(&format!("/{number}")).await }));
+    }
+    for reply in crowd {
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.text(), "b");
+        assert!(reply.first_byte < SECOND, "{:?}", reply.first_byte);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_change_something_is_never_sent_twice() {
     let lab = lab(&["a", "b"], "").await;
     lab.origin("a").answers("/1", Answer::ok("a").after(SECOND));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use holdover::clock::Clock;
 use http_body_util::BodyExt;
 use tokio::runtime;
 use tokio::task::JoinSet;
@@ -54,7 +55,7 @@ fn schedule(seed: u64) {
 async fn play(seed: u64) {
     let mut random = Rng::with_seed(seed);
     let lab = Lab::start(&NAMES, SETTINGS).await;
-    let start = Instant::now();
+    let start = now();
     let sound = Some(random.usize(0..3)).filter(|_| random.u32(0..4) > 0);
     let mut world = World {
         conducts: [Conduct::Well; 3],
@@ -65,10 +66,10 @@ async fn play(seed: u64) {
     let mut visits = JoinSet::new();
     let end = start + Duration::from_secs(random.u64(10..30));
     let mut disturbance = start + Duration::from_secs(1);
-    while Instant::now() < end {
-        if Instant::now() >= disturbance {
+    while now() < end {
+        if now() >= disturbance {
             world.disturb(&lab, &mut random);
-            disturbance = Instant::now() + Duration::from_millis(random.u64(200..2_000));
+            disturbance = now() + Duration::from_millis(random.u64(200..2_000));
         }
         let client = lab.client().await;
         visits.spawn(visit(client, Wish::any(&mut random)));
@@ -84,7 +85,7 @@ fn check_budgets(seed: u64, lab: &Lab, start: Instant) {
     let asked: usize = NAMES.iter().map(|name| lab.origin(name).requests_of_all()).sum();
     for (kind, percent) in [("retry", 5), ("hedge", 2)] {
         let spent = lab.count(&format!("holdover_origin_tries_in_vain_total{{site=\"www\",kind=\"{kind}\"}}"));
-        let free = 10 + start.elapsed().as_secs() as usize + IN_FLIGHT_MAX;
+        let free = 10 + now().duration_since(start).as_secs() as usize + IN_FLIGHT_MAX;
         assert!(spent <= free + asked * percent / 100, "seed {seed}: {spent} of kind {kind} in vain for {asked}");
     }
 }
@@ -132,7 +133,7 @@ impl World {
         if random.u32(0..4) == 0 {
             let page = random.usize(0..PAGES.len());
             let history = &mut self.histories[page];
-            history.push((Instant::now(), content(page, history.len())));
+            history.push((now(), content(page, history.len())));
             NAMES.iter().for_each(|name| self.script(lab, name));
             return;
         }
@@ -249,7 +250,7 @@ impl std::fmt::Debug for Visit {
 }
 
 async fn visit(mut client: Client, wish: Wish) -> Visit {
-    let began = Instant::now();
+    let began = now();
     let range = format!("bytes={FROM}-");
     let mut fields = Vec::new();
     if wish.is_part {
@@ -260,7 +261,7 @@ async fn visit(mut client: Client, wish: Wish) -> Visit {
     }
     let method = if wish.is_head { "HEAD" } else { "GET" };
     let (response, mut body) = client.begin(method, PAGES[wish.page].path, &fields, "").await.into_parts();
-    let head = Instant::now();
+    let head = now();
     let field = |name: &str| response.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let tag = field("etag").trim_matches('"').split('-').nth(1);
     let version = tag.map_or(0, |version| version.parse().unwrap());
@@ -272,7 +273,7 @@ async fn visit(mut client: Client, wish: Wish) -> Visit {
             Err(_) => is_whole = false,
         }
     }
-    Visit { wish, began, head, end: Instant::now(), status, cache_status, version, body: read.into(), is_whole }
+    Visit { wish, began, head, end: now(), status, cache_status, version, body: read.into(), is_whole }
 }
 
 /// A page, and how it may be stored.
@@ -296,6 +297,11 @@ const PAGES: [Page; 6] = [
     page("/fresh", "no-store", 0),
     page("/long", "max-age=60", LATE_MAX + 60_000 + STALE_MAX),
 ];
+
+/// The paused time.
+fn now() -> Instant {
+    Clock::new().now().monotonic.into()
+}
 
 /// The bytes of one version of a page: from a few to some hundred thousand.
 fn content(page: usize, version: usize) -> Bytes {

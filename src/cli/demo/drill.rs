@@ -250,7 +250,7 @@ impl Round {
         let known = KNOWN[turn % KNOWN.len()];
         let (path, file) = if unknown {
             let number = self.unknown.fetch_add(1, Ordering::Relaxed);
-            let file = if number % 2 == 0 { PULSE } else { WAVES };
+            let file = if number.is_multiple_of(2) { PULSE } else { WAVES };
             (format!("{file}?{number}"), file)
         } else {
             (known.to_owned(), known)

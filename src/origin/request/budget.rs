@@ -1,9 +1,11 @@
 //! How much more a site may ask of its origins than its clients ask of it.
 //!
-//! Another try is worth its cost as long as it brings answers, and feeds a storm when it does not. So only what was in vain
-//! is charged: a failover that works is never refused, however many need it at once, while origins that all fail soon get
-//! little more than one request for each that a client sends. One success is reason to believe in further ones, and clears
-//! the account.
+//! Another try is worth its cost as long as it brings answers, and feeds a storm when it does not. So what was in vain stays
+//! charged, and one success is reason to believe in further ones, and clears the account.
+//!
+//! A try after a failure is charged once it has failed too: a failover that works is never refused, however many need it at
+//! once, while origins that all fail soon get little more than one request for each that a client sends. A try beside one
+//! that may yet succeed is charged when it is made: a crowd that waits for a slow answer must not all ask twice.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,7 +48,7 @@ impl Budget {
         self.free_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 
-    /// A try that it allowed was in vain.
+    /// One try is made, or was in vain.
     pub fn charge(&self) {
         self.add(-ONE);
     }

@@ -11,7 +11,6 @@ use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use super::body::OriginBody;
-use super::claim::Claim;
 use super::connect::{Dial, RequestBody};
 use super::flight::{Answered, Attempted, Errand, Flight, Flights, Landing};
 use super::hedge::Hedge;
@@ -129,37 +128,41 @@ impl Fetcher {
     /// The next of the flights that lands; meanwhile others join them when that is due.
     async fn next_landing(self: &Arc<Self>, run: &mut Run, flights: &mut Flights) -> (Errand, Landing) {
         let pool = Arc::clone(&run.pool);
-        let mut may_hedge = true;
+        // When nobody can be asked, or too many have been, that may be different in a moment.
+        let mut not_before = self.now();
         loop {
             let published = pool.published();
-            let hedge = run.hedge(flights).filter(|_| may_hedge);
+            let hedge = run.hedge(flights);
             tokio::select! {
                 biased;
                 (flight, landing) = flights.next() => return (flight.errand, landing),
-                errand = due(hedge) => {
-                    let is_paid = errand != Errand::Hedge || pool.hedges.allows(self.now());
-                    let hedge = if is_paid { run.next_hedge(&flights.candidates()) } else { None };
-                    match hedge {
-                        Some((candidate, claim)) => flights.0.push(self.hedge(run, candidate, claim, errand)),
-                        // Until the origins are seen in another light.
-                        None => may_hedge = false,
-                    }
-                }
-                () = published => may_hedge = true,
+                errand = due(hedge, not_before) => match self.hedge(run, flights, errand) {
+                    Some(flight) => flights.0.push(flight),
+                    None => not_before = self.now() + HEDGE_PAUSE,
+                },
+                () = published => not_before = self.now(),
             }
         }
     }
 
-    /// Asks one more endpoint.
-    fn hedge(self: &Arc<Self>, run: &mut Run, candidate: Candidate, claim: Claim, errand: Errand) -> Flight {
-        let (links, pool, departure) = (Arc::clone(&self.links), Arc::clone(&run.pool), run.departure(&self.clock));
+    /// Asks one more endpoint, if there is one and the budget allows it.
+    fn hedge(self: &Arc<Self>, run: &mut Run, flights: &Flights, errand: Errand) -> Option<Flight> {
+        let (now, pool) = (self.now(), Arc::clone(&run.pool));
+        if errand == Errand::Hedge && !pool.hedges.allows(now) {
+            return None;
+        }
+        let (candidate, claim) = run.next_hedge(&flights.candidates())?;
+        if errand == Errand::Hedge {
+            pool.hedges.charge();
+        }
+        let (links, departure) = (Arc::clone(&self.links), run.departure(&self.clock));
         let landing = async move {
             match links.reach_only(&departure.pool, candidate, claim).await {
                 Ok(link) => departure.fly(link).await,
                 Err(failure) => Landing::unreached(candidate, failure, departure.body),
             }
         };
-        Flight::new(&pool, candidate, self.now(), errand, landing)
+        Some(Flight::new(&pool, candidate, now, errand, landing))
     }
 
     /// Another endpoint has answered before these.
@@ -222,16 +225,18 @@ impl Fetcher {
 }
 
 /// Waits until another endpoint is to be asked, and tells as what; for ever when that is never.
-async fn due(hedge: Option<Hedge>) -> Errand {
-    match hedge {
-        Some(Hedge::At(time)) => {
-            sleep_until(time.into()).await;
-            Errand::Hedge
-        }
-        Some(Hedge::Now) => Errand::Retry,
-        Some(Hedge::Never) | None => std::future::pending().await,
-    }
+async fn due(hedge: Hedge, not_before: Instant) -> Errand {
+    let (time, errand) = match hedge {
+        Hedge::At(time) => (time.max(not_before), Errand::Hedge),
+        Hedge::Now => (not_before, Errand::Retry),
+        Hedge::Never => std::future::pending().await,
+    };
+    sleep_until(time.into()).await;
+    errand
 }
+
+/// Until another endpoint is thought of again after there was none, or the budget was spent.
+const HEDGE_PAUSE: Duration = Duration::from_millis(50);
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

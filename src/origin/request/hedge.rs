@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// A request that waits for a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Whether it may be sent more than once.
+    /// Whether it may be sent once more: by its method, and by the tries and candidates that are left.
     pub repeatable: bool,
     /// Endpoints that owe an answer; at least 1.
     pub asked: usize,

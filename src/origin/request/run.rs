@@ -181,12 +181,12 @@ impl Run {
     }
 
     fn was_in_vain(&self, errand: Errand) {
-        let budget = match errand {
+        match errand {
             Errand::First => return,
-            Errand::Hedge => &self.pool.hedges,
-            Errand::Retry => &self.pool.retries,
-        };
-        budget.charge();
+            // It was charged when it was made.
+            Errand::Hedge => {}
+            Errand::Retry => self.pool.retries.charge(),
+        }
         self.pool.metrics.try_in_vain(errand.as_str());
     }
 
@@ -227,17 +227,18 @@ impl Run {
         Some((rival, claim))
     }
 
-    /// Whether another endpoint is to be asked beside those that owe an answer; `None` while there are none.
-    pub(super) fn hedge(&self, flights: &Flights) -> Option<Hedge> {
-        let last = flights.0.last()?;
-        let origin = self.pool.origins.get(last.candidate.origin)?;
-        Some(hedge(&Waiting {
-            repeatable: self.question.is_repeatable(),
+    /// Whether another endpoint is to be asked beside those that owe an answer.
+    pub(super) fn hedge(&self, flights: &Flights) -> Hedge {
+        let last = flights.0.last().map(|flight| (flight, self.pool.origins.get(flight.candidate.origin)));
+        let Some((last, Some(origin))) = last else { return Hedge::Never };
+        let has_means = self.tries < self.tries_max && !self.candidates.is_empty();
+        hedge(&Waiting {
+            repeatable: self.question.is_repeatable() && has_means,
             asked: flights.0.len(),
             since: last.began,
             longest_usual: origin.tail.longest_usual(),
             forsaken: flights.0.iter().all(|flight| self.has_forsaken(flight.candidate)),
-        }))
+        })
     }
 
     /// Takes that `winner` has answered before `flight` came to anything.
