@@ -17,6 +17,7 @@ use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
 use crate::cache::stored::{StoredHead, StoredResponse, compact};
+use crate::origin::request::body::OriginBody;
 use crate::origin::request::fetch::{FetchError, Fetched, Forward};
 use crate::origin::request::incoming::Framing;
 use crate::origin::request::retry::FailureKind;
@@ -260,7 +261,7 @@ impl Lead {
             if is_refusal && paid.is_none() {
                 leader.complete_failure(self.hold(head_bytes, self.retry_after(&fetched)));
             } else {
-                self.complete(leader, paid);
+                self.complete(leader, fetched.body, paid).await;
             }
         }
     }
@@ -284,13 +285,20 @@ impl Lead {
         self.worker.shared.store.grow(&mut paid, (terms * TERM_BYTES) as u64).then_some(paid)
     }
 
-    fn complete(&self, leader: Leader<FetchError>, paid: Option<Reservation>) {
-        if let Some(stored) = leader.complete(&self.worker.shared.store, &self.key, paid) {
-            if !stored.head.stamps.is_suspect() {
-                self.retire_what_was_selected();
+    async fn complete(&self, leader: Leader<FetchError>, body: OriginBody, paid: Option<Reservation>) {
+        let store = &self.worker.shared.store;
+        let paid = paid.filter(|_| !body.has_void_part());
+        let Some(stored) = leader.complete(store, &self.key, paid) else { return };
+        if !stored.head.stamps.is_suspect() {
+            self.retire_what_was_selected();
+        }
+        // For the next client like this one.
+        coding::order(&self.exchange, &stored);
+        if body.has_surplus_behind().await {
+            store.remove(&self.key, &stored);
+            if let Some(before) = &self.stored {
+                store.store(&self.key, Arc::clone(before));
             }
-            // For the next client like this one.
-            coding::order(&self.exchange, &stored);
         }
     }
 

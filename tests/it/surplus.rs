@@ -39,8 +39,7 @@ async fn with_nobody_else_to_ask_it_is_a_failure_and_not_stored() {
 #[tokio::test(start_paused = true)]
 async fn no_client_is_told_that_it_is_complete() {
     let lab = Lab::start(&["a", "b"], "").await;
-    let answer = |path| lab.origin("a").answers(path, Answer::ok(text()).max_age(60).etag("v1").with_surplus("more"));
-    lab.origin("b").answers("/1", Answer::ok(text()).max_age(60).etag("v1"));
+    let answer = |path| lab.origin("a").answers(path, Answer::ok(text()).max_age(60).with_surplus("more"));
     answer("/1");
     answer("/2");
     let (mut one, mut two) = (lab.client().await, lab.client().await);
@@ -51,6 +50,41 @@ async fn no_client_is_told_that_it_is_complete() {
     lab.time_passes(SECOND).await;
     assert_eq!(lab.shared().store.ledger().used(), 0);
     assert!(lab.origin("b").requests("/1").is_empty(), "nobody knows which of its bytes are right");
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_last_piece_is_asked_of_whoever_knows_how_long_it_is() {
+    for length in [text().len(), text().len() - 7] {
+        let lab = Lab::start(&["a", "b"], "").await;
+        let answer = |body: String| Answer::ok(body).max_age(60).etag("v1").with_ranges();
+        lab.origin("a").answers("/x", answer(text()[..length].to_owned()).with_surplus("000000 "));
+        lab.origin("b").answers("/x", answer(text()));
+        let (mut one, mut two) = (lab.client().await, lab.client().await);
+        let (first, follower) = tokio::join!(one.get("/x"), two.get("/x"));
+        let whole = (length == text().len()).then(|| text().into());
+        assert_eq!((first.body, follower.body), (whole.clone(), whole), "{length} bytes announced");
+        assert_eq!(lab.origin("b").requests("/x").len(), 1);
+        lab.time_passes(SECOND).await;
+        assert_eq!(lab.shared().store.ledger().used(), 0, "what was void in part is not stored");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_a_moment_later_takes_the_response_back() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    lab.origin("a").answers("/x", Answer::ok("first").with("cache-control", "max-age=1, stale-while-revalidate=600"));
+    client.get("/x").await.says(200, "first");
+    let late = Answer::ok("second").max_age(60).with_late_surplus(SECOND / 100, "more");
+    lab.origin("a").answers("/x", late.clone());
+    lab.origin("a").answers("/y", late);
+    client.get("/y").await.says(200, "second");
+    lab.time_passes(20 * SECOND).await;
+    client.get("/x").await.says(200, "first");
+    lab.time_passes(20 * SECOND).await;
+    client.get("/x").await.says(200, "first").cache_status("hit; ttl=-39; detail=stale-while-revalidate");
+    lab.origin("a").answers("/y", Answer::ok("third").max_age(60));
+    client.get("/y").await.says(200, "third");
 }
 
 #[tokio::test(start_paused = true)]

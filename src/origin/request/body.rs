@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::sleep;
 
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
@@ -16,6 +18,7 @@ use super::ranking::{Calling, Candidate, calling};
 use super::retry::FailureKind;
 use super::source::{Read, Source};
 use super::splice::{Incomplete, Splice, accept, resume_fields};
+use super::wire::Aftermath;
 use crate::origin::health::endpoint::Evidence;
 use crate::origin::pool::Pool;
 use crate::semantics::validator::strong_validator;
@@ -42,6 +45,10 @@ pub struct OriginBody {
     has_yielded: bool,
     /// Whether it came from more than one source.
     is_spliced: bool,
+    /// Whether a part of it came in a response that was void.
+    has_void_part: bool,
+    /// What may yet come behind the end.
+    aftermath: Option<Aftermath>,
     continuations_left: u32,
     /// Kept as long as there is something to gain by leaving a slow source.
     pace: Option<Pace>,
@@ -95,6 +102,8 @@ impl OriginBody {
             held: None,
             has_yielded: false,
             is_spliced: false,
+            has_void_part: false,
+            aftermath: None,
             continuations_left: CONTINUATIONS_MAX,
             pace: None,
             term,
@@ -111,6 +120,18 @@ impl OriginBody {
     /// The terms (see [`Terms`](crate::origin::health::terms::Terms)) that head and body have come in, as far as was read.
     pub fn terms(&self) -> &[u64] {
         &self.terms
+    }
+
+    /// Whether a part of it came in a response that was followed by more than it had announced.
+    pub fn has_void_part(&self) -> bool {
+        self.has_void_part
+    }
+
+    /// Whether more came behind its end than was announced, which is known a moment later.
+    pub async fn has_surplus_behind(self) -> bool {
+        let Some(aftermath) = self.aftermath else { return false };
+        sleep(AFTERMATH).await;
+        aftermath.is_surplus()
     }
 
     /// The next bytes; `None` at the proven end. Those that complete a body whose client knows its length come only once it
@@ -183,7 +204,8 @@ impl OriginBody {
     }
 
     /// Goes on with another source after a failure, if there is one. A void body is not continued, as there is no telling
-    /// which of its bytes are wrong; as long as nobody has any of them, it begins anew.
+    /// which of its bytes are wrong; as long as nobody has any of them, it begins anew. If there was merely more of it than
+    /// announced, another endpoint may say, with the last piece, that the whole is as long as was announced.
     async fn go_on(&mut self, failure: FailureKind) {
         // Those who continue it need places of their own.
         let Some(place) = self.source.take().map(|source| source.place) else { return };
@@ -192,14 +214,23 @@ impl OriginBody {
         if !failure.voids() || !self.is_spliced {
             self.suspect(&place, failure);
         }
-        if failure.voids() {
-            if self.has_yielded {
-                return;
+        let is_announced = failure == FailureKind::Surplus && self.is_all() && !self.integrity.is_stated();
+        match self.held.take_if(|_| is_announced && self.has_yielded) {
+            Some(last) => {
+                self.received -= last.len() as u64;
+                self.has_void_part = true;
             }
-            (self.received, self.held, self.is_spliced) = (0, None, false);
-            self.integrity.begin_again();
+            None if failure.voids() && self.has_yielded => return,
+            None if failure.voids() => {
+                (self.received, self.held, self.is_spliced) = (0, None, false);
+                self.integrity.begin_again();
+            }
+            None => {}
         }
-        let rest = self.rest().map(|rest| Forward { last_resort: Some(place.candidate()), ..rest });
+        let rest = self.rest().map(|rest| match self.has_void_part {
+            true => Forward { excluded: Some(place.candidate()), ..rest },
+            false => Forward { last_resort: Some(place.candidate()), ..rest },
+        });
         self.source = self.continuation(rest, &place).await;
         self.pace = self.pace_from_here();
     }
@@ -266,7 +297,8 @@ impl OriginBody {
 
     /// The response was read to its end.
     fn end(&mut self) {
-        let Some(Source { place, sender, latency, idle_time, .. }) = self.source.take() else { return };
+        let Some(Source { place, sender, framing, latency, idle_time, .. }) = self.source.take() else { return };
+        self.aftermath = matches!(framing, Framing::Length(_)).then(|| sender.aftermath(framing));
         self.note_terms(&place);
         for (suspect, failure) in self.suspicions.drain(..) {
             if suspect != place.candidate() {
@@ -332,6 +364,9 @@ impl fmt::Debug for OriginBody {
         formatter.debug_struct("OriginBody").field("received", &self.received).finish_non_exhaustive()
     }
 }
+
+/// Within this time comes what an origin sends behind a response though it does not belong there: it is on its way already.
+const AFTERMATH: Duration = Duration::from_millis(20);
 
 /// How often one body may break off and be continued.
 const CONTINUATIONS_MAX: u32 = 3;

@@ -11,6 +11,8 @@ pub struct Meter {
     line: [u8; STATUS_AT + 1],
     line_length: usize,
     content: u64,
+    /// Which response it is of those that came over the connection.
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +28,7 @@ enum Place {
 impl Meter {
     /// Begins anew: what comes from here on is the response to another request.
     pub fn begin(&mut self) {
-        *self = Self::default();
+        *self = Self { number: self.number + 1, ..Self::default() };
     }
 
     /// Takes the next bytes. Only those of heads are looked at.
@@ -47,6 +49,11 @@ impl Meter {
     /// Bytes after the final head; those of the transfer coding are among them.
     pub fn content(&self) -> u64 {
         self.content
+    }
+
+    /// Which response is counted: another number is another one.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     fn go_on_with(&mut self, bytes: &[u8]) {
@@ -117,7 +124,7 @@ mod tests {
         let mut meter = Meter::default();
         meter.take(b"HTTP/1.1 200 OK\r\n\r\nbody and more");
         meter.begin();
-        assert_eq!(meter, Meter::default());
+        assert_eq!((meter.content(), meter.number()), (0, 1));
         meter.take(b"HTTP/1.1 200 OK\r\n\r\nbody");
         assert_eq!(meter.content(), 4);
     }

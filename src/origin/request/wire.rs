@@ -70,13 +70,12 @@ impl Wire {
     /// Whether more has come after the latest response, whose end is known by `framing`, than belongs to it. What is still
     /// to be read of it does not count yet.
     pub(super) fn has_surplus(&self, framing: Framing) -> bool {
-        let content = lock(&self.meter).content();
-        match framing {
-            Framing::Bodiless => content > 0,
-            Framing::Length(length) => content > length,
-            // A body in chunks ends by itself, and another one with the connection.
-            Framing::Chunked | Framing::Close => false,
-        }
+        exceeds(&lock(&self.meter), framing)
+    }
+
+    /// To see later whether more has come by then.
+    pub(super) fn aftermath(&self, framing: Framing) -> Aftermath {
+        Aftermath { meter: Arc::clone(&self.meter), framing, number: lock(&self.meter).number() }
     }
 
     /// The same once the response has been read to its end, when the library has looked whether more has arrived: before it
@@ -84,6 +83,31 @@ impl Wire {
     pub(super) async fn ends_with_surplus(&mut self, framing: Framing) -> bool {
         let _is_closing_or_sends_its_request = timeout(LOOK_MAX, self.sender.ready()).await;
         self.has_surplus(framing)
+    }
+}
+
+/// What comes over a connection behind a response that was read to its end.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    meter: Arc<Mutex<Meter>>,
+    framing: Framing,
+    number: u64,
+}
+
+impl Aftermath {
+    /// Whether more has come than belongs to the response, as far as can be told: not once another one is under way.
+    pub(super) fn is_surplus(&self) -> bool {
+        let meter = lock(&self.meter);
+        meter.number() == self.number && exceeds(&meter, self.framing)
+    }
+}
+
+fn exceeds(meter: &Meter, framing: Framing) -> bool {
+    match framing {
+        Framing::Bodiless => meter.content() > 0,
+        Framing::Length(length) => meter.content() > length,
+        // A body in chunks ends by itself, and another one with the connection.
+        Framing::Chunked | Framing::Close => false,
     }
 }
 

@@ -281,6 +281,7 @@ pub(crate) struct Answer {
     interim: Option<(usize, Duration)>,
     trailers: String,
     surplus: &'static str,
+    surplus_delay: Duration,
     hangs_up: bool,
     version: &'static str,
 }
@@ -302,6 +303,7 @@ impl Answer {
             interim: None,
             trailers: String::new(),
             surplus: "",
+            surplus_delay: Duration::ZERO,
             hangs_up: false,
             version: "HTTP/1.1",
         }
@@ -389,6 +391,12 @@ impl Answer {
     pub(crate) fn with_surplus(mut self, surplus: &'static str) -> Self {
         self.surplus = surplus;
         self
+    }
+
+    /// The same, so long after the body.
+    pub(crate) fn with_late_surplus(mut self, delay: Duration, surplus: &'static str) -> Self {
+        self.surplus_delay = delay;
+        self.with_surplus(surplus)
     }
 
     /// Speaks HTTP/1.0.
@@ -488,6 +496,10 @@ impl Answer {
             }
         } else {
             message.extend(sent);
+        }
+        if !self.surplus_delay.is_zero() {
+            let _client_left = stream.write_all(&std::mem::take(&mut message)).await;
+            tokio::time::sleep(self.surplus_delay).await;
         }
         message.extend(self.surplus.bytes());
         let written = stream.write_all(&message).await.is_ok();

@@ -123,7 +123,7 @@ http {
             proxy_set_header Connection "";
             proxy_set_header Host $host;
             proxy_connect_timeout 250ms;
-            proxy_read_timeout 2s;
+            proxy_read_timeout 1800ms;
             proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504;
             proxy_next_upstream_tries 3;
             proxy_next_upstream_timeout 10s;
@@ -146,7 +146,7 @@ probe healthz { .url = "/healthz"; .interval = 500ms; .timeout = 400ms; .window 
 "#;
 
 const VARNISH_BACKEND: &str =
-    ".probe = healthz; .connect_timeout = 250ms; .first_byte_timeout = 2s; .between_bytes_timeout = 2s;";
+    ".probe = healthz; .connect_timeout = 250ms; .first_byte_timeout = 1800ms; .between_bytes_timeout = 2s;";
 
 /// Stale for ten seconds while an origin is well and for a day otherwise, failures to the next rank, and no error in the
 /// place of what is stored.

@@ -146,7 +146,7 @@ hosts = ["www.test"]
 plain_http = "serve"
 [site.timeouts]
 connect = "250ms"
-first_byte = "2s"
+first_byte = "1800ms"
 [site.probe]
 path = "/healthz"
 interval = "500ms"
