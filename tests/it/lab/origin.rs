@@ -428,12 +428,12 @@ impl Answer {
         }
         let own_tag = self.fields.iter().find(|(name, _)| name == "etag").map(|(_, tag)| tag.as_str());
         if own_tag.is_some() && field(request, "if-none-match") == own_tag {
-            return self.send(304, origin, &[], None, stream).await;
+            return self.send(304, origin, None, None, stream).await;
         }
         let if_range = field(request, "if-range");
         let range = field(request, "range").filter(|_| self.ranges && (if_range.is_none() || if_range == own_tag));
         let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-        let body = if method == "HEAD" { &[][..] } else { &self.body[start.unwrap_or(0)..] };
+        let body = (method != "HEAD").then(|| &self.body[start.unwrap_or(0)..]);
         self.send(if start.is_some() { 206 } else { self.status }, origin, body, start, stream).await
     }
 
@@ -441,10 +441,11 @@ impl Answer {
         &self,
         status: u16,
         origin: &str,
-        body: &[u8],
+        body: Option<&[u8]>,
         start: Option<usize>,
         stream: &mut DuplexStream,
     ) -> bool {
+        let (has_body, body) = (body.is_some(), body.unwrap_or_default());
         let mut head = format!("{} {status} Scripted\r\nx-origin: {origin}\r\n", self.version);
         for (name, value) in &self.fields {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -461,7 +462,7 @@ impl Answer {
         }
         head.push_str("\r\n");
         let mut message = head.into_bytes();
-        if let Some((bytes, pause)) = self.pause.filter(|_| start.is_none() && status != 304) {
+        if let Some((bytes, pause)) = self.pause.filter(|_| start.is_none() && has_body) {
             let [first, rest] = [&body[..bytes], &body[bytes..]].map(|part| match self.chunked {
                 true => [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat(),
                 false => part.to_vec(),
@@ -472,7 +473,7 @@ impl Answer {
             let end = if self.chunked { &b"0\r\n\r\n"[..] } else { b"" };
             return stream.write_all(&[&rest, end].concat()).await.is_ok();
         }
-        if let Some(bytes) = self.drips_at.filter(|_| start.is_none() && status != 304) {
+        if let Some(bytes) = self.drips_at.filter(|_| start.is_none() && has_body) {
             message.extend(&body[..bytes]);
             let _client_left = stream.write_all(&message).await;
             for drop in body[bytes..].chunks(20) {
@@ -485,7 +486,7 @@ impl Answer {
         }
         let early_end = self.breaks_at.or(self.stalls_at).filter(|_| start.is_none());
         let sent = &body[..early_end.unwrap_or(body.len()).min(body.len())];
-        if self.chunked && status != 304 {
+        if self.chunked && has_body {
             if !sent.is_empty() {
                 message.extend(format!("{:x}\r\n", sent.len()).bytes());
                 message.extend(sent);
