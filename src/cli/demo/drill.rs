@@ -15,6 +15,8 @@ use super::tally::{Met, Promises, Tally};
 use super::timeline::Timeline;
 use super::visitor::Visitor;
 use crate::clock::Clock;
+use crate::serve::survival::fate::HORIZONS;
+use crate::serve::survival::surveyor::survey;
 use crate::telemetry::Event;
 
 /// Plays the outage; true when every promise was kept.
@@ -109,7 +111,21 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// As `/status` tells it.
+    fn tell_what_would_survive(&self) {
+        let shared = &self.stage.node().admin().shared;
+        let sites = shared.sites.load();
+        survey(&sites, &shared.store, shared.clock.now().monotonic);
+        for survey in sites.sites().iter().filter_map(|site| site.sampler.latest()) {
+            let ([now, .., then], [.., (last, _)]) = (survey.requests.map(|share| share * 100.0), HORIZONS);
+            self.timeline.tell(&format!(
+                "if every origin died now, {now:.0} % of what was asked for could be answered, and {then:.0} % after {last}"
+            ));
+        }
+    }
+
     async fn lose_the_last_origin(&mut self) -> anyhow::Result<()> {
+        self.tell_what_would_survive();
         self.timeline.tell("origin c dies: nothing is left but what is stored");
         self.outage.store(true, Ordering::Relaxed);
         let stage = self.stage;
