@@ -261,7 +261,7 @@ impl Lead {
             if is_refusal && paid.is_none() {
                 leader.complete_failure(self.hold(head_bytes, self.retry_after(&fetched)));
             } else {
-                self.complete(leader, fetched.body, paid).await;
+                self.complete(leader, fetched.body, paid);
             }
         }
     }
@@ -285,7 +285,7 @@ impl Lead {
         self.worker.shared.store.grow(&mut paid, (terms * TERM_BYTES) as u64).then_some(paid)
     }
 
-    async fn complete(&self, leader: Leader<FetchError>, body: OriginBody, paid: Option<Reservation>) {
+    fn complete(&self, leader: Leader<FetchError>, body: OriginBody, paid: Option<Reservation>) {
         let store = &self.worker.shared.store;
         let paid = paid.filter(|_| !body.has_void_part());
         let Some(stored) = leader.complete(store, &self.key, paid) else { return };
@@ -294,12 +294,12 @@ impl Lead {
         }
         // For the next client like this one.
         coding::order(&self.exchange, &stored);
-        if body.has_surplus_behind().await {
-            store.remove(&self.key, &stored);
-            if let Some(before) = &self.stored {
-                store.store(&self.key, Arc::clone(before));
+        let (store, key, stored) = (store.clone(), self.key.clone(), Arc::downgrade(&stored));
+        body.once_surplus_comes(move || {
+            if let Some(stored) = stored.upgrade() {
+                store.remove(&key, &stored);
             }
-        }
+        });
     }
 
     /// "A full response (i.e., one containing content) indicates that none of the stored responses nominated in the

@@ -331,7 +331,7 @@ const DEADLINE: Duration = Duration::from_millis(10_600);
 const IN_FLIGHT_MAX: usize = 130;
 
 /// Schedules when all tests are wanted.
-const SCHEDULES: u64 = 400;
+const SCHEDULES: u64 = 200;
 
 /// Schedules otherwise.
 const SCHEDULES_IN_PASSING: u64 = 40;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lab::{Answer, Lab};
-use crate::wires::{Authority, Client, LISTEN, Node, Origin, Piece, response};
+use crate::wires::{Authority, Client, LISTEN, Node, Origin, Piece, poll, response};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -75,16 +75,13 @@ async fn what_comes_a_moment_later_takes_the_response_back() {
     let mut client = lab.client().await;
     lab.origin("a").answers("/x", Answer::ok("first").with("cache-control", "max-age=1, stale-while-revalidate=600"));
     client.get("/x").await.says(200, "first");
-    let late = Answer::ok("second").max_age(60).with_late_surplus(SECOND / 100, "more");
-    lab.origin("a").answers("/x", late.clone());
-    lab.origin("a").answers("/y", late);
-    client.get("/y").await.says(200, "second");
-    lab.time_passes(20 * SECOND).await;
-    client.get("/x").await.says(200, "first");
-    lab.time_passes(20 * SECOND).await;
-    client.get("/x").await.says(200, "first").cache_status("hit; ttl=-39; detail=stale-while-revalidate");
-    lab.origin("a").answers("/y", Answer::ok("third").max_age(60));
-    client.get("/y").await.says(200, "third");
+    lab.origin("a").answers("/x", Answer::ok("second").max_age(60).with_late_surplus(SECOND, "more"));
+    lab.time_passes(700 * SECOND).await;
+    client.get("/x").await.says(200, "second");
+    client.get("/x").await.says(200, "second").cache_status("hit; ttl=60");
+    lab.time_passes(2 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::ok("third").max_age(60));
+    client.get("/x").await.says(200, "third");
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,9 +183,13 @@ async fn over_sockets_it_is_noticed_in_whatever_pieces_it_is_sent() {
         let client = Client::tls(node.address("https").unwrap(), host, &authority).offering(&[protocol]);
         client.get("/").await.unwrap().says(200, "home");
         for path in ["/at-once", "/head-first", "/at-once-close", "/head-first-close", "/after-it-close"] {
-            for _ in 0..2 {
-                assert!(client.get(path).await.is_err(), "{host} {protocol} {path}");
-            }
+            let _first = client.get(path).await;
+            poll("a response with surplus not to be stored", async || match client.get(path).await {
+                // Noticed a moment after the end, it has reached a client, and is taken back.
+                Ok(reply) if reply.field("cache-status").contains("hit") => None,
+                Ok(_) | Err(_) => Some(()),
+            })
+            .await;
         }
         client.get("/").await.unwrap().says(200, "home");
     }

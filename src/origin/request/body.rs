@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::time::sleep;
 
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
@@ -127,11 +125,11 @@ impl OriginBody {
         self.has_void_part
     }
 
-    /// Whether more came behind its end than was announced, which is known a moment later.
-    pub async fn has_surplus_behind(self) -> bool {
-        let Some(aftermath) = self.aftermath else { return false };
-        sleep(AFTERMATH).await;
-        aftermath.is_surplus()
+    /// Calls `tell` should more come behind its end than was announced, while its connection lasts and is idle.
+    pub fn once_surplus_comes(self, tell: impl FnOnce() + Send + 'static) {
+        if let Some(aftermath) = self.aftermath {
+            aftermath.once_surplus_comes(tell);
+        }
     }
 
     /// The next bytes; `None` at the proven end. Those that complete a body whose client knows its length come only once it
@@ -364,9 +362,6 @@ impl fmt::Debug for OriginBody {
         formatter.debug_struct("OriginBody").field("received", &self.received).finish_non_exhaustive()
     }
 }
-
-/// Within this time comes what an origin sends behind a response though it does not belong there: it is on its way already.
-const AFTERMATH: Duration = Duration::from_millis(20);
 
 /// How often one body may break off and be continued.
 const CONTINUATIONS_MAX: u32 = 3;

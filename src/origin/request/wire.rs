@@ -1,5 +1,6 @@
 //! A connection to an origin, and whether more came over it than a response announced.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use super::meter::Meter;
 #[derive(Debug)]
 pub struct Wire {
     sender: SendRequest<RequestBody>,
-    meter: Arc<Mutex<Meter>>,
+    count: Arc<Mutex<Count>>,
 }
 
 impl Wire {
@@ -34,12 +35,12 @@ impl Wire {
         stream: impl Stream + 'static,
         tasks: &TaskTracker,
     ) -> hyper::Result<Self> {
-        let meter = Arc::new(Mutex::new(Meter::default()));
-        let counted = Counted { stream, meter: Arc::clone(&meter), last_look: LastLook::ToCome };
+        let count = Arc::new(Mutex::new(Count::default()));
+        let counted = Counted { stream, count: Arc::clone(&count), last_look: LastLook::ToCome };
         let (sender, connection) = builder.handshake(TokioIo::new(counted)).await?;
         // The sender hears of every error of the connection; here it would be reported twice.
         tasks.spawn(async move { drop(connection.await) });
-        Ok(Self { sender, meter })
+        Ok(Self { sender, count })
     }
 
     /// Waits until another request can be sent.
@@ -58,7 +59,7 @@ impl Wire {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
-        lock(&self.meter).begin();
+        lock(&self.count).begin();
         self.sender.try_send_request(request)
     }
 
@@ -70,12 +71,12 @@ impl Wire {
     /// Whether more has come after the latest response, whose end is known by `framing`, than belongs to it. What is still
     /// to be read of it does not count yet.
     pub(super) fn has_surplus(&self, framing: Framing) -> bool {
-        exceeds(&lock(&self.meter), framing)
+        exceeds(&lock(&self.count).meter, framing)
     }
 
-    /// To see later whether more has come by then.
+    /// To hear of more that comes later.
     pub(super) fn aftermath(&self, framing: Framing) -> Aftermath {
-        Aftermath { meter: Arc::clone(&self.meter), framing, number: lock(&self.meter).number() }
+        Aftermath { count: Arc::clone(&self.count), framing, number: lock(&self.count).meter.number() }
     }
 
     /// The same once the response has been read to its end, when the library has looked whether more has arrived: before it
@@ -89,16 +90,52 @@ impl Wire {
 /// What comes over a connection behind a response that was read to its end.
 #[derive(Debug)]
 pub(super) struct Aftermath {
-    meter: Arc<Mutex<Meter>>,
+    count: Arc<Mutex<Count>>,
     framing: Framing,
     number: u64,
 }
 
 impl Aftermath {
-    /// Whether more has come than belongs to the response, as far as can be told: not once another one is under way.
-    pub(super) fn is_surplus(&self) -> bool {
-        let meter = lock(&self.meter);
-        meter.number() == self.number && exceeds(&meter, self.framing)
+    /// Calls `tell` once more has come than belongs to the response: never, if that is not before the connection ends or
+    /// carries another request.
+    pub(super) fn once_surplus_comes(self, tell: impl FnOnce() + Send + 'static) {
+        let mut count = lock(&self.count);
+        if count.meter.number() != self.number {
+            return;
+        }
+        if exceeds(&count.meter, self.framing) {
+            drop(count);
+            tell();
+        } else {
+            count.behind = Some((self.framing, Box::new(tell)));
+        }
+    }
+}
+
+/// What came over a connection, and who is to hear of it.
+#[derive(Default)]
+struct Count {
+    meter: Meter,
+    behind: Option<(Framing, Box<dyn FnOnce() + Send>)>,
+}
+
+impl Count {
+    fn begin(&mut self) {
+        self.meter.begin();
+        self.behind = None;
+    }
+
+    /// Takes the next bytes, and gives whom to tell of them.
+    fn take(&mut self, bytes: &[u8]) -> Option<Box<dyn FnOnce() + Send>> {
+        self.meter.take(bytes);
+        let (_, tell) = self.behind.take_if(|(framing, _)| exceeds(&self.meter, *framing))?;
+        Some(tell)
+    }
+}
+
+impl fmt::Debug for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Count").field("meter", &self.meter).finish_non_exhaustive()
     }
 }
 
@@ -114,7 +151,7 @@ fn exceeds(meter: &Meter, framing: Framing) -> bool {
 /// Counts what is read from a stream.
 struct Counted<S> {
     stream: S,
-    meter: Arc<Mutex<Meter>>,
+    count: Arc<Mutex<Count>>,
     last_look: LastLook,
 }
 
@@ -152,7 +189,10 @@ impl<S: Stream> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        lock(&self.meter).take(buffer.filled().get(before..).unwrap_or_default());
+        let surplus = lock(&self.count).take(buffer.filled().get(before..).unwrap_or_default());
+        if let Some(tell) = surplus {
+            tell();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -185,9 +225,9 @@ impl<S: Stream> AsyncWrite for Counted<S> {
     }
 }
 
-/// A meter is whole between any two of its operations.
-fn lock(meter: &Mutex<Meter>) -> MutexGuard<'_, Meter> {
-    meter.lock().unwrap_or_else(PoisonError::into_inner)
+/// A count is whole between any two of its operations.
+fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long the end of a connection is waited for that its origin has announced: it follows the last byte at once.
