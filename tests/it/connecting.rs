@@ -195,6 +195,7 @@ async fn a_whole_pool_of_stale_connections_costs_one_retry_on_a_new_one() {
         crowd.spawn(async move { client.get(path).await });
     }
     crowd.join_all().await;
+    lab.time_passes(SECOND / 100).await;
     let accepted = lab.origin("a").accepted();
     lab.origin("a").forgets_its_connections();
     lab.client().await.get("/x").await.says(200, "a");
@@ -207,6 +208,7 @@ async fn no_request_with_a_body_goes_over_a_connection_that_the_origin_may_just_
     let lab = lab(&["a"], SELDOM_PROBED).await;
     let mut client = lab.client().await;
     client.get("/x").await.says(200, "a");
+    lab.time_passes(SECOND / 100).await;
     lab.origin("a").forgets_its_connections();
     client.send("OPTIONS", "/x", &[], "question").await.says(200, "a");
     assert_eq!(lab.origin("a").requests("/x").len(), 2);

@@ -128,6 +128,7 @@ async fn a_request_whose_connections_die_unanswered_is_sent_once_more_at_most() 
     let mut client = lab.client().await;
     // Leaves a connection behind that the next request takes.
     client.get("/x").await.says(200, "body");
+    lab.time_passes(BRIEF).await;
     for asked in [2, 3] {
         let reply = client.get("/dead").await;
         assert_eq!(reply.status.as_u16(), 502);

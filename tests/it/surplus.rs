@@ -134,7 +134,22 @@ async fn its_connection_carries_no_other_request() {
     lab.origin("a").answers("/y", Answer::ok("right"));
     let mut client = lab.client().await;
     assert_eq!(client.get("/x").await.body, None);
+    lab.time_passes(SECOND / 100).await;
     client.get("/y").await.says(200, "right");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_a_moment_after_its_end_answers_nobody_else() {
+    let lab = Lab::start(&["a"], "[site.failover]\nwarm = 0").await;
+    let surplus = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncache-control: max-age=60\r\n\r\nwrong";
+    let mut client = lab.client().await;
+    for number in 0..5 {
+        let (first, next) = (format!("/first/{number}"), format!("/next/{number}"));
+        lab.origin("a").answers(&first, Answer::ok("first").with_late_surplus(SECOND / 1000, surplus));
+        lab.origin("a").answers(&next, Answer::ok("right").after(SECOND / 100));
+        client.get(&first).await.says(200, "first");
+        client.get(&next).await.says(200, "right");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -210,7 +210,7 @@ impl Fetcher {
         }
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection whose response has just ended, for the next request.
     pub(super) fn keep(&self, place: Destination, sender: Wire, idle_time: Duration) {
         self.links.keep(place, sender, idle_time);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,29 +44,26 @@ impl Destination {
 #[derive(Debug)]
 struct Idle {
     sender: Wire,
-    until: Instant,
+    /// When it may carry another request.
+    time: Range<Instant>,
 }
 
 impl IdleConnections {
-    /// The connection to `place` that was used last, if one is still open.
+    /// The connection to `place` that was used last, of those that are open and may carry another request by now.
     pub fn take(&self, place: &Destination, now: Instant) -> Option<Wire> {
         let mut idle = self.lock();
         let connections = idle.get_mut(place)?;
-        while let Some(connection) = connections.pop() {
-            if connection.usable(now) {
-                return Some(connection.sender);
-            }
-        }
-        idle.remove(place);
-        None
+        connections.retain(|connection| connection.usable(now));
+        let last = connections.iter().rposition(|connection| connection.time.start <= now)?;
+        Some(connections.remove(last).sender)
     }
 
-    /// Keeps a connection that may carry another request until then.
-    pub fn put(&self, place: Destination, sender: Wire, until: Instant) {
+    /// Keeps a connection that may carry another request in this `time`.
+    pub fn put(&self, place: Destination, sender: Wire, time: Range<Instant>) {
         let mut idle = self.lock();
         let connections = idle.entry(place).or_default();
         if connections.len() < IDLE_MAX {
-            connections.push(Idle { sender, until });
+            connections.push(Idle { sender, time });
         }
     }
 
@@ -90,8 +88,9 @@ impl IdleConnections {
 }
 
 impl Idle {
+    /// Whether it may carry a request, now or in a moment.
     fn usable(&self, now: Instant) -> bool {
-        !self.sender.is_closed() && now < self.until
+        !self.sender.is_closed() && now < self.time.end
     }
 }
 
@@ -109,6 +108,10 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// How often connections are tended: those to an address that is gone stay no longer than this.
 pub const TEND_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection carries no other request after a response: what an origin sends beyond the end of one comes right
+/// behind it, though not always with it, and would be taken for the next.
+pub const REST: Duration = Duration::from_millis(2);
 
 /// Idle connections kept per worker and address.
 const IDLE_MAX: usize = 32;

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::Claim;
 use super::connect::{ConnectError, Dial, connect};
-use super::idle::{Destination, IdleConnections, TEND_INTERVAL};
+use super::idle::{Destination, IdleConnections, REST, TEND_INTERVAL};
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
 use super::ranking::{Calling, Candidate, standby};
 use super::retry::{FailureKind, split_deadline};
@@ -147,13 +147,15 @@ impl Links {
 
     fn keep_unused(&self, pool: &Pool, told: Told) {
         if let News::Connected(sender) = told.news {
-            self.keep(Destination::of(pool, told.candidate), sender, pool.config.timeouts.idle);
+            let now = self.now();
+            self.idle.put(Destination::of(pool, told.candidate), sender, now..now + pool.config.timeouts.idle);
         }
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection whose response has just ended, for the next request.
     pub(super) fn keep(&self, place: Destination, sender: Wire, idle_time: Duration) {
-        self.idle.put(place, sender, self.now() + idle_time);
+        let now = self.now();
+        self.idle.put(place, sender, now + REST..now + idle_time);
     }
 
     /// Closes idle connections that are too old, or lead to addresses that are gone or ejected, and renews those that keep
