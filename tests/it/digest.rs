@@ -74,6 +74,20 @@ async fn as_long_as_nobody_has_any_of_it_it_is_asked_for_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_digest_that_is_wrong_counts_only_against_who_states_it() {
+    let lab = Lab::start(&["a", "b"], "[site.probe]\nenabled = false").await;
+    for number in 0..10 {
+        let path = format!("/{number}");
+        let whole = Answer::ok("short").max_age(60).etag("v1").with_ranges();
+        lab.origin("a").answers(&path, whole.clone().with("repr-digest", &sha256("another")));
+        lab.origin("b").answers(&path, whole);
+        lab.client().await.get(&path).await;
+    }
+    assert_eq!(lab.preferred().await.as_deref(), Some("b"));
+    lab.client().await.get("/9").await.says(200, "short");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_others_send_instead_is_verified_too() {
     let lab = Lab::start(&["a", "b"], "").await;
     lab.origin("a").answers("/broken", right(&text(), "repr-digest").breaking_at(100_000));

@@ -41,7 +41,7 @@ pub struct OriginBody {
     held: Option<Bytes>,
     /// Whether anybody has bytes of it.
     has_yielded: bool,
-    /// Whether it came from more than one source.
+    /// Whether head and body come from more than one source.
     is_spliced: bool,
     /// Whether a part of it came in a response that was void.
     has_void_part: bool,
@@ -208,7 +208,7 @@ impl OriginBody {
         // Those who continue it need places of their own.
         let Some(place) = self.source.take().map(|source| source.place) else { return };
         self.note_terms(&place);
-        // Of several sources any may have sent what is wrong.
+        // Of several sources any may have sent what is wrong, if only the digest.
         if !failure.voids() || !self.is_spliced {
             self.suspect(&place, failure);
         }
@@ -220,7 +220,7 @@ impl OriginBody {
             }
             None if failure.voids() && self.has_yielded => return,
             None if failure.voids() => {
-                (self.received, self.held, self.is_spliced) = (0, None, false);
+                (self.received, self.held) = (0, None);
                 self.integrity.begin_again();
             }
             None => {}
@@ -337,7 +337,7 @@ impl OriginBody {
             Splice::Part { length } => self.total = Some(self.received + length),
             Splice::WholeSkip(bytes) => source.skip = bytes,
         }
-        self.is_spliced = self.received > 0;
+        self.is_spliced = true;
         self.pool.metrics.body_continued(self.origin_name(broken), self.origin_name(&source.place));
         Some(source)
     }
