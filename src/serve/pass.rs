@@ -62,7 +62,14 @@ fn stream(worker: &Worker, fetched: Fetched) -> Source {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(PIECES_AHEAD);
     let mut body = fetched.body;
     worker.tasks.spawn(async move {
-        while let Some(read) = body.next().await {
+        loop {
+            let read = tokio::select! {
+                // In this order, so that a body that is all there is proven, though its client need not wait for that.
+                biased;
+                read = body.next() => read,
+                () = sender.closed() => return,
+            };
+            let Some(read) = read else { return };
             if sender.send(read.map_err(|_| BodyError)).await.is_err() {
                 return;
             }

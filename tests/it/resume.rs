@@ -277,3 +277,17 @@ async fn an_origin_whose_body_broke_off_wins_no_race_against_one_that_is_only_fa
     lab.client().await.get("/x").await.says(200, &text());
     assert_eq!((lab.origin("a").requests("/x").len(), lab.origin("b").requests("/x").len()), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_only_its_client_wants_is_continued_for_nobody_else() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).with("cache-control", "private").etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().stalling_at(5000));
+    lab.origin("b").answers("/x", whole);
+    let mut client = lab.client().await;
+    let response = client.begin("GET", "/x", &[], "").await;
+    lab.time_passes(SECOND).await;
+    drop((client, response));
+    lab.time_passes(20 * SECOND).await;
+    assert!(lab.origin("b").requests("/x").is_empty());
+}
