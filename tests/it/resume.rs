@@ -291,3 +291,23 @@ async fn a_body_that_only_its_client_wants_is_continued_for_nobody_else() {
     lab.time_passes(20 * SECOND).await;
     assert!(lab.origin("b").requests("/x").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_goes_on_while_others_are_asked() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let whole = Answer::ok(text()).max_age(60).etag("v1").with_ranges();
+    lab.origin("a").answers("/x", whole.clone().dripping_at(5000));
+    lab.origin("b").answers("/x", whole.after(5 * SECOND / 2));
+    let clock = Clock::new();
+    let mut client = lab.client().await;
+    let mut body = client.begin("GET", "/x", &[], "").await.into_body();
+    let (mut got, mut longest) = (Vec::new(), Duration::ZERO);
+    loop {
+        let began = clock.now().monotonic;
+        let Some(frame) = body.frame().await else { break };
+        longest = longest.max(clock.now().monotonic - began);
+        got.extend(frame.unwrap().into_data().unwrap());
+    }
+    assert_eq!(got, text().as_bytes());
+    assert!(longest < SECOND, "{longest:?}");
+}

@@ -1,6 +1,8 @@
 //! The body of an origin's response, continued elsewhere when it breaks off.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,6 +52,8 @@ pub struct OriginBody {
     continuations_left: u32,
     /// Kept as long as there is something to gain by leaving a slow source.
     pace: Option<Pace>,
+    /// Looks for somebody who sends the rest faster than a slow source, which is read meanwhile.
+    search: Option<Search>,
     /// The term in which the head of what comes from `source` came.
     term: Option<u64>,
     /// All terms so far; at most three for each head.
@@ -104,6 +108,7 @@ impl OriginBody {
             aftermath: None,
             continuations_left: CONTINUATIONS_MAX,
             pace: None,
+            search: None,
             term,
             terms: term.into_iter().collect(),
             suspicions: Vec::new(),
@@ -142,7 +147,16 @@ impl OriginBody {
         loop {
             let source = self.source.as_mut()?;
             let idle = self.pool.config.timeouts.body_idle;
-            let failure = match source.read(idle, self.pace.as_mut(), self.fetcher.clock()).await {
+            let read = tokio::select! {
+                biased;
+                found = found(&mut self.search) => {
+                    self.search = None;
+                    self.overtake(found);
+                    continue;
+                }
+                read = source.read(idle, self.pace.as_mut(), self.fetcher.clock()) => read,
+            };
+            let failure = match read {
                 Ok(Read::Bytes(data)) => match self.take(data) {
                     Taken::Ready(data) => {
                         self.has_yielded = true;
@@ -160,7 +174,7 @@ impl OriginBody {
                     Err(failure) => failure,
                 },
                 Ok(Read::TooSlow) => {
-                    self.hurry().await;
+                    self.hurry();
                     continue;
                 }
                 Err(failure) => failure,
@@ -225,30 +239,42 @@ impl OriginBody {
             }
             None => {}
         }
-        let rest = self.rest().map(|rest| match self.has_void_part {
-            true => Forward { excluded: Some(place.candidate()), ..rest },
-            false => Forward { last_resort: Some(place.candidate()), ..rest },
-        });
-        self.source = self.continuation(rest, &place).await;
+        // Of what is void nothing is there any more that a search under way could continue.
+        let search = self.search.take().filter(|_| !failure.voids());
+        let mut found = if let Some(search) = search { search.await } else { None };
+        if found.is_none() {
+            let rest = self.rest().map(|rest| match self.has_void_part {
+                true => Forward { excluded: Some(place.candidate()), ..rest },
+                false => Forward { last_resort: Some(place.candidate()), ..rest },
+            });
+            found = if let Some(search) = self.search(rest) { search.await } else { None };
+        }
+        self.source = found.and_then(|found| self.change(found, &place));
         self.pace = self.pace_from_here();
     }
 
     /// Looks for somebody who sends the rest faster. Until one is found, and without one, it goes on as slowly as it comes.
-    async fn hurry(&mut self) {
-        let Some(place) = self.source.as_ref().map(|source| source.place.clone()) else { return };
-        if !self.has_alternative(&place) {
-            self.pace = self.pace_from_here();
-            return;
-        }
-        self.note_terms(&place);
-        let rest = self.rest().map(|rest| Forward { excluded: Some(place.candidate()), ..rest });
-        let Some(faster) = self.continuation(rest, &place).await else {
+    fn hurry(&mut self) {
+        let Some(place) = self.source.as_ref().map(|source| source.place.candidate()) else { return };
+        if self.has_alternative(place) {
             self.pace = None;
-            return;
-        };
-        self.suspect(&place, FailureKind::BodyStalled);
-        self.source = Some(faster);
-        self.pace = self.pace_from_here();
+            let rest = self.rest().map(|rest| Forward { excluded: Some(place), ..rest });
+            self.search = self.search(rest);
+        } else {
+            self.pace = self.pace_from_here();
+        }
+    }
+
+    /// Leaves a slow source for what was found in its place, if anything was.
+    fn overtake(&mut self, found: Option<Found>) {
+        let place = self.source.as_ref().map(|source| source.place.clone());
+        let Some((found, place)) = found.zip(place) else { return };
+        self.note_terms(&place);
+        if let Some(faster) = self.change(found, &place) {
+            self.suspect(&place, FailureKind::BodyStalled);
+            self.source = Some(faster);
+            self.pace = self.pace_from_here();
+        }
     }
 
     /// The pace that is asked of what comes from here on: none when the body has to be taken as it comes.
@@ -260,12 +286,12 @@ impl OriginBody {
     }
 
     /// Whether anybody else is to be asked before it is broken.
-    fn has_alternative(&self, place: &Destination) -> bool {
+    fn has_alternative(&self, place: Candidate) -> bool {
         let view = self.pool.view();
         let mut all = view.origins.iter().flat_map(|origin| {
             origin.endpoints.iter().map(|endpoint| Candidate { origin: origin.index, address: endpoint.address })
         });
-        all.any(|other| other != place.candidate() && calling(&view, other) != Calling::Makeshift)
+        all.any(|other| other != place && calling(&view, other) != Calling::Makeshift)
     }
 
     /// Gives back what is held of the endpoint, though the body goes on.
@@ -297,6 +323,7 @@ impl OriginBody {
     fn end(&mut self) {
         let Some(Source { place, sender, framing, latency, idle_time, .. }) = self.source.take() else { return };
         self.aftermath = matches!(framing, Framing::Length(_)).then(|| sender.aftermath(framing));
+        self.search = None;
         self.note_terms(&place);
         for (suspect, failure) in self.suspicions.drain(..) {
             if suspect != place.candidate() {
@@ -323,27 +350,57 @@ impl OriginBody {
         Some(rest)
     }
 
-    /// The rest of the representation that `broken` does not send, from the best origin that has it and whose response is what
-    /// the site expects.
-    async fn continuation(&mut self, rest: Option<Forward>, broken: &Destination) -> Option<Source> {
+    /// Asks for the rest of the representation: the best origin that has it and whose response is what the site expects.
+    fn search(&mut self, rest: Option<Forward>) -> Option<Search> {
         let rest = rest?;
         let incomplete = rest.continues.clone()?;
         self.continuations_left -= 1;
-        let fetched = self.fetcher.fetch(&self.pool, rest).await.ok().filter(|fetched| !fetched.failed)?;
-        let splice = accept(&incomplete, fetched.status, &fetched.headers).ok()?;
-        let mut source = fetched.body.source?;
-        (self.term, self.terms) = (fetched.body.term, [&*self.terms, &*fetched.body.terms].concat());
-        match splice {
-            Splice::Part { length } => self.total = Some(self.received + length),
-            Splice::WholeSkip(bytes) => source.skip = bytes,
-        }
+        let (fetcher, pool, start) = (Arc::clone(&self.fetcher), Arc::clone(&self.pool), self.received);
+        Some(Box::pin(async move {
+            let fetched = fetcher.fetch(&pool, rest).await.ok().filter(|fetched| !fetched.failed)?;
+            let splice = accept(&incomplete, fetched.status, &fetched.headers).ok()?;
+            Some(Found { body: fetched.body, splice, start })
+        }))
+    }
+
+    /// What goes on in place of the source at `left`.
+    fn change(&mut self, found: Found, left: &Destination) -> Option<Source> {
+        let Found { body, splice, start } = found;
+        let mut source = body.source?;
+        (self.term, self.terms) = (body.term, [&*self.terms, &*body.terms].concat());
+        source.skip = match splice {
+            Splice::Part { length } => {
+                self.total = Some(start + length);
+                // What a slow source has brought since it was asked for.
+                self.received - start
+            }
+            Splice::WholeSkip(_) => self.received,
+        };
         self.is_spliced = true;
-        self.pool.metrics.body_continued(self.origin_name(broken), self.origin_name(&source.place));
+        self.pool.metrics.body_continued(self.origin_name(left), self.origin_name(&source.place));
         Some(source)
     }
 
     fn origin_name(&self, place: &Destination) -> &str {
         self.pool.origins.get(place.origin).map_or("", |origin| &origin.name)
+    }
+}
+
+type Search = Pin<Box<dyn Future<Output = Option<Found>> + Send>>;
+
+/// What goes on with a body.
+struct Found {
+    body: OriginBody,
+    splice: Splice,
+    /// How much of the whole was there when it was asked for.
+    start: u64,
+}
+
+/// What a search comes to; for ever without one.
+async fn found(search: &mut Option<Search>) -> Option<Found> {
+    match search {
+        Some(search) => search.await,
+        None => std::future::pending().await,
     }
 }
 
