@@ -98,7 +98,12 @@ impl Fixture {
         Self {
             fills: Fills::new(0),
             store,
-            key: FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None },
+            key: FillKey {
+                key: cache_key("https", &target),
+                accept_encoding: "",
+                nominated: None,
+                has_fallback: false,
+            },
             head: Arc::new(head),
             piece: vec![b'x'; PIECE_BYTES],
         }

@@ -35,6 +35,9 @@ pub struct FillKey {
     pub accept_encoding: &'static str,
     /// Further fields and their values, where a response has shown by which it is selected.
     pub nominated: Option<Nominated>,
+    /// Whether there is something to answer with should the origins fail, for which an attempt is given up earlier than
+    /// others would like.
+    pub has_fallback: bool,
 }
 
 /// Fills in flight, and failures that are held. `E` is what a leader reports when it fails before a head.
@@ -124,15 +127,6 @@ pub enum Joined<E> {
     Follower(FillReader<E>),
     /// Must write it.
     Leader(Leader<E>),
-}
-
-/// How final a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finality {
-    /// Its origin wants nothing else in its place.
-    LastWord,
-    /// Anything that may be served is better.
-    Makeshift,
 }
 
 /// How long a failure is shared with those who come after it.
@@ -242,15 +236,15 @@ impl<E> Leader<E> {
         {
             let mut state = lock(&self.fill.state);
             state.stage.get_or_insert(Stage::Failed(Arc::new(report)));
-            state.failure = Some(Finality::Makeshift);
+            state.is_failure = true;
             state.wake_readers();
         }
         self.retire(hold);
     }
 
     /// The response that is about to arrive is a failure.
-    pub fn brings_a_failure(&mut self, finality: Finality) {
-        lock(&self.fill.state).failure = Some(finality);
+    pub fn brings_a_failure(&mut self) {
+        lock(&self.fill.state).is_failure = true;
     }
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
@@ -407,9 +401,9 @@ impl<E> FillReader<E> {
         self.held_until
     }
 
-    /// Whether what it brings is a failure, and how final; known with its stage.
-    pub fn failure(&self) -> Option<Finality> {
-        lock(&self.fill.state).failure
+    /// Whether what it brings is a failure; known with its stage.
+    pub fn is_failure(&self) -> bool {
+        lock(&self.fill.state).is_failure
     }
 
     /// The declared length of the body, in bytes, once the head is there.

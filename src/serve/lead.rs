@@ -12,7 +12,7 @@ use super::judge::Fallback;
 use super::not_stored::NotStored;
 use super::outcome::FetchFacts;
 use super::worker::Worker;
-use crate::cache::fill::{Finality, Hold, Leader, Stage, WINDOW_BYTES};
+use crate::cache::fill::{Hold, Leader, Stage, WINDOW_BYTES};
 use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, Stamps, TERM_BYTES};
 use crate::cache::store::Lookup;
@@ -245,7 +245,7 @@ impl Lead {
         }
         let is_refusal = self.refuses(&fetched);
         if is_refusal {
-            leader.brings_a_failure(if fetched.last_word { Finality::LastWord } else { Finality::Makeshift });
+            leader.brings_a_failure();
         }
         let head_bytes = head.cost(self.key.as_str().len());
         leader.head(head, expected, body);

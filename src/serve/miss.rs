@@ -19,7 +19,7 @@ use super::stale::stale;
 use super::survival::sampler::Kept;
 use super::synthetic::{Refusal, Unanswered};
 use super::worker::Worker;
-use crate::cache::fill::{FillKey, FillReader, Finality, Joined, Stage};
+use crate::cache::fill::{FillKey, FillReader, Joined, Stage};
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::request::fetch::FetchError;
 use crate::origin::request::retry::FailureKind;
@@ -69,19 +69,10 @@ impl Miss<'_> {
                     let (status, collapsed) = (error.status, handed.is_none());
                     return self.fall_back(Setback { status, collapsed, held_until, ..Setback::of(error.kind) });
                 }
-                // It was the best that there was for whoever began the fill, and is not for this request.
-                (Stage::Head(head), None)
-                    if reader.failure() == Some(Finality::Makeshift) && self.fallback != Fallback::Nothing =>
-                {
-                    let (kind, status) = (FailureKind::Status(head.status.as_u16()), Some(head.status));
-                    return self.fall_back(Setback { status, collapsed: true, held_until, ..Setback::of(kind) });
-                }
                 (Stage::Validated(stored), handed) if handed.is_some() || self.selects(&stored.head) => {
                     return Ok(self.validated(&stored, handed));
                 }
-                (Stage::Head(head), handed)
-                    if handed.is_some() || self.may_share(&head, reader.failure().is_some()) =>
-                {
+                (Stage::Head(head), handed) if handed.is_some() || self.may_share(&head, reader.is_failure()) => {
                     return Ok(self.arriving(reader, &head, handed));
                 }
                 (Stage::NotShared, Some(handed)) => {
@@ -192,7 +183,8 @@ impl Miss<'_> {
         let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
         let fence = || self.worker.shared.store.fence(&target.host, &target.path_and_query);
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
-        let key = || FillKey { key: self.key.clone(), accept_encoding, nominated };
+        let has_fallback = self.fallback != Fallback::Nothing;
+        let key = || FillKey { key: self.key.clone(), accept_encoding, nominated, has_fallback };
         let joined = match company {
             Company::Anybody => fills.join(key(), self.now(), fence),
             Company::Nobody => Joined::Leader(fills.alone(fence())),

@@ -151,7 +151,7 @@ async fn whoever_has_a_stale_copy_does_not_get_a_failure_that_others_share() {
         .await
         .says(200, "Hallo")
         .cache_status("fwd=stale; fwd-status=500; ttl=-10; detail=stale-if-error");
-    assert_eq!(origin.requests("/x").len(), 2);
+    assert_eq!(origin.requests("/x").len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,4 +290,34 @@ async fn the_last_word_is_not_waited_out_by_a_hedge() {
     lab.origin("a").answers("/x", last_word("1").after(SECOND));
     lab.origin("b").answers("/x", Answer::ok("mirror").after(2 * SECOND));
     lab.client().await.get("/x").await.says(503, "closed for today").within(SECOND + SECOND / 10);
+}
+
+const VARIED: &str =
+    "[site.request]\nfields = [\"accept-language\"]\n[site.stale]\nwhile_revalidate = \"0s\"\nfirst = \"stale\"";
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_stale_copy_does_not_get_what_was_given_up_early_by_one_who_has() {
+    for failure in [Answer::new(500, "broken"), Answer::ok("never").hanging_up()] {
+        let lab = Lab::start(&["a", "b"], VARIED).await;
+        lab.origin("a").answers("/x", Answer::ok("Hallo").max_age(10).with("vary", "accept-language"));
+        let mut client = lab.client().await;
+        client.get_with("/x", &[("accept-language", "de")]).await.says(200, "Hallo");
+        lab.time_passes(20 * SECOND).await;
+        lab.origin("a").answers("/x", failure);
+        lab.origin("b").answers("/x", Answer::ok("Salut").with("vary", "accept-language"));
+        client.get_with("/x", &[("accept-language", "de")]).await.says(200, "Hallo");
+        client.get_with("/x", &[("accept-language", "fr")]).await.says(200, "Salut");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_stale_copy_gets_an_origins_own_words() {
+    let lab = Lab::start(&["a"], VARIED).await;
+    lab.origin("a").answers("/x", Answer::ok("Hallo").max_age(10).with("vary", "accept-language"));
+    let mut client = lab.client().await;
+    client.get_with("/x", &[("accept-language", "de")]).await.says(200, "Hallo");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken"));
+    client.get_with("/x", &[("accept-language", "de")]).await.says(200, "Hallo");
+    client.get_with("/x", &[("accept-language", "fr")]).await.says(500, "broken");
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Finality, NoReaders, Stage};
+use super::{NoReaders, Stage};
 use crate::cache::chunks::{Forgotten, GrowingBody, StoredBody};
 use crate::cache::ledger::Reservation;
 use crate::cache::stored::StoredResponse;
@@ -21,7 +21,7 @@ pub(super) struct State<E> {
     pub(super) held: Option<Reservation>,
     pub(super) end: Option<End>,
     pub(super) windowed: bool,
-    pub(super) failure: Option<Finality>,
+    pub(super) is_failure: bool,
     pub(super) readers: HashMap<u64, Reader>,
     pub(super) next_reader: u64,
     /// The leader, waiting for readers of a windowed body.
@@ -37,7 +37,7 @@ impl<E> State<E> {
             held: None,
             end: None,
             windowed: false,
-            failure: None,
+            is_failure: false,
             readers: HashMap::new(),
             next_reader: 0,
             leader: None,

@@ -44,7 +44,7 @@ fn fence() -> Fence {
 
 fn key() -> FillKey {
     let target = Target { host: "a".into(), port: None, path_and_query: "/x".into() };
-    FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None }
+    FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None, has_fallback: false }
 }
 
 fn leader(fills: &Fills<&'static str>) -> Leader<&'static str> {
@@ -188,12 +188,12 @@ async fn a_failure_is_joined_while_it_is_held() {
     assert_eq!(fills.count(), 0, "nothing is under way");
     let Joined::Follower(reader) = fills.join(key(), now, fence) else { panic!("it is held") };
     assert!(matches!(reader.stage().await, Stage::Failed(report) if *report == "refused"));
-    assert_eq!((reader.failure(), reader.held_until()), (Some(Finality::Makeshift), Some(until)));
+    assert_eq!((reader.is_failure(), reader.held_until()), (true, Some(until)));
     drop(reader);
     let Joined::Leader(mut anew) = fills.join_anew(key(), fence) else { panic!("it is to be passed over") };
     assert_eq!(follower(&fills).held_until(), None, "what is under way is the newer one");
 
-    anew.brings_a_failure(Finality::Makeshift);
+    anew.brings_a_failure();
     anew.head(head(), None, store.reserve(WINDOW_BYTES).expect("fits"));
     anew.append(b"broken", &store, 100).await.expect("kept whole");
     anew.complete_failure(hold());
@@ -227,7 +227,8 @@ fn there_is_a_bound_on_what_is_held() {
     let now = clock_free_instant();
     for number in 0..100 {
         let target = Target { host: "a".into(), port: None, path_and_query: format!("/{number}").into() };
-        let key = FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None };
+        let key =
+            FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None, has_fallback: false };
         let Joined::Leader(leader) = fills.join(key, now, fence) else { panic!("nobody leads") };
         let paid = store.reserve(300).expect("fits");
         leader.fail("refused", Some(Hold { until: now + Duration::from_secs(60), paid }));
