@@ -114,7 +114,7 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),
         (Way::Stale { past, reason }, Some(stored)) => {
-            let answer = stale(exchange, &stored, past, reason, None);
+            let answer = stale(exchange, &stored, past, reason, None, false);
             if reason.refreshes() {
                 miss(Some(stored), Fallback::Stale { past }).refresh();
             }

@@ -240,10 +240,11 @@ impl Miss<'_> {
                 Ok(from_stored(self.exchange, stored, member))
             }
             Some((stored, Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past })) => {
-                Ok(stale(self.exchange, stored, past, reason, status))
+                Ok(stale(self.exchange, stored, past, reason, status, collapsed))
             }
             Some((stored, Reuse::LastRemedy { past })) => {
-                Ok(stale(self.exchange, stored, past, StaleReason::Suspect { asked: true }, status))
+                let reason = StaleReason::Suspect { asked: true };
+                Ok(stale(self.exchange, stored, past, reason, status, collapsed))
             }
             Some((_, Reuse::Unusable { .. })) | None => {
                 let retry_after = held_until.map(|until| until.saturating_duration_since(now));

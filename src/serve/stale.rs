@@ -13,13 +13,15 @@ use crate::cache::stored::StoredResponse;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 
 /// Answers from a response whose freshness ended `past` ago. RFC 9211 keeps `hit` and `fwd` apart: it is a hit when no
-/// origin was asked for this answer; otherwise `forward_status` is what the origin said, if anything.
+/// origin was asked for this answer; otherwise `forward_status` is what the origin said, if anything, and `collapsed`
+/// whether to another request.
 pub fn stale(
     exchange: &Exchange,
     stored: &Arc<StoredResponse>,
     past: Duration,
     reason: StaleReason,
     forward_status: Option<StatusCode>,
+    collapsed: bool,
 ) -> Answer {
     let status = match reason {
         StaleReason::IfError | StaleReason::SlowOrigin | StaleReason::Suspect { asked: true } => {
@@ -35,6 +37,7 @@ pub fn stale(
     let member = CacheStatusMember {
         ttl: Some(-whole_seconds(past)),
         forward_status,
+        collapsed,
         detail: Some(reason.as_str()),
         stale: true,
         ..CacheStatusMember::new(status)

@@ -321,3 +321,17 @@ async fn who_has_no_stale_copy_gets_an_origins_own_words() {
     client.get_with("/x", &[("accept-language", "de")]).await.says(200, "Hallo");
     client.get_with("/x", &[("accept-language", "fr")]).await.says(500, "broken");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_says_that_another_request_met_the_failure() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("old").max_age(10));
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    one.get("/x").await.says(200, "old");
+    lab.time_passes(20 * SECOND).await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken").after(SECOND / 5));
+    let (one, two) = tokio::join!(one.get("/x"), two.get("/x"));
+    let replies = [one, two];
+    let collapsed = replies.iter().filter(|reply| reply.says(200, "old").field("cache-status").contains("collapsed"));
+    assert_eq!((collapsed.count(), lab.origin("a").requests("/x").len()), (1, 2));
+}
