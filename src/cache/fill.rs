@@ -335,7 +335,8 @@ impl<E> Leader<E> {
         paid
     }
 
-    fn unregister(&mut self) {
+    /// Nobody else joins it from here on.
+    pub fn unregister(&mut self) {
         self.retire(None);
     }
 

@@ -331,6 +331,10 @@ impl Lead {
             if arriving > UNREAD_MAX && !leader.is_read() {
                 return false;
             }
+            if arriving > self.exchange.site.config.failover.hold && self.refuses(fetched) {
+                // However long its body takes, it says no more of the origins than one that is held.
+                leader.unregister();
+            }
             if leader.append(&data, &shared.store, shared.object_bytes_max).await.is_err() {
                 return false;
             }

@@ -323,6 +323,24 @@ async fn who_has_no_stale_copy_gets_an_origins_own_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_whose_body_does_not_end_does_not_hide_an_origin_that_is_back() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::new(500, "broken").chunked().repeating(SECOND / 5));
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let mut client = lab.client().await;
+        clients.push(tokio::spawn(async move { client.begin("GET", "/x", &[], "").await }));
+        lab.time_passes(SECOND / 5).await;
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+    lab.time_passes(SECOND).await;
+    lab.origin("a").answers("/x", Answer::ok("body"));
+    let reply = lab.client().await.begin("GET", "/x", &[], "").await;
+    assert_eq!(reply.status().as_u16(), 200);
+    drop(clients);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_answer_says_that_another_request_met_the_failure() {
     let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
     lab.origin("a").answers("/x", Answer::ok("old").max_age(10));
