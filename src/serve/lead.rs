@@ -159,9 +159,11 @@ impl Lead {
         fetched.failed || is_limited
     }
 
-    /// How long it wants to be left alone.
+    /// How long it wants to be left alone, as far as that counts: after a failure the next request may go to another origin,
+    /// which might be back sooner.
     fn retry_after(&self, fetched: &Fetched) -> Option<Duration> {
-        retry_after(fetched.status, &fetched.headers, fetched.received.wall)
+        let is_for_all = !fetched.failed || self.exchange.site.pool.origins.len() == 1;
+        retry_after(fetched.status, &fetched.headers, fetched.received.wall).filter(|_| is_for_all)
     }
 
     /// The stored response after a 304. `None` when the 304 is of another response, or withdraws the permission to store
@@ -267,8 +269,7 @@ impl Lead {
     }
 
     /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside
-    /// its body: for its head, whose size is `head_bytes`. What an origin says of when to come back prolongs that where it
-    /// is the only one; another one might be back sooner.
+    /// its body: for its head, whose size is `head_bytes`. What an origin says of when to come back prolongs that.
     fn hold(&self, head_bytes: u64, retry_after: Option<Duration>) -> Option<Hold> {
         let site = &self.exchange.site;
         let hold = site.config.failover.hold;
@@ -276,8 +277,7 @@ impl Lead {
             return None;
         }
         let paid = self.worker.shared.store.reserve(HELD_BYTES + 2 * self.key.as_str().len() as u64 + head_bytes)?;
-        let stated = retry_after.filter(|_| site.pool.origins.len() == 1).unwrap_or_default();
-        Some(Hold { until: self.now() + spread(hold).max(stated), paid })
+        Some(Hold { until: self.now() + spread(hold).max(retry_after.unwrap_or_default()), paid })
     }
 
     /// A body that arrives for longer than a term belongs to all it came in.

@@ -341,6 +341,26 @@ async fn a_failure_whose_body_does_not_end_does_not_hide_an_origin_that_is_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_copy_is_not_kept_from_an_origin_by_what_another_one_says() {
+    let lab = Lab::start(&["a", "b"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    for status in [503, 429] {
+        let mut client = lab.client().await;
+        let path = if status == 503 { "/x" } else { "/y" };
+        lab.origin("a").answers(path, Answer::ok("old").max_age(10));
+        client.get(path).await.says(200, "old");
+        lab.time_passes(20 * SECOND).await;
+        for name in ["a", "b"] {
+            lab.origin(name).answers(path, Answer::new(status, "too much").with("retry-after", "60"));
+        }
+        client.get(path).await.says(200, "old");
+        lab.time_passes(15 * SECOND).await;
+        lab.origin("a").answers(path, Answer::ok("new"));
+        // With 429 no other one was asked, and none would be now.
+        lab.client().await.get(path).await.says(200, if status == 503 { "new" } else { "old" });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_answer_says_that_another_request_met_the_failure() {
     let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
     lab.origin("a").answers("/x", Answer::ok("old").max_age(10));
