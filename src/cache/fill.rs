@@ -40,6 +40,13 @@ pub struct FillKey {
     pub has_fallback: bool,
 }
 
+impl FillKey {
+    /// Bytes that its fields have, for memory accounts.
+    fn size(&self) -> u64 {
+        (self.key.as_str().len() + self.nominated.as_ref().map_or(0, Nominated::size)) as u64
+    }
+}
+
 /// Fills in flight, and failures that are held. `E` is what a leader reports when it fails before a head.
 #[derive(Debug)]
 pub struct Fills<E> {
@@ -216,6 +223,11 @@ impl<E> Leader<E> {
     /// A reader at the start of the body, for the leader's own client.
     pub fn reader(&self) -> FillReader<E> {
         self.fill.reader(None)
+    }
+
+    /// What it is registered by, in bytes, when it is held: there twice.
+    pub fn held_key_bytes(&self) -> u64 {
+        self.registered.as_ref().map_or(0, |(_, key)| 2 * key.size())
     }
 
     /// What no purge from the fill's beginning on gets past.

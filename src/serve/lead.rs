@@ -94,7 +94,8 @@ impl Lead {
                     self.revive(retry_after);
                 }
                 let is_lasting = is_for_everybody && error.kind.is_evidence();
-                leader.fail(error, is_lasting.then(|| self.hold(0, retry_after)).flatten());
+                let hold = is_lasting.then(|| self.hold(leader.held_key_bytes(), retry_after)).flatten();
+                leader.fail(error, hold);
             }
             Ok(Fetch::Validated { validated, share }) => {
                 let _client_left = hand.send(Handed::Shared(share));
@@ -249,7 +250,7 @@ impl Lead {
         if is_refusal {
             leader.brings_a_failure();
         }
-        let head_bytes = head.cost(self.key.as_str().len());
+        let held_bytes = head.cost(self.key.as_str().len()) + leader.held_key_bytes();
         leader.head(head, expected, body);
         let first_terms = fetched.body.terms().len();
         if self.pour(&mut fetched, &mut leader).await {
@@ -261,7 +262,7 @@ impl Lead {
                 paid
             };
             if is_refusal && paid.is_none() {
-                leader.complete_failure(self.hold(head_bytes, self.retry_after(&fetched)));
+                leader.complete_failure(self.hold(held_bytes, self.retry_after(&fetched)));
             } else {
                 self.complete(leader, fetched.body, paid);
             }
@@ -269,14 +270,14 @@ impl Lead {
     }
 
     /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside
-    /// its body: for its head, whose size is `head_bytes`. What an origin says of when to come back prolongs that.
-    fn hold(&self, head_bytes: u64, retry_after: Option<Duration>) -> Option<Hold> {
+    /// its body: for its head and its key, of `bytes`. What an origin says of when to come back prolongs that.
+    fn hold(&self, bytes: u64, retry_after: Option<Duration>) -> Option<Hold> {
         let site = &self.exchange.site;
         let hold = site.config.failover.hold;
         if hold.is_zero() {
             return None;
         }
-        let paid = self.worker.shared.store.reserve(HELD_BYTES + 2 * self.key.as_str().len() as u64 + head_bytes)?;
+        let paid = self.worker.shared.store.reserve(HELD_BYTES + bytes)?;
         Some(Hold { until: self.now() + spread(hold).max(retry_after.unwrap_or_default()), paid })
     }
 
@@ -517,7 +518,7 @@ enum Fetch {
     Validated { validated: Arc<StoredResponse>, share: Share },
 }
 
-/// A fill without its head, its body and its key, which is there twice.
+/// A fill without its head, its body and its key.
 const HELD_BYTES: u64 = 1024;
 
 /// Why a response of this verdict is not stored, if it is not; one that may be is if it is paid for.

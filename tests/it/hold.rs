@@ -136,6 +136,24 @@ async fn a_flood_of_failing_urls_takes_a_small_part_of_the_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_selects_a_failure_that_is_held_is_paid_for() {
+    let with_head = Answer::new(500, "broken").with("vary", "user-agent");
+    for (failure, copies) in [(with_head, 3), (Answer::ok("never").hanging_up(), 2)] {
+        let lab = Lab::start(&["a"], "").await;
+        lab.origin("a").answers("/x", Answer::new(500, "broken").with("vary", "user-agent").after(SECOND));
+        let (mut plain, mut wordy) = (lab.client().await, lab.client().await);
+        let plain = tokio::spawn(async move { plain.get("/x").await });
+        let wordy = tokio::spawn(async move { wordy.get_with("/x", &[("user-agent", &"x".repeat(3000))]).await });
+        lab.time_passes(SECOND / 2).await;
+        lab.origin("a").answers("/x", failure);
+        plain.await.unwrap().says(500, "broken");
+        assert!(wordy.await.unwrap().status.is_server_error());
+        let used = lab.shared().store.ledger().used();
+        assert!(used >= copies * 3000, "{used} bytes for {copies} copies");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_has_a_stale_copy_does_not_get_a_failure_that_others_share() {
     let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"\nrevive = \"100ms\"").await;
     let origin = lab.origin("a");
