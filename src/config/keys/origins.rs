@@ -82,7 +82,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 duration(Duration::ZERO, minutes(1)),
                 Absence::Default("\"1s\""),
                 "How long, ±20 %, a failure that could not be helped answers those who ask for the same URL after it, so \
-                 that a crowd does not repeat it; 0 is not at all.",
+                 that a crowd does not repeat it; `Retry-After` may prolong it to a minute. 0 is not at all.",
             ),
             key(
                 "no_fallback",

@@ -150,7 +150,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 duration(milliseconds(100), minutes(10)),
                 Absence::Default("\"10s\""),
                 "After a failed revalidation a response is good again for this long, ±20 %, so that a dead origin is \
-                 not tried for every request.",
+                 not tried for every request; `Retry-After` may prolong it to a minute.",
             ),
             key(
                 "first",
