@@ -167,3 +167,29 @@ async fn a_storm_of_errors_is_not_fed() {
         assert_eq!(lab.client().await.get(&format!("/{number}")).await.text(), "b", "{number}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_dies_while_another_origin_is_asked_too_is_replaced() {
+    let lab = lab(&["a", "b"], "").await;
+    let mut client = lab.client().await;
+    client.get("/0").await.says(200, "a");
+    // It ends the connection that it has, and answers on a new one.
+    lab.origin("a").answers("/1", Answer::ok("a").after(300 * MILLISECOND).hanging_up());
+    lab.origin("b").answers("/1", Answer::new(503, "busy").after(200 * MILLISECOND));
+    let waiting = tokio::spawn(async move { client.get("/1").await });
+    lab.time_passes(280 * MILLISECOND).await;
+    answer(&lab, "a", 10 * MILLISECOND);
+    waiting.await.unwrap().says(200, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_to_the_next_origin_that_have_died_meanwhile_cost_no_time() {
+    let lab = lab(&["a", "b"], "[site.probe]\ninterval = \"60s\"").await;
+    lab.time_passes(10 * SECOND).await;
+    assert!(lab.origin("b").open() > 0, "there are some");
+    lab.origin("b").forgets_its_connections();
+    answer(&lab, "a", 60 * SECOND);
+    let reply = lab.client().await.get("/1").await;
+    reply.says(200, "b").within(300 * MILLISECOND);
+    assert_eq!(lab.origin("b").requests("/1").len(), 2, "once in vain");
+}

@@ -69,12 +69,12 @@ impl Fetcher {
         run.pool.retries.earn();
         run.pool.hedges.earn();
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
-        let mut next = run.candidates.pop_front().map(|candidate| (candidate, false));
+        let mut next = run.candidates.pop_front();
         let mut flights = Flights::default();
         while next.is_some() || !flights.0.is_empty() {
             let errand = run.errand();
             let (errand, mut landing) = match next.take() {
-                Some((candidate, fresh)) => match self.links.reach(&mut run, candidate, fresh).await {
+                Some(candidate) => match self.links.reach(&mut run, candidate).await {
                     Ok(link) => {
                         let (candidate, landing) = (link.candidate, run.departure(&self.clock).fly(link));
                         flights.0.push(Flight::new(&run.pool, candidate, self.now(), errand, landing));
@@ -86,7 +86,7 @@ impl Fetcher {
             };
             run.landed(errand, &mut landing);
             let asked = landing.candidate;
-            let (failure, sent) = match landing.result {
+            let (failure, sent, claim) = match landing.result {
                 Ok(attempted) => {
                     let mut fetched = self.fetched(&run, started, attempted);
                     if !fetched.failed {
@@ -100,25 +100,28 @@ impl Fetcher {
                     fetched.body.give_up_claim();
                     let kind = fetched.failure_kind();
                     outcome = Ok(fetched);
-                    (kind, true)
+                    (kind, true, None)
                 }
                 Err(failure) => {
-                    run.claim = failure.claim;
                     if outcome.is_err() {
                         outcome = Err(FetchError { kind: failure.kind, status: None, attempts: run.attempts() });
                     }
-                    (failure.kind, failure.sent)
+                    (failure.kind, failure.sent, failure.claim)
                 }
             };
-            if !flights.0.is_empty() {
-                continue;
-            }
             let now = self.now();
-            next = match next_step(failure, &run.attempt(sent), run.tries_max, run.deadline, now) {
-                NextStep::RetryFresh => Some((asked, true)),
-                NextStep::NextCandidate if run.may_retry(now) => {
-                    run.candidates.pop_front().map(|candidate| (candidate, false))
+            let step = next_step(failure, &run.attempt(sent), run.tries_max, run.deadline, now);
+            if step == NextStep::RetryFresh {
+                run.put_back_unheard(asked);
+            }
+            next = match step {
+                // Whoever owes an answer may give it.
+                _ if !flights.0.is_empty() => None,
+                NextStep::RetryFresh => {
+                    run.claim = claim;
+                    run.candidates.pop_front()
                 }
+                NextStep::NextCandidate if run.may_retry(now) => run.candidates.pop_front(),
                 NextStep::NextCandidate | NextStep::GiveUp => None,
             };
         }
@@ -155,9 +158,10 @@ impl Fetcher {
         if errand == Errand::Hedge {
             pool.hedges.charge();
         }
+        let fresh = run.is_unheard(candidate);
         let (links, departure) = (Arc::clone(&self.links), run.departure(&self.clock));
         let landing = async move {
-            match links.reach_only(&departure.pool, candidate, claim).await {
+            match links.reach_only(&departure.pool, candidate, claim, fresh).await {
                 Ok(link) => departure.fly(link).await,
                 Err(failure) => Landing::unreached(candidate, failure, departure.body),
             }

@@ -50,29 +50,31 @@ impl Links {
     }
 
     /// A connection to `first` or, when that takes long or fails, to whoever of the next candidates connects first. Those
-    /// whose dials have come to nothing yet are candidates again. `fresh` means that idle connections to `first` will not do.
-    pub(super) async fn reach(self: &Arc<Self>, run: &mut Run, first: Candidate, fresh: bool) -> Result<Link, Failure> {
-        let held = run.claim.take().filter(|_| fresh);
-        let claim = match held {
+    /// whose dials have come to nothing yet are candidates again.
+    pub(super) async fn reach(self: &Arc<Self>, run: &mut Run, first: Candidate) -> Result<Link, Failure> {
+        let claim = match run.claim.take() {
             Some(claim) => claim,
             None => self.claim(run, first).await?,
         };
-        run.tries += usize::from(!fresh);
-        let mut contest = Contest::new(self, run, (first, claim), fresh);
+        run.tries += 1;
+        let mut contest = Contest::new(self, run, (first, claim));
         let result = contest.link().await;
         contest.end();
         result
     }
 
-    /// A connection to this candidate and nobody else, for a request that others have been sent already.
+    /// A connection to this candidate and nobody else, for a request that others have been sent already. `fresh` means that
+    /// an idle one will not do.
     pub(super) async fn reach_only(
         self: &Arc<Self>,
         pool: &Arc<Pool>,
         candidate: Candidate,
         claim: Claim,
+        fresh: bool,
     ) -> Result<Link, Failure> {
         let began = self.clock.now();
-        if let Some(sender) = self.idle.take(&Destination::of(pool, candidate), began.monotonic) {
+        let idle = || self.idle.take(&Destination::of(pool, candidate), began.monotonic);
+        if let Some(sender) = (!fresh).then(idle).flatten() {
             return Ok(Link { candidate, sender, reused: true, began, claim });
         }
         let (teller, mut told) = mpsc::channel(NEWS_MAX);
@@ -199,7 +201,6 @@ struct Contest<'a> {
     race: Race,
     /// Whom to turn to before the next of the run's candidates.
     first: Option<(Candidate, Claim)>,
-    fresh: bool,
     /// Until when none is dialed of a lesser kind than one that may yet connect.
     patient_until: Instant,
     /// In the order of their dials.
@@ -211,14 +212,14 @@ struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    fn new(links: &'a Arc<Links>, run: &'a mut Run, first: (Candidate, Claim), fresh: bool) -> Self {
+    fn new(links: &'a Arc<Links>, run: &'a mut Run, first: (Candidate, Claim)) -> Self {
         let (now, deadline) = (links.now(), run.deadline);
         let delay = split_deadline(deadline, DIAL_DELAY, run.tries_left(), now);
         let patience = split_deadline(deadline, run.pool.config.timeouts.connect, run.tries_left(), now);
         let race = Race::new(delay, deadline, now);
         let (teller, told) = mpsc::channel(NEWS_MAX);
         let (first, patient_until) = (Some(first), now + patience);
-        Self { links, run, race, first, fresh, patient_until, dialed: Vec::new(), earlier: usize::MAX, teller, told }
+        Self { links, run, race, first, patient_until, dialed: Vec::new(), earlier: usize::MAX, teller, told }
     }
 
     /// Of which kind a candidate has to be that is dialed now.
@@ -259,7 +260,6 @@ impl<'a> Contest<'a> {
 
     /// Takes an idle connection to the next candidate, or dials it.
     fn turn_to_next(&mut self) -> Option<Link> {
-        let stale = self.fresh && self.first.is_some();
         let least = self.least();
         let Some((candidate, claim)) = self.first.take().or_else(|| self.run.next_rival(least)) else {
             // Another worker was faster.
@@ -268,7 +268,7 @@ impl<'a> Contest<'a> {
         };
         let began = self.links.clock.now();
         // A request that must not be repeated does not go over a connection that the origin may just be closing.
-        if self.run.question.is_repeatable() && !stale {
+        if self.run.question.is_repeatable() && !self.run.is_unheard(candidate) {
             let place = Destination::of(&self.run.pool, candidate);
             if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
                 self.earlier = self.dialed.len();

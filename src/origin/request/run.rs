@@ -33,11 +33,13 @@ pub(super) struct Run {
     view: Arc<PoolView>,
     /// Those not tried yet, best first; those whose dials lost a race are among them again.
     pub(super) candidates: VecDeque<Candidate>,
+    /// Those of whose connections an idle one ended unanswered: only a new one will do.
+    unheard: Vec<Candidate>,
     /// Endpoints tried; one that was only dialed counts.
     pub(super) tries: usize,
     /// Whether any attempt may have reached an origin.
     was_sent: bool,
-    /// What the last attempt held, for another one at the same endpoint.
+    /// What the last attempt held, if the next one is at the same endpoint.
     pub(super) claim: Option<Claim>,
     /// Failures that count against their endpoints only if another one answers this request.
     suspicions: Vec<(Candidate, String)>,
@@ -77,6 +79,7 @@ impl Run {
             wary,
             view,
             candidates: VecDeque::new(),
+            unheard: Vec::new(),
             tries: 0,
             was_sent: false,
             claim: None,
@@ -127,6 +130,18 @@ impl Run {
             self.candidates.push_front(candidate);
             self.tries -= 1;
         }
+    }
+
+    /// Makes it a candidate again, before all others, over a new connection: the one that ended says nothing of it.
+    pub(super) fn put_back_unheard(&mut self, candidate: Candidate) {
+        self.unheard.push(candidate);
+        self.candidates.push_front(candidate);
+        self.tries -= 1;
+    }
+
+    /// Whether only a new connection to it will do.
+    pub(super) fn is_unheard(&self, candidate: Candidate) -> bool {
+        self.unheard.contains(&candidate)
     }
 
     pub(super) fn attempt(&self, sent: bool) -> Attempt {
