@@ -193,3 +193,20 @@ async fn connections_to_the_next_origin_that_have_died_meanwhile_cost_no_time() 
     reply.says(200, "b").within(300 * MILLISECOND);
     assert_eq!(lab.origin("b").requests("/1").len(), 2, "once in vain");
 }
+
+#[tokio::test(start_paused = true)]
+async fn hedges_of_clients_that_leave_are_in_vain() {
+    let lab = lab(&["a", "b"], "[site.latency]\ndemote = false").await;
+    answer(&lab, "a", 2 * SECOND);
+    answer(&lab, "b", 2 * SECOND);
+    let own = [("authorization", "Basic me")];
+    for number in 0..100 {
+        let mut client = lab.http2_client().await;
+        let path = format!("/{number}");
+        let visit = client.send("GET", &path, &own);
+        assert!(tokio::time::timeout(300 * MILLISECOND, visit).await.is_err(), "it has left");
+    }
+    assert_eq!(lab.origin("a").requests_of_all(), 100);
+    let hedges = lab.origin("b").requests_of_all();
+    assert!((10..50).contains(&hedges), "{hedges}");
+}

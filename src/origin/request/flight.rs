@@ -235,6 +235,8 @@ pub(super) struct Flight {
     pub(super) errand: Errand,
     /// `None` for an address that has gone meanwhile.
     pub(super) load: Option<Arc<Load>>,
+    pool: Arc<Pool>,
+    has_landed: bool,
     landing: Pin<Box<dyn Future<Output = Landing> + Send>>,
 }
 
@@ -258,18 +260,38 @@ impl Errand {
             Self::Retry => "retry",
         }
     }
+
+    /// Takes that a try of this kind was in vain.
+    pub(super) fn was_in_vain(self, pool: &Pool) {
+        match self {
+            Self::First => return,
+            // It was charged when it was made.
+            Self::Hedge => {}
+            Self::Retry => pool.retries.charge(),
+        }
+        pool.metrics.try_in_vain(self.as_str());
+    }
 }
 
 impl Flight {
     pub(super) fn new(
-        pool: &Pool,
+        pool: &Arc<Pool>,
         candidate: Candidate,
         began: Instant,
         errand: Errand,
         landing: impl Future<Output = Landing> + Send + 'static,
     ) -> Self {
         let load = pool.view().endpoint(candidate.origin, candidate.address).map(|endpoint| endpoint.load.clone());
-        Self { candidate, began, errand, load, landing: Box::pin(landing) }
+        Self { candidate, began, errand, load, pool: Arc::clone(pool), has_landed: false, landing: Box::pin(landing) }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // Also when its client has left.
+        if !self.has_landed && self.errand == Errand::Hedge {
+            self.errand.was_in_vain(&self.pool);
+        }
     }
 }
 
@@ -288,6 +310,7 @@ impl Flights {
         poll_fn(|context| {
             for place in 0..self.0.len() {
                 if let Poll::Ready(landing) = self.0[place].landing.as_mut().poll(context) {
+                    self.0[place].has_landed = true;
                     return Poll::Ready((self.0.remove(place), landing));
                 }
             }

@@ -184,7 +184,7 @@ impl Run {
             return;
         };
         if landing.was_sent() {
-            self.was_in_vain(errand);
+            errand.was_in_vain(&self.pool);
         }
         match kind.is_evidence() && landing.reached {
             false => {}
@@ -193,16 +193,6 @@ impl Run {
             true if self.pool.config.probe.enabled => self.suspicions.push((landing.candidate, cause)),
             true => self.pool.blame(landing.candidate, cause),
         }
-    }
-
-    fn was_in_vain(&self, errand: Errand) {
-        match errand {
-            Errand::First => return,
-            // It was charged when it was made.
-            Errand::Hedge => {}
-            Errand::Retry => self.pool.retries.charge(),
-        }
-        self.pool.metrics.try_in_vain(errand.as_str());
     }
 
     fn succeeded(&mut self, errand: Errand, landing: &Landing) {
@@ -261,11 +251,10 @@ impl Run {
         let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
         let waited = now.saturating_duration_since(flight.began);
         self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
-        if flight.errand != Errand::First {
-            self.was_in_vain(flight.errand);
-        }
-        if flight.errand == Errand::Hedge {
-            return;
+        match flight.errand {
+            Errand::First => {}
+            Errand::Hedge => return,
+            Errand::Retry => flight.errand.was_in_vain(&self.pool),
         }
         origin.tail.measured(waited);
         if let Some(load) = &flight.load {
