@@ -210,3 +210,15 @@ async fn hedges_of_clients_that_leave_are_in_vain() {
     let hedges = lab.origin("b").requests_of_all();
     assert!((10..50).contains(&hedges), "{hedges}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_at_its_deadline_whoever_is_dialed_beside() {
+    let settings =
+        "[site.timeouts]\nrequest = \"4s\"\nfirst_byte = \"4s\"\nconnect = \"4s\"\n[site.failover]\ntries = 2";
+    let lab = lab(&["a", "b"], settings).await;
+    answer(&lab, "a", 60 * SECOND);
+    lab.origin("b").is_blackholed();
+    let reply = lab.client().await.get("/1").await;
+    assert_eq!(reply.status.as_u16(), 504);
+    reply.within(4 * SECOND);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::body::OriginBody;
@@ -19,7 +19,7 @@ use super::incoming::Framing;
 use super::links::{Link, Links};
 use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
-use super::run::Run;
+use super::run::{Failure, Run};
 use super::source::Source;
 use super::splice::Incomplete;
 use super::wire::Wire;
@@ -135,7 +135,7 @@ impl Fetcher {
         let mut not_before = self.now();
         loop {
             let published = pool.published();
-            let hedge = run.hedge(flights);
+            let hedge = run.hedge(flights, self.now());
             tokio::select! {
                 biased;
                 (flight, landing) = flights.next() => return (flight.errand, landing),
@@ -161,7 +161,9 @@ impl Fetcher {
         let fresh = run.is_unheard(candidate);
         let (links, departure) = (Arc::clone(&self.links), run.departure(&self.clock));
         let landing = async move {
-            match links.reach_only(&departure.pool, candidate, claim, fresh).await {
+            let reaching = links.reach_only(&departure.pool, candidate, claim, fresh);
+            let late = || Err(Failure::unsent(FailureKind::Deadline));
+            match timeout_at(departure.deadline.into(), reaching).await.unwrap_or_else(|_| late()) {
                 Ok(link) => departure.fly(link).await,
                 Err(failure) => Landing::unreached(candidate, failure, departure.body),
             }

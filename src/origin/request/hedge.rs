@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::retry::WORTHWHILE;
+
 /// A request that waits for a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -13,7 +15,9 @@ pub struct Waiting {
     pub since: Instant,
     /// How long heads of that one usually take at most.
     pub longest_usual: Duration,
-    /// Whether none of them would be asked if the request came now: ejected, for example, or found slow.
+    /// When there must be a response head.
+    pub deadline: Instant,
+    /// Whether none of them would be asked if the request came now: ejected, for example, or drained.
     pub forsaken: bool,
 }
 
@@ -29,13 +33,15 @@ pub enum Hedge {
 }
 
 /// Whether another endpoint is asked beside those that owe an answer.
-pub fn hedge(waiting: &Waiting) -> Hedge {
-    if !waiting.repeatable || waiting.asked >= ASKED_MAX {
+pub fn hedge(waiting: &Waiting, now: Instant) -> Hedge {
+    let at = if waiting.forsaken { now } else { waiting.since + waiting.longest_usual };
+    let is_too_late = waiting.deadline.saturating_duration_since(at) < WORTHWHILE;
+    if !waiting.repeatable || waiting.asked >= ASKED_MAX || is_too_late {
         Hedge::Never
     } else if waiting.forsaken {
         Hedge::Now
     } else {
-        Hedge::At(waiting.since + waiting.longest_usual)
+        Hedge::At(at)
     }
 }
 
@@ -51,17 +57,21 @@ mod tests {
     fn another_endpoint_is_asked_once_the_last_one_takes_longer_than_usual() {
         let since = Clock::new().now().monotonic;
         let longest_usual = Duration::from_millis(300);
-        let waiting = Waiting { repeatable: true, asked: 1, since, longest_usual, forsaken: false };
-        for (waiting, expected) in [
-            (waiting, Hedge::At(since + longest_usual)),
-            (Waiting { asked: 2, ..waiting }, Hedge::At(since + longest_usual)),
-            (Waiting { asked: 3, ..waiting }, Hedge::Never),
-            (Waiting { repeatable: false, ..waiting }, Hedge::Never),
-            (Waiting { forsaken: true, ..waiting }, Hedge::Now),
-            (Waiting { forsaken: true, asked: 3, ..waiting }, Hedge::Never),
-            (Waiting { forsaken: true, repeatable: false, ..waiting }, Hedge::Never),
+        let deadline = since + Duration::from_millis(500);
+        let waiting = Waiting { repeatable: true, asked: 1, since, longest_usual, deadline, forsaken: false };
+        let late = Duration::from_millis(301);
+        for (waiting, after, expected) in [
+            (waiting, Duration::ZERO, Hedge::At(since + longest_usual)),
+            (Waiting { asked: 2, ..waiting }, Duration::ZERO, Hedge::At(since + longest_usual)),
+            (Waiting { asked: 3, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { repeatable: false, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { longest_usual: late, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { forsaken: true, ..waiting }, longest_usual, Hedge::Now),
+            (Waiting { forsaken: true, ..waiting }, late, Hedge::Never),
+            (Waiting { forsaken: true, asked: 3, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { forsaken: true, repeatable: false, ..waiting }, Duration::ZERO, Hedge::Never),
         ] {
-            assert_eq!(hedge(&waiting), expected, "{waiting:?}");
+            assert_eq!(hedge(&waiting, since + after), expected, "{waiting:?} after {after:?}");
         }
     }
 }

@@ -233,17 +233,19 @@ impl Run {
     }
 
     /// Whether another endpoint is to be asked beside those that owe an answer.
-    pub(super) fn hedge(&self, flights: &Flights) -> Hedge {
+    pub(super) fn hedge(&self, flights: &Flights, now: Instant) -> Hedge {
         let last = flights.0.last().map(|flight| (flight, self.pool.origins.get(flight.candidate.origin)));
         let Some((last, Some(origin))) = last else { return Hedge::Never };
         let has_means = self.tries < self.tries_max && !self.candidates.is_empty();
-        hedge(&Waiting {
+        let waiting = Waiting {
             repeatable: self.question.is_repeatable() && has_means,
             asked: flights.0.len(),
             since: last.began,
             longest_usual: origin.tail.longest_usual(),
+            deadline: self.deadline,
             forsaken: flights.0.iter().all(|flight| self.has_forsaken(flight.candidate)),
-        })
+        };
+        hedge(&waiting, now)
     }
 
     /// Takes that `winner` has answered before `flight` came to anything.
