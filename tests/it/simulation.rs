@@ -1,21 +1,24 @@
 //! Seeded schedules of what origins do to requests in flight, and what must be true of every answer.
 //!
-//! Three origins serve the same versions of the same pages. Heads are late, fail or never come; bodies break off, stall or
-//! end with their connection; versions change. Whatever happens: every byte is of the version that the answer names; nothing
-//! ends cleanly before its end; nothing stale is served for longer than it may be; every head is there by its deadline;
-//! tries in vain stay within their budgets. And as long as one origin is well, nobody is lost.
+//! Three origins serve the same pages, one of them a version behind at times. Heads are late, fail or never come; bodies break
+//! off, stall or end with their connection; versions change; visitors order something, and some leave. Whatever happens: every
+//! byte is of the version that the answer names; nothing ends cleanly before its end; nothing stale is served for longer than
+//! it may be; every head is there by its deadline; tries in vain stay within their budgets; no order arrives twice. And as
+//! long as one origin is well, nobody who wants a page is lost.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use holdover::clock::Clock;
+use http::Response;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::runtime;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::lab::{Answer, Client, Lab};
+use crate::lab::{Answer, Client, Http2Client, Lab};
 
 #[test]
 fn whatever_happens_to_a_request_its_answer_is_true() {
@@ -60,10 +63,11 @@ async fn play(seed: u64) {
     let mut world = World {
         conducts: [Conduct::Well; 3],
         sound,
+        behind: Some(random.usize(0..3)).filter(|behind| Some(*behind) != sound && random.u32(0..3) == 0),
         histories: (0..PAGES.len()).map(|page| vec![(start, content(page, 0))]).collect(),
     };
     NAMES.iter().for_each(|name| world.script(&lab, name));
-    let mut visits = JoinSet::new();
+    let (mut visits, mut orders) = (JoinSet::new(), 0);
     let end = start + Duration::from_secs(random.u64(10..30));
     let mut disturbance = start + Duration::from_secs(1);
     while now() < end {
@@ -71,14 +75,20 @@ async fn play(seed: u64) {
             world.disturb(&lab, &mut random);
             disturbance = now() + Duration::from_millis(random.u64(200..2_000));
         }
-        let client = lab.client().await;
-        visits.spawn(visit(client, Wish::any(&mut random)));
+        let wish = Wish::any(&mut random);
+        orders += usize::from(wish.page == ORDER);
+        let visitor = Visitor::any(&lab, &mut random).await;
+        let stay = Duration::from_millis(if random.u32(0..10) == 0 { random.u64(0..1_000) } else { 3_600_000 });
+        visits.spawn(timeout(stay, visit(visitor, wish, orders)));
         sleep(Duration::from_millis(random.u64(5..150))).await;
     }
     while let Some(visit) = visits.join_next().await {
-        world.check(seed, &visit.unwrap());
+        if let Ok(visit) = visit.unwrap() {
+            world.check(seed, &visit);
+        }
     }
     check_budgets(seed, &lab, start);
+    check_orders(seed, &lab, orders);
 }
 
 fn check_budgets(seed: u64, lab: &Lab, start: Instant) {
@@ -90,11 +100,22 @@ fn check_budgets(seed: u64, lab: &Lab, start: Instant) {
     }
 }
 
+fn check_orders(seed: u64, lab: &Lab, orders: usize) {
+    let heads: Vec<_> = NAMES.iter().flat_map(|name| lab.origin(name).requests(PAGES[ORDER].path)).collect();
+    for order in 1..=orders {
+        let field = format!("x-order: {order}\r\n");
+        let arrived = heads.iter().filter(|head| head.contains(&field)).count();
+        assert!(arrived <= 1, "seed {seed}: order {order} arrived {arrived} times");
+    }
+}
+
 /// What the origins serve, and how.
 struct World {
     conducts: [Conduct; 3],
     /// An origin that is well all the time.
     sound: Option<usize>,
+    /// An origin that serves the version before the latest.
+    behind: Option<usize>,
     /// Of each page, when each of its versions came, and its bytes.
     histories: Vec<Vec<(Instant, Bytes)>>,
 }
@@ -152,9 +173,10 @@ impl World {
 
     /// Lets an origin serve the latest versions in its manner.
     fn script(&self, lab: &Lab, name: &str) {
-        let conduct = self.conducts[NAMES.iter().position(|other| *other == name).unwrap()];
+        let origin = NAMES.iter().position(|other| *other == name).unwrap();
+        let (conduct, lag) = (self.conducts[origin], usize::from(self.behind == Some(origin)));
         for (index, page) in PAGES.iter().enumerate() {
-            let version = self.histories[index].len() - 1;
+            let version = (self.histories[index].len() - 1).saturating_sub(lag);
             let body = &self.histories[index][version].1;
             let share = |percent: usize| body.len() * percent / 100;
             let good = Answer::ok(body.to_vec())
@@ -178,7 +200,11 @@ impl World {
         let Visit { wish, began, head, .. } = visit;
         let context = format!("seed {seed}: {visit:?}");
         assert!(head.duration_since(*began) <= DEADLINE, "too late: {context}");
-        let gone = self.histories[wish.page].get(visit.version + 1).map(|(gone, _)| *gone);
+        if wish.page == ORDER {
+            return;
+        }
+        let since = |version: usize| self.histories[wish.page].get(version).map(|(since, _)| *since);
+        let gone = since(visit.version + 1);
         if self.sound.is_some() {
             assert!(visit.status < 500, "lost though an origin is well: {context}");
             // Of a version that is gone nobody has the rest.
@@ -199,6 +225,7 @@ impl World {
         };
         let is_true = if visit.is_whole { visit.body == expected } else { expected.starts_with(&visit.body) };
         assert!(is_true, "{} bytes of {}: {context}", visit.body.len(), expected.len());
+        let gone = since(visit.version + 1 + usize::from(self.behind.is_some()));
         if let Some(until) = gone.map(|gone| gone + PAGES[wish.page].servable) {
             assert!(*began <= until, "too old by {:?}: {context}", *began - until);
         }
@@ -249,7 +276,36 @@ impl std::fmt::Debug for Visit {
     }
 }
 
-async fn visit(mut client: Client, wish: Wish) -> Visit {
+/// Somebody with a connection of their own.
+enum Visitor {
+    Http1(Client),
+    Http2(Http2Client),
+}
+
+impl Visitor {
+    async fn any(lab: &Lab, random: &mut Rng) -> Self {
+        match random.u32(0..4) {
+            0 => Self::Http2(lab.http2_client().await),
+            _ => Self::Http1(lab.client().await),
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &'static str,
+    ) -> Response<Incoming> {
+        match self {
+            Self::Http1(client) => client.begin(method, path, fields, body).await,
+            Self::Http2(client) => client.begin(method, path, fields, body).await,
+        }
+    }
+}
+
+/// What becomes of a wish; of an order, if that is one, with its `number`.
+async fn visit(mut visitor: Visitor, wish: Wish, number: usize) -> Visit {
     let began = now();
     let range = format!("bytes={FROM}-");
     let mut fields = Vec::new();
@@ -259,8 +315,16 @@ async fn visit(mut client: Client, wish: Wish) -> Visit {
     if wish.insists {
         fields.push(("cache-control", "no-cache"));
     }
-    let method = if wish.is_head { "HEAD" } else { "GET" };
-    let (response, mut body) = client.begin(method, PAGES[wish.page].path, &fields, "").await.into_parts();
+    let number = number.to_string();
+    let (method, content) = match (wish.page == ORDER, wish.is_head) {
+        (true, _) => ("POST", "one of these"),
+        (false, true) => ("HEAD", ""),
+        (false, false) => ("GET", ""),
+    };
+    if wish.page == ORDER {
+        fields = vec![("x-order", number.as_str())];
+    }
+    let (response, mut body) = visitor.begin(method, PAGES[wish.page].path, &fields, content).await.into_parts();
     let head = now();
     let field = |name: &str| response.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let tag = field("etag").trim_matches('"').split('-').nth(1);
@@ -270,7 +334,11 @@ async fn visit(mut client: Client, wish: Wish) -> Visit {
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
-            Err(_) => is_whole = false,
+            // HTTP/2 would say so for ever.
+            Err(_) => {
+                is_whole = false;
+                break;
+            }
         }
     }
     Visit { wish, began, head, end: now(), status, cache_status, version, body: read.into(), is_whole }
@@ -289,19 +357,22 @@ const fn page(path: &'static str, cache_control: &'static str, servable: u64) ->
     Page { path, cache_control, is_chunked: false, servable: Duration::from_millis(servable) }
 }
 
-const PAGES: [Page; 6] = [
+const PAGES: [Page; 7] = [
     page("/brief", "max-age=1", LATE_MAX + 1_000 + STALE_MAX),
     Page { is_chunked: true, ..page("/pieces", "max-age=1", LATE_MAX + 1_000 + STALE_MAX) },
     page("/refreshed", "max-age=1, stale-while-revalidate=2", LATE_MAX + 1_000 + STALE_MAX),
     page("/strict", "max-age=1, must-revalidate", LATE_MAX + 1_000),
     page("/fresh", "no-store", 0),
     page("/long", "max-age=60", LATE_MAX + 60_000 + STALE_MAX),
+    page("/order", "no-store", 0),
 ];
 
 /// The paused time.
 fn now() -> Instant {
     Clock::new().now().monotonic.into()
 }
+/// The page that is not asked for, but posted to.
+const ORDER: usize = 6;
 
 /// The bytes of one version of a page: from a few to some hundred thousand.
 fn content(page: usize, version: usize) -> Bytes {

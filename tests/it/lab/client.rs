@@ -119,15 +119,25 @@ impl Http2Client {
 
     /// Any request without a body, read to the end; the body is `None` when the stream was reset.
     pub(crate) async fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let (head, body) = self.begin(method, path, fields, "").await.into_parts();
+        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
+        Reply { status: head.status, headers: head.headers, body, first_byte: Duration::ZERO }
+    }
+
+    /// Any request; its body is left to be read.
+    pub(crate) async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &'static str,
+    ) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(format!("https://www.test{path}"));
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         self.sender.ready().await.unwrap();
-        let response = self.sender.send_request(request.body(Full::default()).unwrap()).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
-        Reply { status: head.status, headers: head.headers, body, first_byte: Duration::ZERO }
+        self.sender.send_request(request.body(Full::from(body)).unwrap()).await.unwrap()
     }
 }
 
