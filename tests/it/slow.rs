@@ -136,3 +136,31 @@ async fn with_every_origin_dead_one_request_in_seconds_is_tried_behind_the_clien
         lab.time_passes(SECOND / 10).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_asked_later_is_not_outrun() {
+    let mut lab = Lab::start(&["a", "b", "c"], "").await;
+    answer(&lab, "a", SECOND / 100);
+    answer(&lab, "b", SECOND / 10);
+    load(&lab, 0..40).await;
+    lab.order("drain", "a").await;
+    load(&lab, 40..80).await;
+    lab.order("enable", "a").await;
+    lab.time_passes(10 * SECOND).await;
+    lab.news();
+    let mut waiting = Vec::new();
+    for number in 100..110 {
+        let page = Answer::ok("a").with("cache-control", "no-store").pausing_at(1, SECOND).after(3 * SECOND / 20);
+        lab.origin("a").answers(&format!("/{number}"), page);
+        let mut client = lab.client().await;
+        waiting.push(tokio::spawn(async move { client.get(&format!("/{number}")).await.text().to_owned() }));
+    }
+    lab.time_passes(SECOND / 10).await;
+    lab.order("drain", "a").await;
+    for reply in waiting {
+        assert_eq!(reply.await.unwrap(), "a");
+    }
+    assert_eq!(lab.origin("b").requests("/100").len(), 1, "it was asked beside");
+    let told = lab.news();
+    assert!(!told.contains(&"origin-changed"), "{told:?}");
+}

@@ -90,7 +90,7 @@ impl Fetcher {
                 Ok(attempted) => {
                     let mut fetched = self.fetched(&run, started, attempted);
                     if !fetched.failed {
-                        self.give_up(&run, asked, flights);
+                        self.give_up(&run, asked, fetched.requested.monotonic, flights);
                         return Ok(fetched);
                     }
                     if fetched.last_word {
@@ -171,11 +171,11 @@ impl Fetcher {
         Some(Flight::new(&pool, candidate, now, errand, landing))
     }
 
-    /// Another endpoint has answered before these.
-    fn give_up(&self, run: &Run, winner: Candidate, flights: Flights) {
+    /// Another endpoint, asked at that time, has answered before these.
+    fn give_up(&self, run: &Run, winner: Candidate, asked: Instant, flights: Flights) {
         let now = self.now();
         for flight in flights.0 {
-            run.outrun(&flight, winner, now);
+            run.outrun(&flight, winner, asked, now);
         }
     }
 

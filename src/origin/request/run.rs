@@ -248,8 +248,8 @@ impl Run {
         hedge(&waiting, now)
     }
 
-    /// Takes that `winner` has answered before `flight` came to anything.
-    pub(super) fn outrun(&self, flight: &Flight, winner: Candidate, now: Instant) {
+    /// Takes that `winner`, which the request was sent to at `asked`, has answered before `flight` came to anything.
+    pub(super) fn outrun(&self, flight: &Flight, winner: Candidate, asked: Instant, now: Instant) {
         let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
         let waited = now.saturating_duration_since(flight.began);
         self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
@@ -257,6 +257,10 @@ impl Run {
             Errand::First => {}
             Errand::Hedge => return,
             Errand::Retry => flight.errand.was_in_vain(&self.pool),
+        }
+        if flight.began >= asked {
+            // It had less time than the winner.
+            return;
         }
         origin.tail.measured(waited);
         if let Some(load) = &flight.load {
