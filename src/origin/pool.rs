@@ -71,8 +71,8 @@ impl Pool {
                 metrics,
                 terms,
                 dark: Trickle::new(DARK_TRIALS, now),
-                retries: Budget::new(retries, now),
-                hedges: Budget::new(hedges, now),
+                retries: Budget::new(retries, RETRIES_TRUST, now),
+                hedges: Budget::new(hedges, HEDGES_TRUST, now),
                 view,
                 published: Notify::new(),
                 reports,
@@ -116,10 +116,9 @@ impl Pool {
         self.report(endpoint.origin, endpoint.address, Evidence::RequestFailed(cause));
     }
 
-    /// Tells the steward that a request waits for a response head, or has waited until another origin gave one: it was
-    /// `outrun`.
-    pub fn tell_waiting(&self, endpoint: Candidate, waited: Duration, target: u64, outrun: bool) {
-        self.report(endpoint.origin, endpoint.address, Evidence::RequestWaiting { waited, target, outrun });
+    /// Tells the steward that a request waits for a response head.
+    pub fn tell_waiting(&self, endpoint: Candidate, waited: Duration, target: u64) {
+        self.report(endpoint.origin, endpoint.address, Evidence::RequestWaiting { waited, target });
     }
 
     /// Tells the steward what a request met. Under a flood some reports are lost; the rest say the same.
@@ -199,6 +198,12 @@ pub struct Report {
 /// One request in five seconds costs a dead origin nothing.
 const DARK_TRIALS: TricklePace =
     TricklePace { shortest: Duration::ZERO, first: Duration::from_secs(5), longest: Duration::from_secs(5) };
+
+/// A failover that helps one request in a hundred is worth that much: it is the only way to an answer.
+const RETRIES_TRUST: u32 = 100;
+
+/// A hedge only saves time.
+const HEDGES_TRUST: u32 = 10;
 
 /// Reports waiting for the steward, at most.
 const REPORTS_MAX: usize = 1024;

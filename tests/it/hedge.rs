@@ -173,6 +173,7 @@ async fn a_connection_that_dies_while_another_origin_is_asked_too_is_replaced() 
     let lab = lab(&["a", "b"], "").await;
     let mut client = lab.client().await;
     client.get("/0").await.says(200, "a");
+    lab.time_passes(10 * MILLISECOND).await;
     // It ends the connection that it has, and answers on a new one.
     lab.origin("a").answers("/1", Answer::ok("a").after(300 * MILLISECOND).hanging_up());
     lab.origin("b").answers("/1", Answer::new(503, "busy").after(200 * MILLISECOND));
@@ -221,4 +222,26 @@ async fn a_request_ends_at_its_deadline_whoever_is_dialed_beside() {
     let reply = lab.client().await.get("/1").await;
     assert_eq!(reply.status.as_u16(), 504);
     reply.within(4 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_everywhere_takes_no_answer_from_what_another_origin_has() {
+    let lab = Lab::start(&["a", "b"], "").await;
+    let page = |text: &str| Answer::ok(text).with("cache-control", "no-store");
+    let mut refused = 0;
+    for number in 0..2_000 {
+        let path = format!("/{number}");
+        // Half of all fails everywhere; of the other half, the first origin lacks every tenth.
+        let (of_a, of_b) = match (number % 2, number % 20) {
+            (0, _) => (Answer::new(500, "a"), Answer::new(500, "b")),
+            (_, 1) => (Answer::new(500, "a"), page("b")),
+            (_, _) => (page("a"), page("b")),
+        };
+        lab.origin("a").answers(&path, of_a);
+        lab.origin("b").answers(&path, of_b);
+        let status = lab.client().await.get(&path).await.status.as_u16();
+        refused += usize::from(number % 2 == 1 && status != 200);
+        lab.time_passes(25 * MILLISECOND).await;
+    }
+    assert_eq!(refused, 0, "of 1000 that an origin has");
 }

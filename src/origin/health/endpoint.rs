@@ -75,12 +75,10 @@ pub enum Evidence {
     /// A forward request still waits for its response head. It says nothing about health: slowness is judged by
     /// `latency.rs`.
     RequestWaiting {
-        /// Since it was sent: one of the marks of `latency.rs`, unless it waits no more.
+        /// Since it was sent: one of the marks of `latency.rs`.
         waited: Duration,
         /// The same number for the same URL.
         target: u64,
-        /// Whether another origin has answered it, though that one was asked later.
-        outrun: bool,
     },
 }
 

@@ -3,8 +3,7 @@
 //! Probes of an overloaded origin often pass in good time while every page takes seconds. So each request that has waited
 //! for its head as long as one of a few marks says so, while it waits: the first of them is known long before the first
 //! slow answer is there. Several in a row, none of them for the same URL, with no quick answer in between, make the origin
-//! slow, provided that there is another one to go to and that it is not known to be as slow. A request that another origin,
-//! asked later, has answered meanwhile says as much as one that reached its mark. Quick answers in a row, which
+//! slow, provided that there is another one to go to and that it is not known to be as slow. Quick answers in a row, which
 //! a trickle of requests brings, acquit it.
 
 use std::time::{Duration, Instant};
@@ -19,12 +18,10 @@ pub enum Observation {
     Head(Duration),
     /// It has been waited for until this mark.
     Waiting {
-        /// One of [`marks`], unless it was outrun.
+        /// One of [`MARKS`], or the site's budget.
         waited: Duration,
         /// The same number for the same URL.
         target: u64,
-        /// Whether another origin, asked later, has answered: then it is waited for no longer.
-        outrun: bool,
     },
 }
 
@@ -95,9 +92,8 @@ impl Latency {
                 self.quick_in_a_row = 0;
                 Reading::Unclear
             }
-            Observation::Waiting { waited, target, outrun } => {
-                let is_outrun = outrun && policy.budget.is_none();
-                let Some(limit) = limit.filter(|limit| is_outrun || first_mark(*limit, policy) == waited) else {
+            Observation::Waiting { waited, target } => {
+                let Some(limit) = limit.filter(|limit| first_mark(*limit, policy) == waited) else {
                     return Reading::Unclear;
                 };
                 self.quick_in_a_row = 0;
@@ -154,11 +150,10 @@ impl Latency {
         let was_quick_meanwhile = self.quick_at.is_some_and(|at| now < at + limit);
         if policy.demote && helps && !is_spared && !was_quick_meanwhile && self.verdict.is_none() {
             let what = match policy.budget {
-                _ if waited < limit => format!("{:?}, and another origin was faster", rounded(waited)),
-                Some(_) => format!("{:?}, its budget", rounded(limit)),
-                None => format!("{:?}, {} times the usual {:?}", rounded(limit), policy.factor, rounded(self.usual)),
+                Some(_) => "its budget".to_owned(),
+                None => format!("{} times the usual {:?}", policy.factor, rounded(self.usual)),
             };
-            let reason = format!("{SLOW_REQUESTS} requests in a row waited longer than {what}");
+            let reason = format!("{SLOW_REQUESTS} requests in a row waited longer than {:?}, {what}", rounded(limit));
             self.verdict = Some(Verdict { reason, waited, since: now });
         }
     }

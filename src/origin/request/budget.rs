@@ -1,11 +1,12 @@
 //! How much more a site may ask of its origins than its clients ask of it.
 //!
 //! Another try is worth its cost as long as it brings answers, and feeds a storm when it does not. So what was in vain stays
-//! charged, and one success is reason to believe in further ones, and clears the account.
+//! charged, and one success, which is reason to believe in further ones, clears the account.
 //!
-//! A try after a failure is charged once it has failed too: a failover that works is never refused, however many need it at
-//! once, while origins that all fail soon get little more than one request for each that a client sends. A try beside one
-//! that may yet succeed is charged when it is made: a crowd that waits for a slow answer must not all ask twice.
+//! A try after a failure is charged once it has failed too: a failover that works is not refused, however many need it at
+//! once, and though much may fail everywhere beside it; while origins that all fail soon get little more than one request
+//! for each that a client sends. A try beside one that may yet succeed is charged when it is made: a crowd that waits for a
+//! slow answer must not all ask twice.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub struct Budget {
     /// What each request adds, in hundredths of a try.
     percent: i64,
+    /// What one success brings the account to, in hundredths of a try.
+    trust: i64,
     /// In hundredths of a try; what is in flight when the first is charged leads below zero.
     credit: AtomicI64,
     born: Instant,
@@ -23,10 +26,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// An account to which each request adds `percent` hundredths of a try; with none at all, nothing is ever allowed.
-    pub fn new(percent: u32, now: Instant) -> Self {
+    /// An account to which each request adds `percent` hundredths of a try, and which each success brings to `trust` tries;
+    /// with no percent at all, nothing is ever allowed.
+    pub fn new(percent: u32, trust: u32, now: Instant) -> Self {
         let (credit, free_at) = (AtomicI64::new(CREDIT_MAX), AtomicU64::new(0));
-        Self { percent: percent.into(), credit, born: now, free_at }
+        Self { percent: percent.into(), trust: i64::from(trust) * ONE, credit, born: now, free_at }
     }
 
     /// One request of a client's has to be asked of an origin.
@@ -55,11 +59,12 @@ impl Budget {
 
     /// A try that it allowed brought the answer.
     pub fn clear(&self) {
-        self.credit.store(CREDIT_MAX, Ordering::Relaxed);
+        self.credit.store(self.trust, Ordering::Relaxed);
     }
 
     fn add(&self, hundredths: i64) {
-        let added = |credit: i64| Some((credit + hundredths).clamp(DEBT_MAX, CREDIT_MAX));
+        // What trust has brought beyond that is spent, and not added to.
+        let added = |credit: i64| Some((credit + hundredths).clamp(DEBT_MAX, CREDIT_MAX.max(credit)));
         let _always_some = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
     }
 }
@@ -100,7 +105,7 @@ mod tests {
         for (percent, requests, apart, expected) in
             [(5, 1000, 0, 58..=61), (5, 1000, 100, 105..=112), (20, 1000, 0, 208..=211), (0, 1000, 100, 0..=0)]
         {
-            let tries = in_vain(&Budget::new(percent, now), requests, apart, now);
+            let tries = in_vain(&Budget::new(percent, 10, now), requests, apart, now);
             assert!(expected.contains(&tries), "{percent} % of {requests}, {apart} ms apart: {tries}");
         }
     }
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn tries_that_help_are_never_refused() {
         let now = Clock::new().now().monotonic;
-        let budget = Budget::new(5, now);
+        let budget = Budget::new(5, 10, now);
         for _ in 0..1000 {
             assert!((0..50).all(|_| budget.allows(now)), "50 at once");
             (0..9).for_each(|_| budget.charge());
@@ -117,9 +122,24 @@ mod tests {
     }
 
     #[test]
+    fn among_many_tries_in_vain_the_few_that_help_are_not_refused() {
+        let now = Clock::new().now().monotonic;
+        let (budget, mut refused) = (Budget::new(5, 100, now), 0);
+        for number in 0..10_000 {
+            budget.earn();
+            match (budget.allows(now), number % 20 == 0) {
+                (true, true) => budget.clear(),
+                (true, false) => budget.charge(),
+                (false, _) => refused += 1,
+            }
+        }
+        assert_eq!(refused, 0);
+    }
+
+    #[test]
     fn what_was_overdrawn_is_paid_back() {
         let now = Clock::new().now().monotonic;
-        let budget = Budget::new(5, now);
+        let budget = Budget::new(5, 10, now);
         assert!((0..50).all(|_| budget.allows(now)));
         (0..50).for_each(|_| budget.charge());
         assert_eq!(in_vain(&budget, 800, 0, now), 1, "40 requests' worth of debt, but for the free one");
@@ -129,7 +149,7 @@ mod tests {
     #[test]
     fn without_credit_one_in_a_second_is_free_and_one_success_is_enough() {
         let now = Clock::new().now().monotonic;
-        let budget = Budget::new(5, now);
+        let budget = Budget::new(5, 10, now);
         (0..500).for_each(|_| budget.charge());
         assert!(budget.allows(now));
         assert!(!budget.allows(now + FREE_INTERVAL / 2));

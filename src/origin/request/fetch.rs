@@ -90,7 +90,7 @@ impl Fetcher {
                 Ok(attempted) => {
                     let mut fetched = self.fetched(&run, started, attempted);
                     if !fetched.failed {
-                        self.give_up(&run, asked, fetched.requested.monotonic, flights);
+                        self.give_up(&run, fetched.requested.monotonic, flights);
                         return Ok(fetched);
                     }
                     if fetched.last_word {
@@ -172,10 +172,10 @@ impl Fetcher {
     }
 
     /// Another endpoint, asked at that time, has answered before these.
-    fn give_up(&self, run: &Run, winner: Candidate, asked: Instant, flights: Flights) {
+    fn give_up(&self, run: &Run, asked: Instant, flights: Flights) {
         let now = self.now();
         for flight in flights.0 {
-            run.outrun(&flight, winner, asked, now);
+            run.outrun(&flight, asked, now);
         }
     }
 

@@ -186,7 +186,7 @@ impl Departure {
                     Failure { sent, ..Failure::sent(kind, with_causes(&error.into_error())) }
                 }),
                 waited = passed(sent, mark) => {
-                    self.pool.tell_waiting(candidate, waited, self.question.hash(), false);
+                    self.pool.tell_waiting(candidate, waited, self.question.hash());
                     mark = next(waited);
                 }
                 () = sleep_until(until.into()) => {

@@ -248,8 +248,8 @@ impl Run {
         hedge(&waiting, now)
     }
 
-    /// Takes that `winner`, which the request was sent to at `asked`, has answered before `flight` came to anything.
-    pub(super) fn outrun(&self, flight: &Flight, winner: Candidate, asked: Instant, now: Instant) {
+    /// Takes that another endpoint, asked at `asked`, has answered before `flight` came to anything.
+    pub(super) fn outrun(&self, flight: &Flight, asked: Instant, now: Instant) {
         let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
         let waited = now.saturating_duration_since(flight.began);
         self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
@@ -265,9 +265,6 @@ impl Run {
         origin.tail.measured(waited);
         if let Some(load) = &flight.load {
             load.measured(waited, now);
-        }
-        if flight.candidate.origin != winner.origin {
-            self.pool.tell_waiting(flight.candidate, waited, self.question.hash(), true);
         }
     }
 

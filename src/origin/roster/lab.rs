@@ -212,12 +212,7 @@ impl Lab {
         let (now, target) = (self.now, self.requests);
         let mut waited = Duration::ZERO;
         while let Some(mark) = next_mark(waited, &self.roster.policies.latency).filter(|mark| *mark < latency) {
-            self.arriving.push((
-                now + mark,
-                origin,
-                address,
-                Evidence::RequestWaiting { waited: mark, target, outrun: false },
-            ));
+            self.arriving.push((now + mark, origin, address, Evidence::RequestWaiting { waited: mark, target }));
             waited = mark;
         }
         self.arriving.push((now + latency, origin, address, Evidence::RequestSucceeded { latency }));

@@ -165,8 +165,8 @@ impl Origin {
                 None
             }
             Evidence::RequestSucceeded { latency } => Some(Observation::Head(*latency)),
-            Evidence::RequestWaiting { waited, target, outrun } => {
-                Some(Observation::Waiting { waited: *waited, target: *target, outrun: *outrun })
+            Evidence::RequestWaiting { waited, target } => {
+                Some(Observation::Waiting { waited: *waited, target: *target })
             }
             Evidence::RequestFailed(_) => None,
         };

@@ -40,9 +40,7 @@ impl Lab {
         let observations = match step {
             'q' => vec![Observation::Head(Duration::from_millis(10))],
             'l' => vec![Observation::Head(Duration::from_millis(1_500))],
-            _ => [250, 350]
-                .map(|waited| Observation::Waiting { waited: Duration::from_millis(waited), target, outrun: false })
-                .into(),
+            _ => [250, 350].map(|waited| Observation::Waiting { waited: Duration::from_millis(waited), target }).into(),
         };
         for observation in observations {
             self.latency.on(observation, rival, policy, self.now);
@@ -67,7 +65,7 @@ fn five_slow_requests_in_a_row_make_it_slow() {
 fn a_mixture_of_quick_and_slow_requests_is_no_brown_out() {
     let mut lab = Lab::learned();
     for target in 0..20 {
-        let waiting = Observation::Waiting { waited: Duration::from_millis(250), target, outrun: false };
+        let waiting = Observation::Waiting { waited: Duration::from_millis(250), target };
         lab.latency.on(waiting, Rival::Unmeasured, &RELATIVE, lab.now);
     }
     assert_eq!(lab.latency.slow(), None, "the last quick answer was a moment ago");
@@ -101,12 +99,12 @@ fn an_origin_that_was_always_slow_is_as_it_is_wanted() {
         latency.on(Observation::Head(Duration::from_secs(1)), Rival::Unmeasured, &RELATIVE, now);
     }
     for target in 0..20 {
-        let waiting = Observation::Waiting { waited: Duration::from_millis(1_400), target, outrun: false };
+        let waiting = Observation::Waiting { waited: Duration::from_millis(1_400), target };
         latency.on(waiting, Rival::Unmeasured, &RELATIVE, now);
     }
     assert_eq!(latency.slow(), None);
     for target in 0..5 {
-        let waiting = Observation::Waiting { waited: Duration::from_millis(5_600), target, outrun: false };
+        let waiting = Observation::Waiting { waited: Duration::from_millis(5_600), target };
         latency.on(waiting, Rival::Unmeasured, &RELATIVE, now + Duration::from_secs(6));
     }
     assert_eq!(latency.slow(), Some("5 requests in a row waited longer than 5s, 5 times the usual 1s"));
@@ -118,7 +116,7 @@ fn nothing_is_too_long_before_anything_is_usual_but_a_budget() {
     for (policy, waited, slow) in [(&RELATIVE, 8_000, false), (&BUDGET, 300, true)] {
         let mut latency = Latency::default();
         for target in 0..9 {
-            let waiting = Observation::Waiting { waited: Duration::from_millis(waited), target, outrun: false };
+            let waiting = Observation::Waiting { waited: Duration::from_millis(waited), target };
             latency.on(waiting, Rival::Unmeasured, policy, now);
         }
         assert_eq!(latency.slow().is_some(), slow);
