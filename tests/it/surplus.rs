@@ -85,6 +85,18 @@ async fn what_comes_a_moment_later_takes_the_response_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_origin_says_over_an_idle_connection_takes_nothing_back() {
+    let lab = Lab::start(&["a"], "").await;
+    let mut client = lab.client().await;
+    let farewell = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    lab.origin("a").answers("/x", Answer::ok("x").max_age(60).with_late_surplus(5 * SECOND, farewell));
+    client.get("/x").await.says(200, "x");
+    lab.time_passes(10 * SECOND).await;
+    client.get("/x").await.says(200, "x");
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stored_response_stays() {
     let lab = Lab::start(&["a"], "").await;
     let mut client = lab.client().await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -130,11 +131,15 @@ impl OriginBody {
         self.has_void_part
     }
 
-    /// Calls `tell` should more come behind its end than was announced, while its connection lasts and is idle.
+    /// Calls `tell` should more come behind its end than was announced: within three seconds, while its connection is idle.
     pub fn once_surplus_comes(self, tell: impl FnOnce() + Send + 'static) {
-        if let Some(aftermath) = self.aftermath {
-            aftermath.once_surplus_comes(tell);
-        }
+        let Some(aftermath) = self.aftermath else { return };
+        let (clock, until) = (self.fetcher.clock().clone(), self.fetcher.now() + AFTERMATH);
+        aftermath.once_surplus_comes(move || {
+            if clock.now().monotonic <= until {
+                tell();
+            }
+        });
     }
 
     /// The next bytes; `None` at the proven end. Those that complete a body whose client knows its length come only once it
@@ -419,6 +424,10 @@ impl fmt::Debug for OriginBody {
         formatter.debug_struct("OriginBody").field("received", &self.received).finish_non_exhaustive()
     }
 }
+
+/// What comes over an idle connection later than this does not belong to the response before: many servers end such a
+/// connection with a 408.
+const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// How often one body may break off and be continued.
 const CONTINUATIONS_MAX: u32 = 3;
