@@ -109,7 +109,8 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
     let lookup = worker.shared.store.lookup(&key, &exchange.headers);
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
-    outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), chance()));
+    let answers = matches!(way, Way::Hit { .. } | Way::Stale { .. });
+    outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), answers, chance()));
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),

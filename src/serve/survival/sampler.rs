@@ -39,16 +39,17 @@ impl Sampler {
         }
     }
 
-    /// A request that the cache was asked for by `key`. Unless `chance`, from above 0 to 1, lets it come into the sample,
-    /// there is nothing to keep of it.
+    /// A request that the cache was asked for by `key`; whether what was found `answers`, or may be replaced by something
+    /// longer first. Unless `chance`, from above 0 to 1, lets it come into the sample, there is nothing to keep of it.
     pub fn keyed(
         self: &Arc<Self>,
         key: &CacheKey,
         request: &HeaderMap,
         found: Option<&StoredResponse>,
+        answers: bool,
         chance: f64,
     ) -> Option<Box<Prospect>> {
-        let bytes_max = found.map(|stored| stored.body.length());
+        let bytes_max = found.filter(|_| answers).map(|stored| stored.body.length());
         let nominated = found.map(|stored| &stored.head.nominated);
         self.prospect(chance, bytes_max, || Sample::keyed(key, request, nominated))
     }
@@ -181,10 +182,16 @@ const ROOM_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use std::time::Duration;
+
+    use http::{HeaderMap, StatusCode, Version};
 
     use super::*;
+    use crate::cache::chunks::GrowingBody;
+    use crate::cache::store::{Store, StoreCounters};
+    use crate::cache::stored::StoredHead;
     use crate::clock::Clock;
+    use crate::semantics::freshness::Lifetime;
     use crate::semantics::key::cache_key;
     use crate::semantics::target::Target;
 
@@ -211,6 +218,45 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_replaced_is_not_turned_away_for_its_length() {
+        let now = Clock::new().now().monotonic;
+        let sampler = Arc::new(Sampler::new(1, now));
+        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        for _ in 0..=ROOM_MAX {
+            sampler.offer(1000, 0.001, Sample::keyed(&key, &HeaderMap::new(), None));
+        }
+        let stored = stored(&key, now);
+        let is_taken = |answers| sampler.keyed(&key, &HeaderMap::new(), Some(&stored), answers, 1.0).is_some();
+        assert_eq!((is_taken(true), is_taken(false)), (false, true));
+    }
+
+    /// A response without a body.
+    fn stored(key: &CacheKey, now: Instant) -> StoredResponse {
+        let store = Store::new(1 << 20, StoreCounters::default(), now);
+        let reserve = || store.reserve(1000).expect("there is room");
+        let lifetime = Lifetime {
+            freshness: Duration::ZERO,
+            initial_age: Duration::ZERO,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            prohibition: None,
+        };
+        let head = StoredHead {
+            version: Version::HTTP_11,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            lifetime,
+            received: now,
+            nominated: Nominated::of(&[], &HeaderMap::new()),
+            origin: "a".into(),
+            stamps: store.fence("www.test", "/").stamps().clone(),
+            codable: false,
+        };
+        let body = GrowingBody::new(Some(0)).seal(reserve()).expect("it is whole");
+        StoredResponse::new(key, head, Arc::new(body), reserve())
+    }
+
+    #[test]
     fn an_answer_changes_what_is_known_of_a_request() {
         let sampler = Arc::new(Sampler::new(1000, Clock::new().now().monotonic));
         let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
@@ -220,8 +266,8 @@ mod tests {
             (Kept::Not("no-store"), 200, Loss::NotStored("no-store")),
             (Kept::Not("status"), 502, Loss::Error),
         ] {
-            sampler.turn(Clock::new().now().monotonic + std::time::Duration::from_secs(60));
-            let prospect = sampler.keyed(&key, &HeaderMap::new(), None, 0.5).expect("there is room");
+            sampler.turn(Clock::new().now().monotonic + Duration::from_secs(60));
+            let prospect = sampler.keyed(&key, &HeaderMap::new(), None, false, 0.5).expect("there is room");
             prospect.answered(kept.clone()).close(status, 0);
             let minutes = sampler.minutes();
             let last = minutes.iter().flat_map(|minute| minute.samples()).last();
