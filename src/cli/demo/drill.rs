@@ -74,11 +74,11 @@ impl Play<'_> {
         let part = self.under_load(SCENE, async {}).await?;
         self.scene("origin b hangs, origin c is asked beside it", &part);
         self.promises.expect(part.longest < PATIENCE_SPARED, "nobody waits for an origin that hangs");
+        self.timeline.tell("both are well again; origin a gets its visitors back when it has proved itself");
+        self.forget_news();
         a.is_in(Mood::Good);
         b.is_in(Mood::Good);
-        self.timeline.tell("both are well again; origin a gets its visitors back when it has proved itself");
-        let leads = |event: &Event| matches!(event, Event::FailedOver { to: Some(to), .. } if to == "a");
-        let returned = self.wait_for(leads).await;
+        let returned = self.wait_for(first_leads).await;
         self.promises.expect(returned, "an origin that was ill serves again by itself");
         Ok(())
     }
@@ -92,10 +92,10 @@ impl Play<'_> {
             stage.origins()[0].1.kill();
         });
         let part = part.await?;
-        self.scene("origin a dead, origin b serves", &part);
+        self.scene("origin a dead, the others serve", &part);
         let whole = download.await?;
         self.timeline.tell(match &whole {
-            Met::Answer { .. } => "the download is whole, every byte right: it went on from origin b",
+            Met::Answer { .. } => "the download is whole, every byte right: it went on from another origin",
             Met::Failure(_) | Met::Refusal | Met::WrongBytes => "the download failed",
         });
         let kept = matches!(whole, Met::Answer { .. });
@@ -138,12 +138,11 @@ impl Play<'_> {
 
     async fn bring_all_back(&mut self) -> anyhow::Result<()> {
         self.timeline.tell("all three origins are started again");
-        while self.news.try_recv().is_ok() {}
+        self.forget_news();
         for (_, origin) in self.stage.origins() {
             origin.revive().await?;
         }
-        let returned =
-            self.wait_for(|event| matches!(event, Event::FailedOver { to: Some(to), .. } if to == "a")).await;
+        let returned = self.wait_for(first_leads).await;
         self.promises.expect(returned, "the first origin serves again by itself");
         self.outage.store(false, Ordering::Relaxed);
         let part = self.under_load(SCENE, async {}).await?;
@@ -217,6 +216,10 @@ impl Play<'_> {
         }))
     }
 
+    fn forget_news(&mut self) {
+        while self.news.try_recv().is_ok() {}
+    }
+
     async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> bool {
         let mut print = interval(PRINT);
         let mut patience = std::pin::pin!(sleep(RETURN_MAX));
@@ -225,13 +228,20 @@ impl Play<'_> {
                 () = &mut patience => return false,
                 _ = print.tick() => self.timeline.catch_up(&mut self.events),
                 event = self.news.recv() => match event {
-                    Ok(event) if wanted(&event) => return true,
+                    Ok(event) if wanted(&event) => {
+                        self.timeline.catch_up(&mut self.events);
+                        return true;
+                    }
                     Ok(_) => {}
                     Err(_) => return false,
                 },
             }
         }
     }
+}
+
+fn first_leads(event: &Event) -> bool {
+    matches!(event, Event::FailedOver { to: Some(to), .. } if to == "a")
 }
 
 /// One visitor's round: mostly known pages, now and then a URL that nobody has asked for before.
