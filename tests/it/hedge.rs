@@ -245,3 +245,16 @@ async fn what_fails_everywhere_takes_no_answer_from_what_another_origin_has() {
     }
     assert_eq!(refused, 0, "of 1000 that an origin has");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_origins_that_are_all_found_dead_meanwhile() {
+    let lab = lab(&["a", "b"], "[site.timeouts]\nfirst_byte = \"9s\"\n[site.probe]\ninterval = \"1s\"").await;
+    for name in ["a", "b"] {
+        answer(&lab, name, 60 * SECOND);
+        lab.origin(name).answers("/", Answer::new(500, "ill"));
+    }
+    let mut client = lab.client().await;
+    let reply = client.get("/1").await;
+    assert_eq!((reply.status.as_u16(), reply.field("retry-after")), (503, "5"));
+    assert!(reply.first_byte < 4 * SECOND, "{:?}", reply.first_byte);
+}

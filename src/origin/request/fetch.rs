@@ -139,9 +139,12 @@ impl Fetcher {
             tokio::select! {
                 biased;
                 (flight, landing) = flights.next() => return (flight.errand, landing),
-                errand = due(hedge, not_before) => match self.hedge(run, flights, errand) {
-                    Some(flight) => flights.0.push(flight),
-                    None => not_before = self.now() + HEDGE_PAUSE,
+                errand = due(hedge, not_before) => match errand {
+                    Some(errand) => match self.hedge(run, flights, errand) {
+                        Some(flight) => flights.0.push(flight),
+                        None => not_before = self.now() + HEDGE_PAUSE,
+                    },
+                    None => return nobody_waits(run, flights),
                 },
                 () = published => not_before = self.now(),
             }
@@ -230,15 +233,24 @@ impl Fetcher {
     }
 }
 
-/// Waits until another endpoint is to be asked, and tells as what; for ever when that is never.
-async fn due(hedge: Hedge, not_before: Instant) -> Errand {
+/// Waits until another endpoint is to be asked, and tells as what; `None` when nobody is to be waited for any more.
+async fn due(hedge: Hedge, not_before: Instant) -> Option<Errand> {
     let (time, errand) = match hedge {
-        Hedge::At(time) => (time.max(not_before), Errand::Hedge),
-        Hedge::Now => (not_before, Errand::Retry),
+        Hedge::At(time) => (time.max(not_before), Some(Errand::Hedge)),
+        Hedge::GiveUpAt(time) => (time, None),
+        Hedge::Now => (not_before, Some(Errand::Retry)),
         Hedge::Never => std::future::pending().await,
     };
     sleep_until(time.into()).await;
     errand
+}
+
+/// Gives up all flights, and whoever could be asked: every origin is down.
+fn nobody_waits(run: &mut Run, flights: &mut Flights) -> (Errand, Landing) {
+    let candidate = flights.0.remove(0).candidate;
+    flights.0.clear();
+    run.candidates.clear();
+    (Errand::First, Landing::unreached(candidate, Failure::unsent(FailureKind::NoCandidate), None))
 }
 
 /// Until another endpoint is thought of again after there was none, or the budget was spent.

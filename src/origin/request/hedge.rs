@@ -7,18 +7,24 @@ use super::retry::WORTHWHILE;
 /// A request that waits for a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Whether it may be sent once more: by its method, and by the tries and candidates that are left.
+    /// Whether it may be sent more than once, by its method.
     pub repeatable: bool,
+    /// Whether there are tries and candidates left.
+    pub has_means: bool,
     /// Endpoints that owe an answer; at least 1.
     pub asked: usize,
     /// When the last of them was asked.
     pub since: Instant,
     /// How long heads of that one usually take at most.
     pub longest_usual: Duration,
+    /// When all of them will have had as long as their heads usually take at most.
+    pub usual_until: Instant,
     /// When there must be a response head.
     pub deadline: Instant,
     /// Whether none of them would be asked if the request came now: ejected, for example, or drained.
     pub forsaken: bool,
+    /// Whether nobody would be.
+    pub down: bool,
 }
 
 /// Whether another endpoint is asked.
@@ -26,6 +32,8 @@ pub struct Waiting {
 pub enum Hedge {
     /// At this time, if the budget allows it.
     At(Instant),
+    /// From this time on nobody is waited for: every origin is down, and an answer would be here by then.
+    GiveUpAt(Instant),
     /// Not while this stays so.
     Never,
     /// At once, as another try: those that owe an answer are given up.
@@ -36,7 +44,9 @@ pub enum Hedge {
 pub fn hedge(waiting: &Waiting, now: Instant) -> Hedge {
     let at = if waiting.forsaken { now } else { waiting.since + waiting.longest_usual };
     let is_too_late = waiting.deadline.saturating_duration_since(at) < WORTHWHILE;
-    if !waiting.repeatable || waiting.asked >= ASKED_MAX || is_too_late {
+    if waiting.repeatable && waiting.forsaken && waiting.down {
+        Hedge::GiveUpAt(waiting.usual_until)
+    } else if !waiting.repeatable || !waiting.has_means || waiting.asked >= ASKED_MAX || is_too_late {
         Hedge::Never
     } else if waiting.forsaken {
         Hedge::Now
@@ -58,18 +68,34 @@ mod tests {
         let since = Clock::new().now().monotonic;
         let longest_usual = Duration::from_millis(300);
         let deadline = since + Duration::from_millis(500);
-        let waiting = Waiting { repeatable: true, asked: 1, since, longest_usual, deadline, forsaken: false };
+        let waiting = Waiting {
+            repeatable: true,
+            has_means: true,
+            asked: 1,
+            since,
+            longest_usual,
+            usual_until: since + longest_usual,
+            deadline,
+            forsaken: false,
+            down: false,
+        };
+        let down = Waiting { forsaken: true, down: true, ..waiting };
         let late = Duration::from_millis(301);
         for (waiting, after, expected) in [
             (waiting, Duration::ZERO, Hedge::At(since + longest_usual)),
             (Waiting { asked: 2, ..waiting }, Duration::ZERO, Hedge::At(since + longest_usual)),
             (Waiting { asked: 3, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { repeatable: false, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { has_means: false, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { longest_usual: late, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { forsaken: true, ..waiting }, longest_usual, Hedge::Now),
             (Waiting { forsaken: true, ..waiting }, late, Hedge::Never),
             (Waiting { forsaken: true, asked: 3, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { forsaken: true, repeatable: false, ..waiting }, Duration::ZERO, Hedge::Never),
+            (down, Duration::ZERO, Hedge::GiveUpAt(since + longest_usual)),
+            (Waiting { has_means: false, ..down }, late, Hedge::GiveUpAt(since + longest_usual)),
+            (Waiting { repeatable: false, ..down }, late, Hedge::Never),
+            (Waiting { forsaken: false, ..down }, Duration::ZERO, Hedge::At(since + longest_usual)),
         ] {
             assert_eq!(hedge(&waiting, since + after), expected, "{waiting:?} after {after:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::connect::{ConnectError, RequestBody};
@@ -236,14 +236,20 @@ impl Run {
     pub(super) fn hedge(&self, flights: &Flights, now: Instant) -> Hedge {
         let last = flights.0.last().map(|flight| (flight, self.pool.origins.get(flight.candidate.origin)));
         let Some((last, Some(origin))) = last else { return Hedge::Never };
-        let has_means = self.tries < self.tries_max && !self.candidates.is_empty();
+        let usual = |flight: &Flight| {
+            let origin = self.pool.origins.get(flight.candidate.origin);
+            flight.began + origin.map_or(Duration::ZERO, |origin| origin.tail.longest_usual())
+        };
         let waiting = Waiting {
-            repeatable: self.question.is_repeatable() && has_means,
+            repeatable: self.question.is_repeatable(),
+            has_means: self.tries < self.tries_max && !self.candidates.is_empty(),
             asked: flights.0.len(),
             since: last.began,
             longest_usual: origin.tail.longest_usual(),
+            usual_until: flights.0.iter().map(usual).max().unwrap_or(now),
             deadline: self.deadline,
             forsaken: flights.0.iter().all(|flight| self.has_forsaken(flight.candidate)),
+            down: self.pool.is_down(),
         };
         hedge(&waiting, now)
     }
