@@ -23,7 +23,7 @@ pub struct Waiting {
     pub deadline: Instant,
     /// Whether none of them would be asked if the request came now: ejected, for example, or drained.
     pub forsaken: bool,
-    /// Whether nobody would be.
+    /// Whether every origin has gone down since the request began, these among them.
     pub down: bool,
 }
 
@@ -44,7 +44,7 @@ pub enum Hedge {
 pub fn hedge(waiting: &Waiting, now: Instant) -> Hedge {
     let at = if waiting.forsaken { now } else { waiting.since + waiting.longest_usual };
     let is_too_late = waiting.deadline.saturating_duration_since(at) < WORTHWHILE;
-    if waiting.repeatable && waiting.forsaken && waiting.down {
+    if waiting.repeatable && waiting.down {
         Hedge::GiveUpAt(waiting.usual_until)
     } else if !waiting.repeatable || !waiting.has_means || waiting.asked >= ASKED_MAX || is_too_late {
         Hedge::Never
@@ -95,7 +95,7 @@ mod tests {
             (down, Duration::ZERO, Hedge::GiveUpAt(since + longest_usual)),
             (Waiting { has_means: false, ..down }, late, Hedge::GiveUpAt(since + longest_usual)),
             (Waiting { repeatable: false, ..down }, late, Hedge::Never),
-            (Waiting { forsaken: false, ..down }, Duration::ZERO, Hedge::At(since + longest_usual)),
+            (Waiting { forsaken: false, ..down }, late, Hedge::GiveUpAt(since + longest_usual)),
         ] {
             assert_eq!(hedge(&waiting, since + after), expected, "{waiting:?} after {after:?}");
         }

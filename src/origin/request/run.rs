@@ -14,6 +14,7 @@ use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, tr
 use super::retry::{Attempt, FailureKind};
 use crate::clock::Clock;
 use crate::origin::health::duty::Duty;
+use crate::origin::health::outage::OutageMode;
 use crate::origin::pool::Pool;
 use crate::origin::view::PoolView;
 
@@ -249,7 +250,7 @@ impl Run {
             usual_until: flights.0.iter().map(usual).max().unwrap_or(now),
             deadline: self.deadline,
             forsaken: flights.0.iter().all(|flight| self.has_forsaken(flight.candidate)),
-            down: self.pool.is_down(),
+            down: self.has_gone_down(flights),
         };
         hedge(&waiting, now)
     }
@@ -290,6 +291,13 @@ impl Run {
             continues: None,
             wary: self.wary,
         }
+    }
+
+    /// Whether every origin has gone down since it began, and nobody who owes it an answer is asked all the same.
+    fn has_gone_down(&self, flights: &Flights) -> bool {
+        let view = self.pool.view();
+        let is_out = |flight: &Flight| calling(&view, flight.candidate) == Calling::Makeshift;
+        self.view.mode != OutageMode::StaleOnly && self.pool.is_down() && flights.0.iter().all(is_out)
     }
 
     /// Whether it would not be asked if the request came now, though it was willing when it was.
