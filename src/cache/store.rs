@@ -83,7 +83,7 @@ impl Store {
         stored.filter(|response| is_kept(response)).cloned().collect()
     }
 
-    /// What [`Store::lookup`] would find; leaves no trace that it was asked for.
+    /// What [`Store::lookup`] would find; to the engine it is a use of it as well.
     pub fn peek(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
         let mut stored = self.variants(key);
         if stored.is_empty() {

@@ -36,7 +36,8 @@ pub enum Hedge {
     GiveUpAt(Instant),
     /// Not while this stays so.
     Never,
-    /// At once, as another try: those that owe an answer are given up.
+    /// At once, as another try, whatever the budget of hedges: nobody would be sent to those that owe an answer now, though
+    /// they may still give it.
     Now,
 }
 
