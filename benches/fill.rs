@@ -15,6 +15,7 @@ use holdover::cache::ledger::Ledger;
 use holdover::cache::store::{Store, StoreCounters};
 use holdover::cache::stored::StoredHead;
 use holdover::clock::Clock;
+use holdover::semantics::field_lines::FieldLines;
 use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
@@ -81,7 +82,7 @@ impl Fixture {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            fields: FieldLines::default(),
             lifetime: Lifetime {
                 freshness: Duration::from_secs(60),
                 initial_age: Duration::ZERO,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use holdover::cache::chunks::GrowingBody;
-use holdover::cache::stored::{StoredHead, StoredResponse, compact};
+use holdover::cache::stored::{StoredHead, StoredResponse};
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
@@ -21,6 +21,7 @@ use holdover::node::assembly::{Assembly, World};
 use holdover::origin::dns::answers::Lookup;
 use holdover::origin::dns::discovery::Resolve;
 use holdover::origin::request::connect::{Dial, Dialing};
+use holdover::semantics::field_lines::FieldLines;
 use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
@@ -123,7 +124,7 @@ impl Node {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::OK,
-            headers: compact(&fields(RESPONSE_FIELDS)),
+            fields: FieldLines::of(&fields(RESPONSE_FIELDS)),
             lifetime: Lifetime {
                 freshness: Duration::from_secs(24 * 60 * 60),
                 initial_age: Duration::ZERO,

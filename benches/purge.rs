@@ -10,6 +10,7 @@ use holdover::cache::purge::{PurgeMode, Selector};
 use holdover::cache::store::{Lookup, Store, StoreCounters};
 use holdover::cache::stored::{StoredHead, StoredResponse};
 use holdover::clock::Clock;
+use holdover::semantics::field_lines::FieldLines;
 use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
@@ -92,7 +93,7 @@ impl Shelf {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            fields: FieldLines::default(),
             lifetime: Lifetime {
                 freshness: Duration::from_secs(60),
                 initial_age: Duration::ZERO,

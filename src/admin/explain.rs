@@ -120,6 +120,7 @@ fn told(admission: &Result<Admission, Refusal>, considered: &Considered, asked: 
 
 fn response(stored: &StoredResponse, site: &SiteConfig, now: Instant) -> Value {
     let (head, policy) = (&stored.head, &site.freshness);
+    let headers = head.fields.to_headers(0);
     let (lifetime, age) = (&head.lifetime, head.age(now));
     let reuse = head.reuse(now, policy);
     let (word, past) = match reuse {
@@ -159,8 +160,8 @@ fn response(stored: &StoredResponse, site: &SiteConfig, now: Instant) -> Value {
             "revived": stored.revived(now),
         },
         "purged": purged,
-        "tags": tags(&head.headers).unwrap_or_default(),
-        "fields": fields(&head.headers),
+        "tags": tags(&headers).unwrap_or_default(),
+        "fields": fields(&headers),
     })
 }
 

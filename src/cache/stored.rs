@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{StatusCode, Version};
 
 use super::chunks::StoredBody;
 use super::codings::Codings;
 use super::ledger::Reservation;
 use super::stamps::{Purged, Stamps};
+use crate::semantics::field_lines::FieldLines;
 use crate::semantics::freshness::{FreshnessPolicy, Lifetime, Reuse, assess};
 use crate::semantics::key::CacheKey;
 use crate::semantics::vary::Nominated;
@@ -22,8 +22,8 @@ pub struct StoredHead {
     pub version: Version,
     /// Final status.
     pub status: StatusCode,
-    /// End-to-end fields, `Age` left out; values share one allocation.
-    pub headers: HeaderMap,
+    /// End-to-end fields, `Age` left out.
+    pub fields: FieldLines,
     /// Freshness as the origin stated it.
     pub lifetime: Lifetime,
     /// When the head arrived.
@@ -62,10 +62,8 @@ impl StoredHead {
 
     /// What this head occupies beyond its body, in bytes, index and bookkeeping included.
     pub fn cost(&self, key_bytes: usize) -> u64 {
-        let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        let slots = self.headers.capacity() * FIELD_SLOT_BYTES;
         let codings = if self.codable { CODINGS_BYTES } else { 0 };
-        (fields + slots + key_bytes + self.nominated.size() + self.stamps.size() + codings + ENTRY_BYTES) as u64
+        (self.fields.size() + key_bytes + self.nominated.size() + self.stamps.size() + codings + ENTRY_BYTES) as u64
     }
 }
 
@@ -119,50 +117,8 @@ impl StoredResponse {
     }
 }
 
-/// Copies every value into one allocation of our own: a value that came off the network pins the read buffer.
-pub fn compact(headers: &HeaderMap) -> HeaderMap {
-    let total = headers.values().map(HeaderValue::len).sum();
-    let mut block = BytesMut::with_capacity(total);
-    headers.values().for_each(|value| block.extend_from_slice(value.as_bytes()));
-    let block = block.freeze();
-    let mut compacted = HeaderMap::with_capacity(headers.len());
-    let mut start = 0;
-    for (name, value) in headers {
-        let end = start + value.len();
-        compacted.append(name, value_from(block.slice(start..end), value));
-        start = end;
-    }
-    compacted
-}
-
-fn value_from(copy: Bytes, original: &HeaderValue) -> HeaderValue {
-    let mut value = HeaderValue::from_maybe_shared(copy).unwrap_or_else(|_| original.clone());
-    value.set_sensitive(original.is_sensitive());
-    value
-}
-
 /// What is known of the content codings of one body, without the codings.
 const CODINGS_BYTES: usize = 128;
 
-/// One slot of a header map: name, value, hash, links; rounded up.
-const FIELD_SLOT_BYTES: usize = 112;
-
 /// The response itself, its share of the engine's index and of the allocator's rounding.
 const ENTRY_BYTES: usize = 512;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compact_keeps_every_field_line_in_order() {
-        let mut headers = HeaderMap::new();
-        headers.append("b", HeaderValue::from_static("2"));
-        headers.append("a", HeaderValue::from_static("1"));
-        headers.append("b", HeaderValue::from_bytes(b"\xff\t ").expect("opaque bytes are allowed"));
-        headers.append("c", HeaderValue::from_static(""));
-        assert_eq!(compact(&headers), headers);
-        let lines: Vec<_> = compact(&headers).get_all("b").iter().cloned().collect();
-        assert_eq!(lines, headers.get_all("b").iter().cloned().collect::<Vec<_>>());
-    }
-}

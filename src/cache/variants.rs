@@ -101,7 +101,7 @@ fn displace(variants: &mut Vec<Variant>) {
 
 impl Variant {
     fn new(response: Arc<StoredResponse>) -> Self {
-        let date = response.head.headers.get(header::DATE).and_then(http_date);
+        let date = response.head.fields.get(&header::DATE).and_then(|date| http_date(&date));
         Self { response, date, credit: AtomicU8::new(0) }
     }
 

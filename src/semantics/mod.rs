@@ -8,6 +8,7 @@ pub mod content_coding;
 pub mod date;
 pub mod digest;
 mod field;
+pub mod field_lines;
 pub mod forwarding;
 pub mod freshness;
 pub mod invalidation;

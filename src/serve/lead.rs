@@ -16,7 +16,7 @@ use crate::cache::fill::{Hold, Leader, Stage, WINDOW_BYTES};
 use crate::cache::ledger::Reservation;
 use crate::cache::stamps::{Fence, TERM_BYTES};
 use crate::cache::store::Lookup;
-use crate::cache::stored::{StoredHead, StoredResponse};
+use crate::cache::stored::StoredResponse;
 use crate::origin::request::body::OriginBody;
 use crate::origin::request::fetch::{FetchError, Fetched, Forward};
 use crate::origin::request::incoming::Framing;
@@ -108,14 +108,15 @@ impl Lead {
         let conditions = match (&self.stored, self.audience) {
             // A validator that came with garbage may be as good as any.
             (Some(stored), _) if stored.head.stamps.is_suspect() => Vec::new(),
-            (Some(stored), _) => validator::conditional_fields(&stored.head.headers),
+            (Some(stored), _) => validator::conditional_fields(&stored.head.fields.to_headers(0)),
             (None, Audience::OneClient) => self.exchange.own_conditions(),
             (None, Audience::Everybody) => Vec::new(),
         };
         let fetched = self.ask(conditions).await?;
         match &self.stored {
             Some(stored) if self.is_head() && fetched.status == StatusCode::OK && !fetched.unexpected => {
-                let matches = validator::head_matches(&stored.head.headers, stored.body.length(), &fetched.headers);
+                let matches =
+                    validator::head_matches(&stored.head.fields.to_headers(0), stored.body.length(), &fetched.headers);
                 if matches && let Some((validated, share)) = self.freshen(stored, &fetched, fence) {
                     return Ok(Fetch::Validated { validated, share });
                 }
@@ -177,7 +178,7 @@ impl Lead {
         if stored.head.stamps.is_suspect() {
             return None;
         }
-        let headers = validator::freshen(&stored.head.headers, &fetched.headers)?;
+        let headers = validator::freshen(&stored.head.fields.to_headers(0), &fetched.headers)?;
         let directives = self.directives(&headers);
         let is_for_one = self.exchange.is_authorized() && !directives.allow_sharing();
         if directives.private || (directives.no_store && !directives.must_understand) || is_for_one {
@@ -185,10 +186,9 @@ impl Lead {
         }
         let nominated = self.nominated(&headers)?;
         let stamps = fence.stamps_again(&stored.head.stamps, &tags(&headers).ok()?, fetched.body.terms());
-        let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps);
         // The body is what it was: its length was judged, and whoever asks now has no part in it.
-        let codable = stored.head.codable && self.codable(&head, None, false);
-        let head = StoredHead { codable, ..head };
+        let is_codable = |headers: &_| stored.head.codable && self.codable(stored.head.status, headers, None, false);
+        let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps, is_codable);
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
@@ -228,11 +228,13 @@ impl Lead {
         let mut headers = fetched.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
         let stamps = leader.fence().stamps_with(&tags, fetched.body.terms());
-        let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps);
-        let cookies_are_keyed = !site.config.key.cookies.is_empty();
-        let is_personal = transformation::is_personal(&self.exchange.headers, &head.headers, cookies_are_keyed);
-        let codable = self.codable(&head, expected, is_personal);
-        let head = Arc::new(StoredHead { codable, ..head });
+        let is_codable = |headers: &_| {
+            let cookies_are_keyed = !site.config.key.cookies.is_empty();
+            let is_personal = transformation::is_personal(&self.exchange.headers, headers, cookies_are_keyed);
+            self.codable(fetched.status, headers, expected, is_personal)
+        };
+        let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps, is_codable);
+        let head = Arc::new(head);
         // An origin's last word is for those who ask; what may still be used stays for the next outage.
         let is_worse = fetched.failed && self.fallback != Fallback::Nothing;
         let paid =

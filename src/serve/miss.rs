@@ -170,7 +170,7 @@ impl Miss<'_> {
     /// Whether what an origin says of `stored` to this request may be stored with it.
     fn may_validate(&self, stored: &StoredResponse) -> bool {
         let targets = &self.exchange.site.config.store.targets;
-        let is_shared = || ResponseDirectives::from_headers(&stored.head.headers, targets).allow_sharing();
+        let is_shared = || ResponseDirectives::from_headers(&stored.head.fields.to_headers(0), targets).allow_sharing();
         !self.exchange.asked.no_store && (!self.exchange.is_authorized() || is_shared())
     }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::cache::remote_encoder::remote_encoder;
 use crate::cache::store::StoreCounters;
 use crate::cache::stored::{StoredHead, StoredResponse};
+use crate::semantics::field_lines::FieldLines;
 use crate::semantics::freshness::Lifetime;
 use crate::semantics::key::{CacheKey, cache_key};
 use crate::semantics::target::Target;
@@ -224,7 +225,7 @@ impl Bench {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            fields: FieldLines::default(),
             lifetime: Lifetime {
                 freshness: Duration::from_secs(60),
                 initial_age: Duration::ZERO,

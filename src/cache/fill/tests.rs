@@ -8,6 +8,7 @@ use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
 use crate::cache::purge::Purges;
 use crate::cache::store::{Lookup, StoreCounters};
+use crate::semantics::field_lines::FieldLines;
 use crate::semantics::freshness::Lifetime;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::Target;
@@ -17,7 +18,7 @@ fn head() -> Arc<StoredHead> {
     Arc::new(StoredHead {
         version: Version::HTTP_11,
         status: StatusCode::OK,
-        headers: HeaderMap::new(),
+        fields: FieldLines::default(),
         lifetime: Lifetime {
             freshness: Duration::from_secs(60),
             initial_age: Duration::ZERO,

@@ -6,10 +6,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Lead;
 use crate::cache::stamps::Stamps;
-use crate::cache::stored::{StoredHead, compact};
+use crate::cache::stored::StoredHead;
 use crate::origin::request::fetch::Fetched;
 use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_control::ResponseDirectives;
+use crate::semantics::field_lines::FieldLines;
 use crate::semantics::storable::{storable, withheld};
 use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
@@ -84,7 +85,8 @@ impl Lead {
         Some(Nominated::of(&fields, &self.exchange.headers))
     }
 
-    /// The head to store and share, and the fields of `fetched` that are in neither.
+    /// The head to store and share, and the fields of `fetched` that are in neither. `is_codable` says whether a body may be
+    /// coded under these fields.
     pub(super) fn head(
         &self,
         status: StatusCode,
@@ -92,6 +94,7 @@ impl Lead {
         fetched: &Fetched,
         nominated: Nominated,
         stamps: Arc<Stamps>,
+        is_codable: impl FnOnce(&HeaderMap) -> bool,
     ) -> (StoredHead, HeaderMap) {
         let directives = self.directives(&headers);
         let policy = &self.exchange.site.config;
@@ -128,20 +131,26 @@ impl Lead {
         let head = StoredHead {
             version: fetched.version,
             status,
-            headers: compact(&headers),
+            fields: FieldLines::of(&headers),
             lifetime,
             received: fetched.received.monotonic,
             nominated,
             origin,
             stamps,
-            codable: false,
+            codable: is_codable(&headers),
         };
         (head, own)
     }
 
-    /// Whether a body of `length` may be coded under `head`.
-    pub(super) fn codable(&self, head: &StoredHead, length: Option<u64>, is_personal: bool) -> bool {
-        let (directives, policy) = (self.directives(&head.headers), &self.exchange.site.config.compression);
-        transformation::codable(head.status, &head.headers, &directives, length, is_personal, policy).is_ok()
+    /// Whether a body of `length` may be coded under these fields.
+    pub(super) fn codable(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        length: Option<u64>,
+        is_personal: bool,
+    ) -> bool {
+        let (directives, policy) = (self.directives(headers), &self.exchange.site.config.compression);
+        transformation::codable(status, headers, &directives, length, is_personal, policy).is_ok()
     }
 }

@@ -87,6 +87,7 @@ mod tests {
     use super::*;
     use crate::cache::store::{Store, StoreCounters};
     use crate::clock::Clock;
+    use crate::semantics::field_lines::FieldLines;
     use crate::semantics::freshness::Lifetime;
     use crate::semantics::vary::Nominated;
 
@@ -108,7 +109,7 @@ mod tests {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::from_u16(status).expect("a table holds statuses"),
-            headers: HeaderMap::new(),
+            fields: FieldLines::default(),
             lifetime: lifetime.clone(),
             received: now,
             nominated: Nominated::of(&[], &HeaderMap::new()),

@@ -191,6 +191,7 @@ mod tests {
     use crate::cache::store::{Store, StoreCounters};
     use crate::cache::stored::StoredHead;
     use crate::clock::Clock;
+    use crate::semantics::field_lines::FieldLines;
     use crate::semantics::freshness::Lifetime;
     use crate::semantics::key::cache_key;
     use crate::semantics::target::Target;
@@ -244,7 +245,7 @@ mod tests {
         let head = StoredHead {
             version: Version::HTTP_11,
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            fields: FieldLines::default(),
             lifetime,
             received: now,
             nominated: Nominated::of(&[], &HeaderMap::new()),

@@ -1,0 +1,406 @@
+//! Field lines in few bytes, as they are kept with what is stored: names and values that many messages have are numbers.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// The field lines of a message in one block, in the order of the map that they came from.
+///
+/// A map takes more than a hundred bytes for each line, and its values pin the buffer that they were read into. This takes
+/// a few bytes beside the text, and the text is a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldLines {
+    block: Box<[u8]>,
+}
+
+impl FieldLines {
+    /// Those of `headers`.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let bytes =
+            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2 * LENGTH_BYTES_MAX;
+        let mut block = Vec::with_capacity(headers.iter().map(bytes).sum());
+        for (name, value) in headers {
+            push_name(&mut block, name);
+            push_value(&mut block, value.as_bytes());
+        }
+        Self { block: block.into() }
+    }
+
+    /// The map of these lines, with room for `more` of them. All values that are no numbers share one allocation, which
+    /// belongs to this map alone, so that processors that answer with the same response at once do not count its users
+    /// together.
+    pub fn to_headers(&self, more: usize) -> HeaderMap {
+        let text = Bytes::copy_from_slice(&self.block);
+        let mut headers = HeaderMap::with_capacity(self.lines().count() + more);
+        for Line { name, value } in self.lines() {
+            let value = match value {
+                Value::Known(value) => value.clone(),
+                Value::Text(at) => value_from(text.slice(at)),
+            };
+            headers.append(name.to_header_name(), value);
+        }
+        headers
+    }
+
+    /// The first line of this name.
+    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.all(name).next()
+    }
+
+    /// The only line of this name; several lines of a field that is no list are as good as none.
+    pub fn only(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let mut all = self.all(name);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    fn all(&self, name: &HeaderName) -> impl Iterator<Item = HeaderValue> {
+        self.lines().filter(move |line| line.name.is(name)).map(|line| match line.value {
+            Value::Known(value) => value.clone(),
+            Value::Text(at) => value_from(Bytes::copy_from_slice(&self.block[at])),
+        })
+    }
+
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        self.block.len()
+    }
+
+    fn lines(&self) -> Lines<'_> {
+        Lines { block: &self.block, at: 0 }
+    }
+}
+
+/// One line of a block.
+struct Line<'a> {
+    name: Name<'a>,
+    value: Value,
+}
+
+enum Name<'a> {
+    Known(&'static HeaderName),
+    Text(&'a [u8]),
+}
+
+impl Name<'_> {
+    fn is(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::Known(known) => *known == name,
+            Self::Text(text) => *text == name.as_str().as_bytes(),
+        }
+    }
+
+    fn to_header_name(&self) -> HeaderName {
+        match self {
+            Self::Known(known) => (*known).clone(),
+            Self::Text(text) => HeaderName::from_bytes(text).expect("the text of a field name is one"),
+        }
+    }
+}
+
+enum Value {
+    Known(&'static HeaderValue),
+    /// Where in the block it is.
+    Text(Range<usize>),
+}
+
+struct Lines<'a> {
+    block: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.block.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// What text that begins with `first` is.
+    fn text(&mut self, first: u8) -> Option<Range<usize>> {
+        let length = if first == LONG {
+            let (length, _) = self.block.get(self.at..)?.split_first_chunk()?;
+            self.at += length.len();
+            u32::from_le_bytes(*length) as usize
+        } else {
+            usize::from(first)
+        };
+        let start = self.at;
+        self.at += length;
+        Some(start..self.at)
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let first = self.byte()?;
+        let name = match first.checked_sub(KNOWN) {
+            Some(number) => Name::Known(NAMES.get(usize::from(number))?),
+            None => Name::Text(self.text(first).and_then(|at| self.block.get(at))?),
+        };
+        let first = self.byte()?;
+        let value = match first.checked_sub(KNOWN) {
+            Some(number) => Value::Known(VALUES.get(usize::from(number))?),
+            None => Value::Text(self.text(first)?),
+        };
+        Some(Line { name, value })
+    }
+}
+
+fn push_name(block: &mut Vec<u8>, name: &HeaderName) {
+    match NAMES.iter().position(|known| known == name) {
+        Some(number) => block.push(KNOWN + number as u8),
+        None => push_text(block, name.as_str().as_bytes()),
+    }
+}
+
+fn push_value(block: &mut Vec<u8>, value: &[u8]) {
+    match VALUES.iter().position(|known| known.as_bytes() == value) {
+        Some(number) => block.push(KNOWN + number as u8),
+        None => push_text(block, value),
+    }
+}
+
+fn push_text(block: &mut Vec<u8>, text: &[u8]) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < LONG => block.push(length),
+        _ => {
+            block.push(LONG);
+            block.extend_from_slice(&u32::try_from(text.len()).expect("heads are bounded").to_le_bytes());
+        }
+    }
+    block.extend_from_slice(text);
+}
+
+fn value_from(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).expect("the text of a field value is one")
+}
+
+/// From here on, the byte before a name or value is a number; below, it is the length of its text.
+const KNOWN: u8 = 128;
+
+/// The length is in the next four bytes.
+const LONG: u8 = KNOWN - 1;
+
+/// Most bytes that the length of a text takes.
+const LENGTH_BYTES_MAX: usize = 5;
+
+/// Names that responses often have. At most 128.
+static NAMES: [HeaderName; 84] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::ACCEPT_RANGES,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_HEADERS,
+    header::ACCESS_CONTROL_ALLOW_METHODS,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    header::ACCESS_CONTROL_MAX_AGE,
+    header::ACCESS_CONTROL_REQUEST_HEADERS,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+    header::AGE,
+    header::ALLOW,
+    header::ALT_SVC,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CACHE_STATUS,
+    header::CDN_CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::HOST,
+    header::LAST_MODIFIED,
+    header::LINK,
+    header::LOCATION,
+    header::ORIGIN,
+    header::PRAGMA,
+    header::REFERRER_POLICY,
+    header::RETRY_AFTER,
+    header::SERVER,
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::USER_AGENT,
+    header::VARY,
+    header::VIA,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::X_DNS_PREFETCH_CONTROL,
+    header::X_FRAME_OPTIONS,
+    header::X_XSS_PROTECTION,
+    HeaderName::from_static("accept-ch"),
+    HeaderName::from_static("cache-tag"),
+    HeaderName::from_static("cf-cache-status"),
+    HeaderName::from_static("cf-ray"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("cross-origin-embedder-policy"),
+    HeaderName::from_static("cross-origin-opener-policy"),
+    HeaderName::from_static("cross-origin-resource-policy"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("origin-agent-cluster"),
+    HeaderName::from_static("permissions-policy"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("server-timing"),
+    HeaderName::from_static("sourcemap"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("timing-allow-origin"),
+    HeaderName::from_static("x-amz-id-2"),
+    HeaderName::from_static("x-amz-request-id"),
+    HeaderName::from_static("x-amz-server-side-encryption"),
+    HeaderName::from_static("x-amz-version-id"),
+    HeaderName::from_static("x-cache"),
+    HeaderName::from_static("x-cache-hits"),
+    HeaderName::from_static("x-download-options"),
+    HeaderName::from_static("x-permitted-cross-domain-policies"),
+    HeaderName::from_static("x-powered-by"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-robots-tag"),
+    HeaderName::from_static("x-runtime"),
+    HeaderName::from_static("x-served-by"),
+    HeaderName::from_static("x-timer"),
+    HeaderName::from_static("xkey"),
+];
+
+/// Values that responses often have, and those that requests select variants by. At most 128.
+static VALUES: [HeaderValue; 58] = [
+    HeaderValue::from_static(""),
+    HeaderValue::from_static("*"),
+    HeaderValue::from_static("0"),
+    HeaderValue::from_static("1"),
+    HeaderValue::from_static("1; mode=block"),
+    HeaderValue::from_static("Accept"),
+    HeaderValue::from_static("Accept-Encoding"),
+    HeaderValue::from_static("Accept-Encoding, Origin"),
+    HeaderValue::from_static("DENY"),
+    HeaderValue::from_static("GET"),
+    HeaderValue::from_static("GET, HEAD, OPTIONS"),
+    HeaderValue::from_static("Origin"),
+    HeaderValue::from_static("SAMEORIGIN"),
+    HeaderValue::from_static("accept-encoding"),
+    HeaderValue::from_static("application/javascript"),
+    HeaderValue::from_static("application/javascript; charset=utf-8"),
+    HeaderValue::from_static("application/json"),
+    HeaderValue::from_static("application/json; charset=utf-8"),
+    HeaderValue::from_static("application/octet-stream"),
+    HeaderValue::from_static("br"),
+    HeaderValue::from_static("br, gzip"),
+    HeaderValue::from_static("br, gzip, zstd"),
+    HeaderValue::from_static("br, zstd"),
+    HeaderValue::from_static("bytes"),
+    HeaderValue::from_static("cross-origin"),
+    HeaderValue::from_static("en"),
+    HeaderValue::from_static("font/woff2"),
+    HeaderValue::from_static("gzip"),
+    HeaderValue::from_static("gzip, zstd"),
+    HeaderValue::from_static("image/gif"),
+    HeaderValue::from_static("image/jpeg"),
+    HeaderValue::from_static("image/png"),
+    HeaderValue::from_static("image/svg+xml"),
+    HeaderValue::from_static("image/webp"),
+    HeaderValue::from_static("image/x-icon"),
+    HeaderValue::from_static("max-age=31536000"),
+    HeaderValue::from_static("max-age=3600"),
+    HeaderValue::from_static("max-age=60"),
+    HeaderValue::from_static("max-age=86400"),
+    HeaderValue::from_static("nginx"),
+    HeaderValue::from_static("no-cache"),
+    HeaderValue::from_static("none"),
+    HeaderValue::from_static("nosniff"),
+    HeaderValue::from_static("public, max-age=31536000"),
+    HeaderValue::from_static("public, max-age=31536000, immutable"),
+    HeaderValue::from_static("public, max-age=3600"),
+    HeaderValue::from_static("public, max-age=86400"),
+    HeaderValue::from_static("same-origin"),
+    HeaderValue::from_static("strict-origin-when-cross-origin"),
+    HeaderValue::from_static("text/css"),
+    HeaderValue::from_static("text/css; charset=utf-8"),
+    HeaderValue::from_static("text/html"),
+    HeaderValue::from_static("text/html; charset=utf-8"),
+    HeaderValue::from_static("text/javascript; charset=utf-8"),
+    HeaderValue::from_static("text/plain"),
+    HeaderValue::from_static("true"),
+    HeaderValue::from_static("video/mp4"),
+    HeaderValue::from_static("zstd"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::field::fields;
+
+    #[test]
+    fn what_is_kept_is_what_came() {
+        check("nothing", &[], 0);
+        check("a name and a value that are known", &[("vary", "Accept-Encoding")], 2);
+        check("a value that is not", &[("etag", "\"abc\"")], 2 + 5);
+        check("a name that is not", &[("x-own", "*")], 2 + 5);
+        check("neither", &[("x-own", "abc")], 2 + 5 + 3);
+        check("an empty value", &[("etag", "")], 2);
+        check(
+            "several lines",
+            &[("b", "2"), ("a", "1"), ("b", "é\t "), ("date", "then"), ("c", "")],
+            4 + 7 + 3 + 6 + 3,
+        );
+    }
+
+    #[test]
+    fn long_texts_are_kept_whole() {
+        for length in [126, 127, 128, 255, 256, 70_000] {
+            let value = "v".repeat(length);
+            let headers = fields(&[("etag", &value), ("date", "then")]);
+            assert_eq!(FieldLines::of(&headers).to_headers(0), headers, "{length}");
+            let mut headers = HeaderMap::new();
+            let name = HeaderName::from_bytes("n".repeat(length.min(60_000)).as_bytes()).expect("it is a name");
+            headers.append(name, HeaderValue::from_static("value"));
+            assert_eq!(FieldLines::of(&headers).to_headers(0), headers, "{length}");
+        }
+    }
+
+    #[test]
+    fn all_known_names_and_values_have_a_number() {
+        assert!(NAMES.len() <= 128 && VALUES.len() <= 128);
+        for name in &NAMES {
+            for value in &VALUES {
+                let headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
+                let lines = FieldLines::of(&headers);
+                assert_eq!((lines.size(), lines.to_headers(0)), (2, headers));
+            }
+        }
+    }
+
+    #[test]
+    fn one_line_is_found_without_a_map() {
+        let lines = FieldLines::of(&fields(&[("etag", "\"1\""), ("vary", "a"), ("etag", "\"2\""), ("x-own", "x")]));
+        let text = |value: Option<HeaderValue>| value.map(|value| value.to_str().unwrap_or_default().to_owned());
+        let own = HeaderName::from_static("x-own");
+        assert_eq!(text(lines.get(&header::ETAG)).as_deref(), Some("\"1\""));
+        assert_eq!(text(lines.only(&header::ETAG)), None);
+        assert_eq!(text(lines.only(&header::VARY)).as_deref(), Some("a"));
+        assert_eq!(text(lines.only(&own)).as_deref(), Some("x"));
+        assert_eq!(text(lines.get(&header::AGE)), None);
+    }
+
+    fn check(case: &str, lines: &[(&'static str, &str)], size: usize) {
+        let headers = fields(lines);
+        let kept = FieldLines::of(&headers);
+        let found = kept.to_headers(0);
+        assert_eq!(found, headers, "{case}");
+        // In the order of the map; equal maps may differ in it.
+        assert!(found.iter().eq(headers.iter()), "{case}");
+        assert_eq!(kept.size(), size, "{case}");
+    }
+}
