@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connections::{Connections, Place};
+use super::corked::Corked;
 use super::http::{Conditions, Ending, Respond, serve_connection};
 use super::protocol::Protocol;
 use super::socket;
@@ -93,7 +94,7 @@ impl<R: Respond> Reception<R> {
                 let watch = self.watch(Protocol::from_alpn(session.alpn_protocol()));
                 socket.watch(Arc::clone(&watch));
                 let tls = TlsFacts { sni: session.server_name().map(Arc::from) };
-                self.serve(stream, watch, peer, Some(tls)).await
+                self.serve(Corked::new(stream), watch, peer, Some(tls)).await
             }
         };
         if let Ending::Aborted(_) = ending {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,6 +23,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::corked::LateFlush;
 use super::deadline::{AbortReason, Verdict, verdict};
 use super::panic::caught;
 use super::protocol::Protocol;
@@ -84,6 +86,8 @@ pub struct Conditions {
 pub enum Ending {
     /// The client kept the node waiting.
     Aborted(AbortReason),
+    /// The connection broke while responses were on their way to the client.
+    Broken(io::Error),
     /// As the protocol has it.
     Closed,
     /// The client broke the connection or the protocol, or a response could not be completed.
@@ -105,7 +109,6 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin,
     R: Respond,
 {
-    let io = TokioIo::new(io);
     let alarm = Panics { events: conditions.events.clone(), client: Arc::clone(&client) };
     let service = {
         let (watch, alarm) = (Arc::clone(&watch), alarm.clone());
@@ -117,13 +120,16 @@ where
     };
     let served = match watch.protocol() {
         Protocol::Http1 => {
-            let connection = pin!(http1_builder().serve_connection(io, service));
-            caught(pin!(drive(connection, http1::Connection::graceful_shutdown, &watch, conditions))).await
+            let connection = pin!(http1_builder().serve_connection(TokioIo::new(io), service));
+            let flush = |_: &mut Context<'_>| Poll::Ready(Ok(()));
+            caught(pin!(drive(connection, flush, http1::Connection::graceful_shutdown, &watch, conditions))).await
         }
         Protocol::Http2 => {
             let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone() };
-            let connection = pin!(http2_builder(streams).serve_connection(io, service));
-            caught(pin!(drive(connection, http2::Connection::graceful_shutdown, &watch, conditions))).await
+            let io = LateFlush::new(io);
+            let connection = pin!(http2_builder(streams).serve_connection(TokioIo::new(io.clone()), service));
+            let flush = |context: &mut Context<'_>| io.poll_flush_now(context);
+            caught(pin!(drive(connection, flush, http2::Connection::graceful_shutdown, &watch, conditions))).await
         }
     };
     served.unwrap_or_else(|message| {
@@ -160,9 +166,10 @@ fn watched_request(body: Incoming, in_flight: &InFlight) -> RequestBody {
     WatchedRequest::new(body, Arc::clone(in_flight.watch())).boxed_unsync()
 }
 
-/// Polls the connection and holds it to its deadlines and to the drain.
+/// Polls the connection, then `flush`es what it has written, and holds it to its deadlines and to the drain.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
+    mut flush: impl FnMut(&mut Context<'_>) -> Poll<io::Result<()>>,
     finish: fn(Pin<&mut C>),
     watch: &Watch,
     conditions: &Conditions,
@@ -178,6 +185,9 @@ where
             let now = watch.look();
             if let Poll::Ready(result) = connection.as_mut().poll(context) {
                 return Poll::Ready(result.map_or_else(Ending::Failed, |()| Ending::Closed));
+            }
+            if let Poll::Ready(Err(error)) = flush(context) {
+                return Poll::Ready(Ending::Broken(error));
             }
             let due = if finishing.is_none() && drained.as_mut().poll(context).is_ready() {
                 Verdict::Finish

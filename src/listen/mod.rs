@@ -1,7 +1,9 @@
 //! Where clients come in: sockets, TLS, HTTP/1.1 and HTTP/2, and a deadline for everything a client may leave undone.
 
 pub mod accept;
+mod burst;
 pub mod connections;
+mod corked;
 pub mod deadline;
 pub mod http;
 mod panic;

@@ -1,0 +1,157 @@
+//! The write side of TLS: records are gathered, and leave together.
+
+use std::io::{self, IoSlice, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use super::burst::Burst;
+
+/// A TLS stream that gives the socket many records at once, where the library would give it those of each write.
+#[derive(Debug)]
+pub(super) struct Corked<IO> {
+    tls: TlsStream<IO>,
+    burst: Burst,
+}
+
+impl<IO> Corked<IO> {
+    /// What is written to `tls` from here on leaves when it is flushed, or when it is much.
+    pub(super) fn new(mut tls: TlsStream<IO>) -> Self {
+        // The burst is the limit; one that the library keeps would be a second.
+        tls.get_mut().1.set_buffer_limit(None);
+        Self { tls, burst: Burst::new() }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Corked<IO> {
+    /// Gives the socket all that is sealed.
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.tls).poll_flush(context);
+        match sent {
+            Poll::Ready(Ok(())) => self.burst.taken(),
+            Poll::Pending => self.burst.blocked(),
+            Poll::Ready(Err(_)) => {}
+        }
+        sent
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<IO> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tls).poll_read(context, buffer)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<IO> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        while this.burst.room() == 0 {
+            ready!(this.poll_sent(context))?;
+        }
+        let bytes = write_some(&mut this.tls.get_mut().1.writer(), slices, this.burst.room())?;
+        this.burst.seal(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_sent(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tls).poll_shutdown(context)
+    }
+}
+
+/// Writes at most `room` bytes: as many whole slices as there is room for, or a part of the first.
+fn write_some(writer: &mut impl Write, slices: &[IoSlice<'_>], room: usize) -> io::Result<usize> {
+    let mut total = 0;
+    let fitting = slices.iter().take_while(|slice| {
+        total += slice.len();
+        total <= room
+    });
+    match (fitting.count(), slices.first()) {
+        (0, Some(first)) => writer.write(&first[..room.min(first.len())]),
+        (fitting, _) => writer.write_vectored(&slices[..fitting]),
+    }
+}
+
+/// A stream for two: a writer that flushes after every piece, and whoever knows when there are no more pieces.
+///
+/// An HTTP/2 connection flushes after every frame of data. Here that is put off until [`LateFlush::poll_flush_now`],
+/// which is to be called whenever the connection has been polled.
+#[derive(Debug)]
+pub(super) struct LateFlush<IO>(Arc<Mutex<IO>>);
+
+impl<IO> LateFlush<IO> {
+    pub(super) fn new(io: IO) -> Self {
+        Self(Arc::new(Mutex::new(io)))
+    }
+
+    /// Held within one poll only, and both holders are polled by one task.
+    fn io(&self) -> MutexGuard<'_, IO> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> LateFlush<IO> {
+    /// Flushes what was written.
+    pub(super) fn poll_flush_now(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io()).poll_flush(context)
+    }
+}
+
+impl<IO> Clone for LateFlush<IO> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for LateFlush<IO> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io()).poll_read(context, buffer)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for LateFlush<IO> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io()).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io()).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io()).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;
