@@ -6,6 +6,7 @@ pub mod chunks;
 pub mod codings;
 pub mod compressor;
 mod encoder;
+mod engine;
 pub mod fill;
 mod holds;
 pub mod ledger;

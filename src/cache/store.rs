@@ -1,18 +1,16 @@
 //! The first tier: stored responses in memory, found by key and selected by `Vary`.
 //!
-//! moka decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the bound, so
-//! that fills in flight and its own lag find room in the last eighth.
+//! The [`Engine`] decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the
+//! bound, so that fills in flight and its own lag find room in the last eighth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::HeaderMap;
-use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
-use moka::sync::Cache;
 use prometheus_client::metrics::counter::Counter;
 
+use super::engine::{Change, Engine};
 use super::ledger::{Ledger, Reservation};
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
 use super::stamps::Fence;
@@ -23,7 +21,7 @@ use crate::semantics::key::CacheKey;
 /// Stored responses under a byte bound. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Cache<CacheKey, Arc<Variants>>,
+    engine: Arc<Engine<Variants>>,
     ledger: Ledger,
     purges: Purges,
     /// Whether purged responses may still take memory.
@@ -44,18 +42,16 @@ impl Store {
     /// An empty store under `bound_bytes`; `now` is any time before the first request.
     pub fn new(bound_bytes: u64, counters: StoreCounters, now: Instant) -> Self {
         let StoreCounters { evictions, displaced } = counters;
-        let engine = Cache::builder()
-            .max_capacity(bound_bytes - bound_bytes / 8)
-            .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
-                u32::try_from(variants.size() + key.as_str().len() as u64).unwrap_or(u32::MAX)
-            })
-            .eviction_listener(move |_, _, cause| {
-                if cause == RemovalCause::Size {
-                    evictions.inc();
-                }
-            })
-            .build();
-        Self { engine, ledger: Ledger::new(bound_bytes), purges: Purges::new(now), unswept: Arc::default(), displaced }
+        let engine = Engine::new(bound_bytes - bound_bytes / 8, move || {
+            evictions.inc();
+        });
+        Self {
+            engine: Arc::new(engine),
+            ledger: Ledger::new(bound_bytes),
+            purges: Purges::new(now),
+            unswept: Arc::default(),
+            displaced,
+        }
     }
 
     /// The most recent response under `key` that the request's fields select (RFC 9111 §4.1), and that was not purged.
@@ -97,7 +93,7 @@ impl Store {
     /// Shows everything stored that was not purged, of each key the most recent response first. Goes through all of it, so
     /// not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps nothing from eviction.
     pub fn visit(&self, mut visit: impl FnMut(&CacheKey, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
-        for (key, variants) in &self.engine {
+        for (key, variants) in self.engine.iter() {
             visit(&key, &mut variants.responses().filter(|response| is_kept(response)));
         }
     }
@@ -112,45 +108,35 @@ impl Store {
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace.
     pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
-        self.engine.entry_by_ref(key).and_compute_with(|found| {
+        self.engine.change(key, |found| {
             if response.head.stamps.is_gone() {
-                return Op::Nop;
+                return Change::Keep;
             }
             let is_better = |other: &Arc<StoredResponse>| {
                 other.head.nominated == response.head.nominated && is_kept(other) && !other.head.stamps.is_suspect()
             };
-            let stored = found.as_ref().map(|entry| entry.value());
-            if response.head.stamps.is_suspect() && stored.is_some_and(|stored| stored.responses().any(is_better)) {
-                return Op::Nop;
+            if response.head.stamps.is_suspect() && found.is_some_and(|found| found.responses().any(is_better)) {
+                return Change::Keep;
             }
-            let others = found.and_then(|entry| entry.value().kept(is_kept));
+            let others = found.and_then(|found| found.kept(is_kept));
             let (variants, room) = Variants::with(others.as_ref(), response);
             if room == Room::Displaced {
                 self.displaced.inc();
             }
-            Op::Put(Arc::new(variants))
+            put(key, Arc::new(variants))
         });
-        self.engine.run_pending_tasks();
+        self.engine.catch_up();
     }
 
     /// Removes `response`, unless it was replaced already.
     pub fn remove(&self, key: &CacheKey, response: &Arc<StoredResponse>) {
-        self.engine.entry_by_ref(key).and_compute_with(|found| {
-            match found.map(|entry| entry.value().kept(|other| !Arc::ptr_eq(other, response))) {
-                Some(Some(rest)) => Op::Put(Arc::new(rest)),
-                Some(None) => Op::Remove,
-                None => Op::Nop,
-            }
-        });
+        self.keep(key, |other| !Arc::ptr_eq(other, response));
     }
 
     /// Weighs what is stored under `key` again, after a response there has grown by a coding.
     pub fn reweigh(&self, key: &CacheKey) {
-        self.engine.entry_by_ref(key).and_compute_with(|found| match found {
-            Some(entry) => Op::Put(Arc::clone(entry.value())),
-            None => Op::Nop,
-        });
-        self.engine.run_pending_tasks();
+        self.engine.change(key, |found| found.map_or(Change::Keep, |found| put(key, Arc::clone(found))));
+        self.engine.catch_up();
     }
 
     /// Purges what `selectors` cover, what is on its way included. It takes effect at the next lookup; a hard purge's
@@ -190,22 +176,27 @@ impl Store {
                 .filter(|(_, variants)| variants.responses().filter(|response| !is_kept(response)).count() > 0)
                 .map(|(key, _)| key);
             purged.for_each(|key| self.discard_purged(&key));
-            self.engine.run_pending_tasks();
+            self.engine.catch_up();
         }
     }
 
     fn discard_purged(&self, key: &CacheKey) {
-        self.engine.entry_by_ref(key).and_compute_with(|found| match found.map(|entry| entry.value().kept(is_kept)) {
-            Some(Some(rest)) => Op::Put(Arc::new(rest)),
-            Some(None) => Op::Remove,
-            None => Op::Nop,
+        self.keep(key, is_kept);
+    }
+
+    /// Removes all but what `keep` keeps.
+    fn keep(&self, key: &CacheKey, keep: impl Fn(&Arc<StoredResponse>) -> bool) {
+        self.engine.change(key, |found| match found.map(|found| found.kept(keep)) {
+            Some(Some(rest)) => put(key, Arc::new(rest)),
+            Some(None) => Change::Remove,
+            None => Change::Keep,
         });
     }
 
     /// Reserves `bytes`; lets the engine catch up with its evictions first when they do not fit.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
         self.ledger.reserve(bytes).or_else(|| {
-            self.engine.run_pending_tasks();
+            self.engine.catch_up();
             self.ledger.reserve(bytes)
         })
     }
@@ -214,7 +205,7 @@ impl Store {
     #[must_use]
     pub fn grow(&self, reservation: &mut Reservation, more_bytes: u64) -> bool {
         reservation.grow(more_bytes) || {
-            self.engine.run_pending_tasks();
+            self.engine.catch_up();
             reservation.grow(more_bytes)
         }
     }
@@ -227,14 +218,20 @@ impl Store {
     /// What the engine believes is stored, in bytes.
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.engine.run_pending_tasks();
-        self.engine.weighted_size()
+        self.engine.catch_up();
+        self.engine.weight()
     }
 
     /// Keys with at least one stored response; may lag a little.
     pub fn keys(&self) -> u64 {
-        self.engine.entry_count()
+        self.engine.keys()
     }
+}
+
+/// Stores `variants` under `key`, by what they take together.
+fn put(key: &CacheKey, variants: Arc<Variants>) -> Change<Variants> {
+    let bytes = variants.size() + key.as_str().len() as u64;
+    Change::Put(variants, bytes)
 }
 
 /// Whether no hard purge covers it.
@@ -252,3 +249,6 @@ pub enum Lookup {
     /// Only responses selected by other request fields.
     NoVariant,
 }
+
+#[cfg(test)]
+mod tests;

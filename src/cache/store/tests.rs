@@ -1,0 +1,109 @@
+//! What the store makes of its engine: whatever comes and goes, the engine knows what is there, and makes room.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, Version, header};
+
+use super::*;
+use crate::cache::chunks::GrowingBody;
+use crate::cache::stored::StoredHead;
+use crate::clock::Clock;
+use crate::semantics::field_lines::FieldLines;
+use crate::semantics::freshness::Lifetime;
+use crate::semantics::key::cache_key;
+use crate::semantics::target::Target;
+use crate::semantics::vary::Nominated;
+
+struct Bench {
+    store: Store,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Clock::new().now().monotonic;
+        Self { store: Store::new(BOUND_BYTES, StoreCounters::default(), now), now }
+    }
+
+    /// A response for requests in `language`, which its head pays for, so that its body takes no memory.
+    fn response(&self, key: &CacheKey, language: &str, bytes: u64) -> Arc<StoredResponse> {
+        let nominated = Nominated::of(&[header::ACCEPT_LANGUAGE], &in_language(language));
+        let head = StoredHead {
+            version: Version::HTTP_11,
+            status: StatusCode::OK,
+            fields: FieldLines::default(),
+            lifetime: Lifetime {
+                freshness: Duration::from_secs(60),
+                initial_age: Duration::ZERO,
+                stale_while_revalidate: None,
+                stale_if_error: None,
+                prohibition: None,
+            },
+            received: self.now,
+            nominated,
+            origin: Arc::from("primary"),
+            stamps: self.store.fence(HOST, key.as_str()).stamps_with(&[language.into()], &[]),
+            codable: false,
+        };
+        let nothing = self.store.reserve(0).expect("nothing always fits");
+        let body = GrowingBody::default().seal(nothing).expect("nothing was forgotten");
+        let paid = self.store.reserve(bytes).expect("the engine has made room");
+        Arc::new(StoredResponse::new(key, head, Arc::new(body), paid))
+    }
+
+    fn store(&self, name: &str, language: &str, bytes: u64) -> Arc<StoredResponse> {
+        let response = self.response(&key(name), language, bytes);
+        self.store.store(&key(name), Arc::clone(&response));
+        response
+    }
+
+    fn has(&self, name: &str, language: &str) -> bool {
+        matches!(self.store.lookup(&key(name), &in_language(language)), Lookup::Found(_))
+    }
+}
+
+fn key(name: &str) -> CacheKey {
+    cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: name.into() })
+}
+
+fn in_language(language: &str) -> HeaderMap {
+    HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_str(language).expect("a word"))])
+}
+
+#[test]
+fn a_key_that_shrinks_and_goes_at_once_leaves_no_weight() {
+    let bench = Bench::new();
+    let (large, small) = (bench.store("/a", "de", 10_000), bench.store("/a", "en", 1000));
+    bench.store.remove(&key("/a"), &large);
+    bench.store.remove(&key("/a"), &small);
+    assert_eq!(bench.store.weight(), 0);
+}
+
+#[test]
+fn what_lookups_find_purged_one_after_another_leaves_no_weight() {
+    let bench = Bench::new();
+    bench.store("/a", "de", 10_000);
+    bench.store("/a", "en", 1000);
+    for language in ["de", "en"] {
+        bench.store.purge(&[Selector::Tag(language.into())], PurgeMode::Hard, bench.now);
+        assert!(!bench.has("/a", language));
+    }
+    assert_eq!(bench.store.weight(), 0);
+}
+
+#[test]
+fn purges_of_variants_never_cost_room_for_others() {
+    let bench = Bench::new();
+    for round in 0..200 {
+        let name = format!("/{round}");
+        let (large, small) = (bench.store(&name, "de", 10_000), bench.store(&name, "en", 1000));
+        bench.store.remove(&key(&name), &large);
+        bench.store.remove(&key(&name), &small);
+    }
+    bench.store("/a", "de", 10_000);
+    assert!(bench.has("/a", "de"));
+}
+
+const BOUND_BYTES: u64 = 1 << 20;
+
+const HOST: &str = "www.test";
