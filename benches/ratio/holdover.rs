@@ -1,0 +1,94 @@
+//! The real store, and what the road of a miss does with it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use holdover::cache::chunks::GrowingBody;
+use holdover::cache::store::{Lookup, Store, StoreCounters};
+use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::clock::Clock;
+use holdover::semantics::field_lines::FieldLines;
+use holdover::semantics::freshness::Lifetime;
+use holdover::semantics::key::{CacheKey, cache_key};
+use holdover::semantics::target::Target;
+use holdover::semantics::vary::Nominated;
+use http::{HeaderMap, StatusCode, Version};
+
+use super::policy::{Policy, Request};
+
+/// A store whose responses have empty bodies: their heads reserve, and weigh, what the bodies would take.
+pub(crate) struct Holdover {
+    store: Store,
+    object_bytes_max: u64,
+    now: Instant,
+    /// Responses that the ledger had no room for.
+    pub(crate) refused: u64,
+}
+
+impl Holdover {
+    pub(crate) fn new(bound_bytes: u64) -> Self {
+        let now = Clock::new().now().monotonic;
+        let store = Store::new(bound_bytes, StoreCounters::default(), now);
+        Self { store, object_bytes_max: bound_bytes / OBJECT_SHARE, now, refused: 0 }
+    }
+
+    /// What a response takes beside its body, in bytes.
+    pub(crate) fn overhead() -> u64 {
+        let shelf = Self::new(1 << 20);
+        let path = path(0);
+        shelf.head(&path).cost(key(&path).as_str().len())
+    }
+
+    fn head(&self, path: &str) -> StoredHead {
+        StoredHead {
+            version: Version::HTTP_11,
+            status: StatusCode::OK,
+            fields: FieldLines::default(),
+            lifetime: Lifetime {
+                freshness: Duration::from_secs(60),
+                initial_age: Duration::ZERO,
+                stale_while_revalidate: None,
+                stale_if_error: None,
+                prohibition: None,
+            },
+            received: self.now,
+            nominated: Nominated::of(&[], &HeaderMap::new()),
+            origin: Arc::from("primary"),
+            stamps: Arc::clone(self.store.fence(HOST, path).stamps()),
+            codable: false,
+        }
+    }
+}
+
+impl Policy for Holdover {
+    fn request(&mut self, Request { id, bytes }: Request) -> bool {
+        let path = path(id);
+        let key = key(&path);
+        if matches!(self.store.lookup(&key, &HeaderMap::new()), Lookup::Found(_)) {
+            return true;
+        }
+        if u64::from(bytes) <= self.object_bytes_max {
+            let Some(paid) = self.store.reserve(u64::from(bytes)) else {
+                self.refused += 1;
+                return false;
+            };
+            let nothing = self.store.reserve(0).and_then(|paid| GrowingBody::default().seal(paid).ok());
+            let body = Arc::new(nothing.expect("nothing always fits"));
+            self.store.store(&key, Arc::new(StoredResponse::new(&key, self.head(&path), body, paid)));
+        }
+        false
+    }
+}
+
+fn path(id: u32) -> String {
+    format!("/assets/{id:07}.js")
+}
+
+fn key(path: &str) -> CacheKey {
+    cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: path.into() })
+}
+
+const HOST: &str = "www.test";
+
+/// The usual bound on one body, as part of the memory.
+const OBJECT_SHARE: u64 = 64;
