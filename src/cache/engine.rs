@@ -1,16 +1,25 @@
 //! The engine: what is worth keeping, by moka's TinyLFU.
 //!
-//! It is told what every value weighs, and evicts by that. Its account is kept right here: moka 0.12 loses the weight of a
-//! change that is followed by a removal before it has taken note of the change.
+//! TinyLFU lets a newcomer in if it was asked for more often than those it would displace, the least recently used. Left to
+//! itself, moka 0.12 makes little of that, and so it is helped here, through nothing but keys and weights:
+//!
+//! - It counts requests in a sketch, whose size says as well for how long. It chooses that once, when it is half full, by
+//!   half of the keys it holds then: a quarter of what there will be, so that it forgets too soon. [`Engine::set_scale`]
+//!   chooses for it.
+//! - Who is refused leaves those that it was compared with where they are, so that what was in fashion once, at the end of
+//!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
+//! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::lock::lock;
-use crate::semantics::key::CacheKey;
+use crate::semantics::key::{CacheKey, cache_key};
+use crate::semantics::target::Target;
 
 /// Values by key, up to a weight.
 #[derive(Debug)]
@@ -19,17 +28,22 @@ pub(super) struct Engine<V: Send + Sync + 'static> {
     /// Locks that keys are spread over: one change at a time.
     turns: [Mutex<()>; TURNS],
     hasher: std::hash::RandomState,
+    /// What a weight of 1 stands for, in bytes.
+    unit_bytes: u64,
+    /// Small ones that had no value before.
+    newcomers: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Weighed<V> {
-    value: Arc<V>,
+    /// None only before the engine is used.
+    value: Option<Arc<V>>,
     weight: u32,
 }
 
 impl<V> Clone for Weighed<V> {
     fn clone(&self) -> Self {
-        Self { value: Arc::clone(&self.value), weight: self.weight }
+        Self { value: self.value.clone(), weight: self.weight }
     }
 }
 
@@ -46,26 +60,52 @@ pub(super) enum Change<V> {
 impl<V: Send + Sync + 'static> Engine<V> {
     /// Nothing yet; `on_eviction` is told of every key that is evicted, or refused on arrival, to keep within the capacity.
     pub(super) fn new(capacity_bytes: u64, on_eviction: impl Fn() + Send + Sync + 'static) -> Self {
+        let unit_bytes = capacity_bytes.div_ceil(CAPACITY_MAX).max(1);
+        let capacity = capacity_bytes / unit_bytes;
         let cache = Cache::builder()
-            .max_capacity(capacity_bytes)
+            .max_capacity(capacity)
             .weigher(|_, weighed: &Weighed<V>| weighed.weight)
-            .eviction_listener(move |_, _, cause| {
-                if cause == RemovalCause::Size {
+            .eviction_listener(move |_, weighed, cause| {
+                if cause == RemovalCause::Size && weighed.value.is_some() {
                     on_eviction();
                 }
             })
             .build();
-        Self { cache, turns: [const { Mutex::new(()) }; TURNS], hasher: std::hash::RandomState::new() }
+        let engine = Self {
+            cache,
+            turns: [const { Mutex::new(()) }; TURNS],
+            hasher: std::hash::RandomState::new(),
+            unit_bytes,
+            newcomers: AtomicU64::new(0),
+        };
+        engine.set_scale(capacity, (capacity_bytes / SCALE_BYTES).min(KEYS_MAX));
+        engine
+    }
+
+    /// Makes the sketch one for `keys` keys.
+    ///
+    /// moka sizes it by the keys it holds times the part of its capacity that is used. Few keys that are made as heavy as it
+    /// takes, all at once, look like many; then they go.
+    fn set_scale(&self, capacity: u64, keys: u64) {
+        let count = (keys / KEYS_PER_STAND_IN).max(STAND_INS_MIN);
+        let heavy = u32::try_from(keys * capacity / (count * HEAVY)).unwrap_or(u32::MAX);
+        let put = |number: u64, weight| self.cache.insert(stand_in(number), Weighed { value: None, weight });
+        (0..count).for_each(|number| put(number, 0));
+        self.cache.run_pending_tasks();
+        (0..HEAVY).for_each(|number| put(number, heavy));
+        self.cache.run_pending_tasks();
+        (0..count).for_each(|number| self.cache.invalidate(&stand_in(number)));
+        self.cache.run_pending_tasks();
     }
 
     /// The value of `key`; a use of it, whether it is there or not.
     pub(super) fn get(&self, key: &CacheKey) -> Option<Arc<V>> {
-        self.cache.get(key).map(|weighed| weighed.value)
+        self.cache.get(key)?.value
     }
 
     /// All there is; no use of it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<CacheKey>, Arc<V>)> {
-        self.cache.iter().map(|(key, weighed)| (key, weighed.value))
+        self.cache.iter().filter_map(|(key, weighed)| Some((key, weighed.value?)))
     }
 
     /// Does with the value of `key` what `decide` says, one change of a key at a time.
@@ -77,8 +117,13 @@ impl<V: Send + Sync + 'static> Engine<V> {
         match decide(found.as_ref()) {
             Change::Keep => {}
             Change::Put(value, bytes) => {
-                let weight = u32::try_from(bytes).unwrap_or(u32::MAX);
-                self.cache.insert(key.clone(), Weighed { value, weight });
+                let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
+                let weighed = Weighed { value: Some(value), weight };
+                if found.is_none() && self.lets_in(weight) {
+                    // What weighs nothing displaces nobody, and is compared with nobody; then it grows.
+                    self.cache.insert(key.clone(), Weighed { weight: 0, ..weighed.clone() });
+                }
+                self.cache.insert(key.clone(), weighed);
             }
             Change::Remove => {
                 // Changes that are not yet in the account would be left out of it.
@@ -86,6 +131,12 @@ impl<V: Send + Sync + 'static> Engine<V> {
                 self.cache.invalidate(key);
             }
         }
+    }
+
+    /// Whether a newcomer is let in without a comparison.
+    fn lets_in(&self, weight: u32) -> bool {
+        let is_small = u64::from(weight) * self.cache.entry_count() <= self.cache.weighted_size();
+        is_small && self.newcomers.fetch_add(1, Ordering::Relaxed).is_multiple_of(LET_IN_EVERY)
     }
 
     /// Takes note of all changes, and evicts what is beyond the capacity.
@@ -96,7 +147,7 @@ impl<V: Send + Sync + 'static> Engine<V> {
     /// What it believes it holds, in bytes.
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.cache.weighted_size()
+        self.cache.weighted_size() * self.unit_bytes
     }
 
     /// Keys; may lag a little.
@@ -105,5 +156,98 @@ impl<V: Send + Sync + 'static> Engine<V> {
     }
 }
 
+/// Holds the place of a key before the first one.
+fn stand_in(number: u64) -> CacheKey {
+    cache_key("", &Target { host: "".into(), port: None, path_and_query: number.to_string().into() })
+}
+
 /// Enough for workers to meet rarely.
 const TURNS: usize = 64;
+
+/// Weights are of 32 bits, and capacities larger than this would leave the stand-ins too light.
+const CAPACITY_MAX: u64 = 1 << 28;
+
+/// One key in the sketch for so many bytes; it takes 8 to 16 bytes of memory. After ten requests for each key, the sketch
+/// halves what it has counted: were there fewer, it would confuse keys and forget too soon, were there more, it would
+/// remember what left fashion for too long.
+const SCALE_BYTES: u64 = 16 * 1024;
+
+/// What 256 GiB hold of these.
+const KEYS_MAX: u64 = 1 << 24;
+
+/// So that the heavy ones are at most 16 times as heavy as the capacity.
+const KEYS_PER_STAND_IN: u64 = 512;
+
+/// As many as are made heavy, or more.
+const STAND_INS_MIN: u64 = 64;
+
+/// Changes that moka takes note of at once.
+const HEAVY: u64 = 32;
+
+/// One of so many small newcomers is let in: enough for a queue to move on, too few for a scan to do harm.
+const LET_IN_EVERY: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 4 << 20;
+    const BYTES: u64 = 16 << 10;
+
+    fn engine() -> Engine<u64> {
+        Engine::new(CAPACITY, || {})
+    }
+
+    fn key(number: u64) -> CacheKey {
+        cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: format!("/{number}").into() })
+    }
+
+    /// A request: a lookup and, when that finds nothing, a change.
+    fn request(engine: &Engine<u64>, number: u64) -> bool {
+        let is_hit = engine.get(&key(number)).is_some();
+        if !is_hit {
+            engine.change(&key(number), |_| Change::Put(Arc::new(number), BYTES));
+            engine.catch_up();
+        }
+        is_hit
+    }
+
+    #[test]
+    fn what_sets_the_scale_leaves_nothing_behind() {
+        for capacity_bytes in [0, 1, 1000, CAPACITY, 1 << 34] {
+            let engine: Engine<u64> = Engine::new(capacity_bytes, || panic!("nothing of anybody's is evicted"));
+            assert_eq!((engine.keys(), engine.weight(), engine.iter().count()), (0, 0, 0), "{capacity_bytes}");
+        }
+    }
+
+    #[test]
+    fn weights_of_any_size_count() {
+        let engine: Engine<u64> = Engine::new(1 << 36, || {});
+        engine.change(&key(0), |_| Change::Put(Arc::new(0), 6 << 30));
+        engine.catch_up();
+        assert_eq!(engine.weight(), 6 << 30);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_stays_while_others_pass_by() {
+        let engine = engine();
+        let popular = CAPACITY / BYTES / 2;
+        for number in 0..40 * popular {
+            request(&engine, if number.is_multiple_of(4) { number / 4 % popular } else { popular + number });
+        }
+        let kept = (0..popular).filter(|number| engine.get(&key(*number)).is_some()).count() as u64;
+        assert!(kept > popular * 9 / 10, "{kept} of {popular}");
+    }
+
+    #[test]
+    fn what_was_in_fashion_does_not_keep_everybody_out() {
+        let engine = engine();
+        let popular = CAPACITY / BYTES;
+        for number in 0..20 * popular {
+            request(&engine, number % popular);
+        }
+        let hits =
+            (popular..2 * popular).filter(|number| !request(&engine, *number) && request(&engine, *number)).count();
+        assert!(hits > 0);
+    }
+}
