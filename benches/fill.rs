@@ -1,17 +1,13 @@
-//! A fill, from its head to its end, with one follower and with a crowd; and the ledger that pays for it.
+//! A fill, from its head to its end, with one follower and with a crowd.
 
 use std::convert::Infallible;
-use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use holdover::cache::fill::{FillKey, FillReader, Fills, Joined};
-use holdover::cache::ledger::Ledger;
 use holdover::cache::store::{Store, StoreCounters};
 use holdover::cache::stored::StoredHead;
 use holdover::clock::Clock;
@@ -28,7 +24,6 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     fills(&mut criterion);
-    ledger(&mut criterion);
     criterion.final_summary();
 }
 
@@ -43,26 +38,6 @@ fn fills(criterion: &mut Criterion) {
         });
     }
     group.finish();
-}
-
-/// What a fill pays with: alone, and with another thread at the same ledger.
-fn ledger(criterion: &mut Criterion) {
-    let ledger = Ledger::new(1 << 30);
-    criterion.bench_function("ledger/reserve and release", |bencher| {
-        bencher.iter(|| black_box(ledger.reserve(black_box(PIECE_BYTES as u64))).is_some());
-    });
-    let ended = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) {
-                black_box(ledger.reserve(PIECE_BYTES as u64));
-            }
-        });
-        criterion.bench_function("ledger/reserve and release, contended", |bencher| {
-            bencher.iter(|| black_box(ledger.reserve(black_box(PIECE_BYTES as u64))).is_some());
-        });
-        ended.store(true, Ordering::Relaxed);
-    });
 }
 
 /// What all fills of one key share.
