@@ -1,6 +1,7 @@
 //! Field lines in few bytes, as they are kept with what is stored: names and values that many messages have are numbers.
 
-use std::ops::Range;
+use std::borrow::Cow;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -9,9 +10,9 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 ///
 /// A map takes more than a hundred bytes for each line, and its values pin the buffer that they were read into. This takes
 /// a few bytes beside the text, and the text is a copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldLines {
-    block: Box<[u8]>,
+    block: Block,
 }
 
 impl FieldLines {
@@ -24,7 +25,32 @@ impl FieldLines {
             push_name(&mut block, name);
             push_value(&mut block, value.as_bytes());
         }
-        Self { block: block.into() }
+        Self { block: Block::from(block) }
+    }
+
+    /// Those of `names`, some of which have no value.
+    pub(super) fn of_names<'a>(names: impl Iterator<Item = (&'a HeaderName, Option<Box<[u8]>>)>) -> Self {
+        let mut block = Vec::new();
+        for (name, value) in names {
+            push_name(&mut block, name);
+            match value {
+                Some(value) => push_value(&mut block, &value),
+                None => block.push(ABSENT),
+            }
+        }
+        Self { block: Block::from(block) }
+    }
+
+    /// Every name, and its value if it has one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<&[u8]>)> {
+        self.lines().map(|line| {
+            let value = match line.value {
+                Value::Absent => None,
+                Value::Known(value) => Some(value.as_bytes()),
+                Value::Text(at) => Some(&self.block[at]),
+            };
+            (line.name.to_header_name(), value)
+        })
     }
 
     /// The map of these lines, with room for `more` of them. All values that are no numbers share one allocation, which
@@ -35,10 +61,11 @@ impl FieldLines {
         let mut headers = HeaderMap::with_capacity(self.lines().count() + more);
         for Line { name, value } in self.lines() {
             let value = match value {
+                Value::Absent => continue,
                 Value::Known(value) => value.clone(),
                 Value::Text(at) => value_from(text.slice(at)),
             };
-            headers.append(name.to_header_name(), value);
+            headers.append(name.to_header_name().into_owned(), value);
         }
         headers
     }
@@ -55,9 +82,10 @@ impl FieldLines {
     }
 
     fn all(&self, name: &HeaderName) -> impl Iterator<Item = HeaderValue> {
-        self.lines().filter(move |line| line.name.is(name)).map(|line| match line.value {
-            Value::Known(value) => value.clone(),
-            Value::Text(at) => value_from(Bytes::copy_from_slice(&self.block[at])),
+        self.lines().filter(move |line| line.name.is(name)).filter_map(|line| match line.value {
+            Value::Absent => None,
+            Value::Known(value) => Some(value.clone()),
+            Value::Text(at) => Some(value_from(Bytes::copy_from_slice(&self.block[at]))),
         })
     }
 
@@ -68,6 +96,47 @@ impl FieldLines {
 
     fn lines(&self) -> Lines<'_> {
         Lines { block: &self.block, at: 0 }
+    }
+}
+
+/// Bytes that need no allocation while they are few, as the names that responses vary by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Block {
+    Long(Box<[u8]>),
+    /// Zero beyond `length`.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT_BYTES_MAX],
+    },
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(block: Vec<u8>) -> Self {
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        match bytes.get_mut(..block.len()) {
+            Some(start) => {
+                start.copy_from_slice(&block);
+                Self::Short { length: block.len() as u8, bytes }
+            }
+            None => Self::Long(block.into()),
+        }
+    }
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self::Short { length: 0, bytes: [0; SHORT_BYTES_MAX] }
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Long(bytes) => bytes,
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+        }
     }
 }
 
@@ -90,15 +159,17 @@ impl Name<'_> {
         }
     }
 
-    fn to_header_name(&self) -> HeaderName {
+    fn to_header_name(&self) -> Cow<'static, HeaderName> {
         match self {
-            Self::Known(known) => (*known).clone(),
-            Self::Text(text) => HeaderName::from_bytes(text).expect("the text of a field name is one"),
+            Self::Known(known) => Cow::Borrowed(known),
+            Self::Text(text) => Cow::Owned(HeaderName::from_bytes(text).expect("the text of a field name is one")),
         }
     }
 }
 
 enum Value {
+    /// Of a name that has none.
+    Absent,
     Known(&'static HeaderValue),
     /// Where in the block it is.
     Text(Range<usize>),
@@ -143,6 +214,7 @@ impl<'a> Iterator for Lines<'a> {
         let first = self.byte()?;
         let value = match first.checked_sub(KNOWN) {
             Some(number) => Value::Known(VALUES.get(usize::from(number))?),
+            None if first == ABSENT => Value::Absent,
             None => Value::Text(self.text(first)?),
         };
         Some(Line { name, value })
@@ -165,7 +237,7 @@ fn push_value(block: &mut Vec<u8>, value: &[u8]) {
 
 fn push_text(block: &mut Vec<u8>, text: &[u8]) {
     match u8::try_from(text.len()) {
-        Ok(length) if length < LONG => block.push(length),
+        Ok(length) if length < ABSENT => block.push(length),
         _ => {
             block.push(LONG);
             block.extend_from_slice(&u32::try_from(text.len()).expect("heads are bounded").to_le_bytes());
@@ -178,11 +250,17 @@ fn value_from(text: Bytes) -> HeaderValue {
     HeaderValue::from_maybe_shared(text).expect("the text of a field value is one")
 }
 
+/// Most bytes of a short block: with its length, and what says that it is short, it is as large as a long one.
+const SHORT_BYTES_MAX: usize = 22;
+
 /// From here on, the byte before a name or value is a number; below, it is the length of its text.
 const KNOWN: u8 = 128;
 
 /// The length is in the next four bytes.
 const LONG: u8 = KNOWN - 1;
+
+/// There is no value.
+const ABSENT: u8 = KNOWN - 2;
 
 /// Most bytes that the length of a text takes.
 const LENGTH_BYTES_MAX: usize = 5;
@@ -350,6 +428,8 @@ mod tests {
         check("a name that is not", &[("x-own", "*")], 2 + 5);
         check("neither", &[("x-own", "abc")], 2 + 5 + 3);
         check("an empty value", &[("etag", "")], 2);
+        check("as much as is short", &[("etag", "12345678901234567890")], 22);
+        check("a byte more", &[("etag", "123456789012345678901")], 23);
         check(
             "several lines",
             &[("b", "2"), ("a", "1"), ("b", "é\t "), ("date", "then"), ("c", "")],
@@ -359,7 +439,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_kept_whole() {
-        for length in [126, 127, 128, 255, 256, 70_000] {
+        for length in [125, 126, 127, 128, 255, 256, 70_000] {
             let value = "v".repeat(length);
             let headers = fields(&[("etag", &value), ("date", "then")]);
             assert_eq!(FieldLines::of(&headers).to_headers(0), headers, "{length}");

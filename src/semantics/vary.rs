@@ -8,6 +8,7 @@ use http::header::{
 };
 
 use super::field::{self, Members};
+use super::field_lines::FieldLines;
 use super::{accept_language, content_coding};
 
 /// The response varies by more than request fields, by something that cannot be read, or by more fields than anybody
@@ -33,71 +34,60 @@ pub fn vary_fields(response: &HeaderMap) -> Result<Vec<HeaderName>, VaryAny> {
 
 /// The nominated fields of the request that a response was stored for, normalized.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Nominated(Box<[Nomination]>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Nomination {
-    name: HeaderName,
-    value: Option<Box<[u8]>>,
-}
+pub struct Nominated(FieldLines);
 
 impl Nominated {
     /// The values of `fields` in `request`.
     pub fn of(fields: &[HeaderName], request: &HeaderMap) -> Self {
-        Self(fields.iter().map(|name| Nomination { name: name.clone(), value: normalized(name, request) }).collect())
+        Self(FieldLines::of_names(fields.iter().map(|name| (name, normalized(name, request)))))
     }
 
     /// "the cache MUST NOT use that stored response without revalidation unless all the presented request header fields
     /// nominated by that Vary field value match those fields in the original request".
     pub fn matches(&self, request: &HeaderMap) -> bool {
-        self.0.iter().all(|nomination| nomination.matches(request))
+        self.0.iter().all(|(name, value)| matches(&name, value, request))
     }
 
     /// Whether a request of which no more is known than `known` is selected, as far as that tells.
     pub fn is_part_of(&self, known: &Self) -> bool {
-        self.0.iter().all(|nomination| known.0.contains(nomination))
+        self.0.iter().all(|nomination| known.0.iter().any(|known| known == nomination))
     }
 
     /// Whether the response nominates no field, and so answers every request for its URI.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.size() == 0
     }
 
     /// The nominated fields, each with its normalized value or none when the request had no such field.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
-        self.0.iter().map(|nomination| (&nomination.name, nomination.value.as_deref()))
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<&[u8]>)> {
+        self.0.iter()
     }
 
-    /// Bytes of names and values, for memory accounts.
+    /// Bytes held, for memory accounts.
     pub fn size(&self) -> usize {
-        self.0
-            .iter()
-            .map(|nomination| nomination.name.as_str().len() + nomination.value.as_deref().map_or(0, <[u8]>::len))
-            .sum()
+        self.0.size()
     }
 }
 
-impl Nomination {
-    fn matches(&self, request: &HeaderMap) -> bool {
-        if let Some(known) = Known::of(&self.name) {
-            let value = known.normalized(request);
-            return self.value.as_deref() == value.as_deref().map(str::as_bytes);
-        }
-        // "If (after any normalization that might take place) a header field is absent from a request, it can only
-        // match another request if it is also absent there."
-        let Some(value) = &self.value else {
-            return !request.contains_key(&self.name);
-        };
-        let mut rest = Some(&value[..]);
-        let mut is_first = true;
-        for piece in pieces(Syntax::of(&self.name), &self.name, request) {
-            if !std::mem::take(&mut is_first) {
-                rest = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
-            }
-            rest = rest.and_then(|rest| rest.strip_prefix(piece));
-        }
-        request.contains_key(&self.name) && rest.is_some_and(<[u8]>::is_empty)
+/// Whether `value` is what `request` has in the field `name`.
+fn matches(name: &HeaderName, value: Option<&[u8]>, request: &HeaderMap) -> bool {
+    if let Some(known) = Known::of(name) {
+        return value == known.normalized(request).as_deref().map(str::as_bytes);
     }
+    // "If (after any normalization that might take place) a header field is absent from a request, it can only match
+    // another request if it is also absent there."
+    let Some(value) = value else {
+        return !request.contains_key(name);
+    };
+    let mut rest = Some(value);
+    let mut is_first = true;
+    for piece in pieces(Syntax::of(name), name, request) {
+        if !std::mem::take(&mut is_first) {
+            rest = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
+        }
+        rest = rest.and_then(|rest| rest.strip_prefix(piece));
+    }
+    request.contains_key(name) && rest.is_some_and(<[u8]>::is_empty)
 }
 
 /// The one line that a request field is sent on as when it is in the key; `None` when the request has none. It is changed
@@ -300,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn size_counts_names_and_values() {
+    fn common_names_and_values_take_a_byte_each() {
         let request = fields(&[(ACCEPT, "text/html")]);
         let names = vary_fields(&fields(&[("vary", "accept, x")])).expect("both are names");
-        assert_eq!(Nominated::of(&names, &request).size(), "accept".len() + "text/html".len() + "x".len());
+        assert_eq!(Nominated::of(&names, &request).size(), "aT".len() + "1x-".len());
         assert!(!Nominated::of(&names, &request).is_empty());
         assert!(Nominated::of(&[], &request).is_empty());
     }

@@ -151,7 +151,7 @@ impl Miss<'_> {
 
     /// What this request says in the fields that select a response like this one.
     fn nominated_by(&self, head: &StoredHead) -> Nominated {
-        let names: Vec<_> = head.nominated.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> = head.nominated.iter().map(|(name, _)| name.into_owned()).collect();
         Nominated::of(&names, &self.exchange.headers)
     }
 
