@@ -4,6 +4,7 @@
 //! size also make every offset findable in constant time, for ranges and for readers that follow a growing body.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -69,8 +70,7 @@ impl GrowingBody {
     /// # Errors
     /// [`Forgotten`] when the bytes at `offset` are no longer kept.
     pub fn read(&self, offset: u64) -> Result<Bytes, Forgotten> {
-        let chunk = (offset / CHUNK_BYTES as u64) as usize;
-        let mut within = (offset % CHUNK_BYTES as u64) as usize;
+        let (chunk, mut within) = place(offset);
         let index = chunk.checked_sub(self.forgotten).ok_or(Forgotten)?;
         if let Some(full) = self.full.get(index) {
             return Ok(full.slice(within..));
@@ -112,8 +112,13 @@ impl GrowingBody {
             self.close_chunk();
         }
         reservation.shrink_to(self.length);
-        let chunks = std::mem::take(&mut self.full).into();
-        Ok(StoredBody { chunks, length: self.length, _reservation: reservation })
+        let chunks = std::mem::take(&mut self.full);
+        let content = match chunks.front() {
+            None => Content::Small(Box::default()),
+            Some(chunk) if self.length <= SMALL_BYTES_MAX => Content::Small(chunk[..].into()),
+            Some(_) => Content::Chunks(Vec::from(chunks).into()),
+        };
+        Ok(StoredBody { content, _reservation: reservation })
     }
 
     /// One chunk out of its pieces, exactly as large as they are.
@@ -147,26 +152,70 @@ pub struct Forgotten;
 /// A complete body. Its bytes are paid for until the last reader lets go of it.
 #[derive(Debug)]
 pub struct StoredBody {
-    chunks: Vec<Bytes>,
-    length: u64,
+    content: Content,
     _reservation: Reservation,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Of more than [`SMALL_BYTES_MAX`] bytes.
+    Chunks(Box<[Bytes]>),
+    /// Without what every [`Bytes`] has beside its bytes.
+    Small(Box<[u8]>),
 }
 
 impl StoredBody {
     /// Length in bytes.
     pub fn length(&self) -> u64 {
-        self.length
+        match &self.content {
+            Content::Chunks(chunks) => {
+                let last = chunks.last().map_or(0, Bytes::len);
+                (chunks.len().saturating_sub(1) * CHUNK_BYTES + last) as u64
+            }
+            Content::Small(bytes) => bytes.len() as u64,
+        }
     }
 
     /// The bytes at `offset` up to the end of a chunk; empty at the end.
-    pub fn read(&self, offset: u64) -> Bytes {
-        let within = (offset % CHUNK_BYTES as u64) as usize;
-        match self.chunks.get((offset / CHUNK_BYTES as u64) as usize) {
-            Some(chunk) if within < chunk.len() => chunk.slice(within..),
-            _ => Bytes::new(),
+    pub fn read(self: &Arc<Self>, offset: u64) -> Bytes {
+        let (chunk, within) = place(offset);
+        match &self.content {
+            Content::Chunks(chunks) => match chunks.get(chunk) {
+                Some(chunk) if within < chunk.len() => chunk.slice(within..),
+                _ => Bytes::new(),
+            },
+            Content::Small(_) if self.bytes(offset).is_empty() => Bytes::new(),
+            Content::Small(_) => Bytes::from_owner(Small(Arc::clone(self))).slice(within..),
         }
     }
+
+    /// The same, lent.
+    pub fn bytes(&self, offset: u64) -> &[u8] {
+        let (chunk, within) = place(offset);
+        let chunk = match &self.content {
+            Content::Chunks(chunks) => chunks.get(chunk).map(|chunk| &chunk[..]),
+            Content::Small(bytes) => (chunk == 0).then_some(&bytes[..]),
+        };
+        chunk.and_then(|chunk| chunk.get(within..)).unwrap_or_default()
+    }
 }
+
+/// A small body in the hands of a reader.
+struct Small(Arc<StoredBody>);
+
+impl AsRef<[u8]> for Small {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes(0)
+    }
+}
+
+/// The chunk that the byte at `offset` is in, and where in it.
+fn place(offset: u64) -> (usize, usize) {
+    ((offset / CHUNK_BYTES as u64) as usize, (offset % CHUNK_BYTES as u64) as usize)
+}
+
+/// Longest body that is kept as one piece, in bytes: of longer ones, what keeping chunks takes is less than a fiftieth.
+const SMALL_BYTES_MAX: u64 = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -200,10 +249,14 @@ mod tests {
         }
         assert_eq!(body.length(), whole.len() as u64);
         let ledger = Ledger::new(1 << 30);
-        let stored = body.seal(ledger.reserve(1 << 20).expect("fits")).expect("nothing forgotten");
+        let stored = Arc::new(body.seal(ledger.reserve(1 << 20).expect("fits")).expect("nothing forgotten"));
+        assert_eq!(stored.length(), whole.len() as u64);
+        assert_eq!(read_all(|at| Bytes::copy_from_slice(stored.bytes(at))), whole);
         assert_eq!(read_all(|at| stored.read(at)), whole);
         assert_eq!(ledger.used(), whole.len() as u64);
-        assert!(stored.chunks.iter().rev().skip(1).all(|chunk| chunk.len() == CHUNK_BYTES));
+        if let Content::Chunks(chunks) = &stored.content {
+            assert!(chunks.iter().rev().skip(1).all(|chunk| chunk.len() == CHUNK_BYTES));
+        }
     }
 
     #[test]
@@ -211,6 +264,8 @@ mod tests {
         check(&[], None);
         check(&[1], Some(1));
         check(&[5, 7, 9], Some(21));
+        check(&[4095, 1], None);
+        check(&[4096, 1], None);
         check(&[CHUNK_BYTES], Some(CHUNK_BYTES as u64));
         check(&[CHUNK_BYTES - 1, 2], None);
         check(&[3 * CHUNK_BYTES + 17, 1, CHUNK_BYTES], None);

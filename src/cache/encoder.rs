@@ -75,7 +75,7 @@ struct Source<'a> {
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.body.read(self.offset);
+        let piece = self.body.bytes(self.offset);
         let length = piece.len().min(buffer.len());
         buffer[..length].copy_from_slice(&piece[..length]);
         self.offset += length as u64;
