@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::lock::lock;
 use super::purge::PurgeMode;
+use super::urls::Urls;
 
 /// What a cell stands for. Cells are found by its hash: two that collide are purged together.
 #[derive(Clone, Copy, Hash)]
@@ -67,18 +68,14 @@ impl Cell {
         self.kind == Kind::Term
     }
 
-    /// The number of the last hard purge, 0 for none.
-    pub(super) fn purged_hard(&self) -> u64 {
-        self.hard.load(Ordering::Acquire)
-    }
-
-    /// The number of the last soft purge, 0 for none, and its time in milliseconds after the epoch.
-    pub(super) fn purged_softly(&self) -> (u64, u64) {
-        (self.soft.load(Ordering::Acquire), self.soft_at.load(Ordering::Relaxed))
+    pub(super) fn last_purges(&self) -> LastPurges {
+        let (hard, soft) = (self.hard.load(Ordering::Acquire), self.soft.load(Ordering::Acquire));
+        LastPurges { hard, soft, soft_at: self.soft_at.load(Ordering::Relaxed) }
     }
 
     fn last(&self) -> u64 {
-        self.purged_hard().max(self.purged_softly().0)
+        let LastPurges { hard, soft, .. } = self.last_purges();
+        hard.max(soft)
     }
 
     fn purge(&self, sequence: u64, mode: PurgeMode, at: u64) {
@@ -93,6 +90,17 @@ impl Cell {
     }
 }
 
+/// When something that responses fall under was purged last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastPurges {
+    /// The number of the last hard purge, 0 for none.
+    pub(super) hard: u64,
+    /// The number of the last soft purge, 0 for none.
+    pub(super) soft: u64,
+    /// When that was, in milliseconds after the epoch.
+    pub(super) soft_at: u64,
+}
+
 /// All cells in use, and the purges that running fills have to know of.
 #[derive(Debug)]
 pub(super) struct Register {
@@ -101,6 +109,7 @@ pub(super) struct Register {
     /// Purges of tags and terms between the beginning of an older fill and this one may have been forgotten.
     floor: AtomicU64,
     shards: [Mutex<HashMap<u64, Arc<Cell>>>; SHARDS],
+    urls: Urls,
     /// Running fills, counted by the last purge before each.
     fences: Mutex<BTreeMap<u64, u64>>,
     /// Tags and terms purged since some running fill began. Also what purges wait for one another with.
@@ -115,6 +124,7 @@ impl Register {
             latest: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             shards: std::array::from_fn(|_| Mutex::default()),
+            urls: Urls::new(),
             fences: Mutex::default(),
             recent: Mutex::default(),
             hasher: RandomState::new(),
@@ -133,6 +143,10 @@ impl Register {
         let at = u64::try_from(self.since_epoch(now).as_millis()).unwrap_or(u64::MAX - 1);
         let mut responses = 0;
         for mark in marks {
+            if matches!(mark, Mark::Url(..)) {
+                responses += self.urls.purge(self.id(&mark), sequence, mode, at);
+                continue;
+            }
             let cell = if mark.kind().is_learned_late() { Some(self.intern(&mark).0) } else { self.find(&mark) };
             // What nothing stored and no fill holds covers nothing.
             let Some(cell) = cell else { continue };
@@ -155,9 +169,19 @@ impl Register {
         (sequence, responses)
     }
 
+    /// All URLs in use.
+    pub(super) fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// What a cell or URL is found by.
+    pub(super) fn id(&self, mark: &Mark<'_>) -> u64 {
+        self.hasher.hash_one(mark)
+    }
+
     /// Whether no fill is under way and nothing stored falls under `mark`, so that a purge of it would change nothing.
     pub(super) fn is_idle(&self, mark: &Mark<'_>) -> bool {
-        let id = self.hasher.hash_one(mark);
+        let id = self.id(mark);
         lock(&self.fences).is_empty() && !self.shard(id).contains_key(&id)
     }
 
@@ -187,7 +211,7 @@ impl Register {
 
     /// The cell of `mark`, and whether it was made for this call.
     pub(super) fn intern(&self, mark: &Mark<'_>) -> (Arc<Cell>, bool) {
-        let id = self.hasher.hash_one(mark);
+        let id = self.id(mark);
         match self.shard(id).entry(id) {
             Entry::Occupied(known) => (Arc::clone(known.get()), false),
             Entry::Vacant(place) => {
@@ -198,8 +222,8 @@ impl Register {
     }
 
     /// The cell of `mark`, if anything stored or any fill falls under it.
-    pub(super) fn find(&self, mark: &Mark<'_>) -> Option<Arc<Cell>> {
-        let id = self.hasher.hash_one(mark);
+    fn find(&self, mark: &Mark<'_>) -> Option<Arc<Cell>> {
+        let id = self.id(mark);
         self.shard(id).get(&id).cloned()
     }
 
@@ -220,7 +244,7 @@ impl Register {
     }
 
     pub(super) fn cells(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).len()).sum::<usize>() + self.urls.count()
     }
 
     /// Drops from the list what every running fill has begun after, and cells that nothing holds.

@@ -16,4 +16,5 @@ pub mod remote_encoder;
 pub mod stamps;
 pub mod store;
 pub mod stored;
+mod urls;
 mod variants;

@@ -1,7 +1,7 @@
 //! Purge by stamp: one store takes effect for one stored response or ten million, at the next request.
 //!
 //! Everything that responses can be purged by (a tag, a host, a directory, a URL) is a cell that remembers the number of
-//! its last purge (`cells.rs`). A response holds the cells it falls under and the number of the last purge before its
+//! its last purge (`cells.rs`, `urls.rs`). A response holds the cells it falls under and the number of the last purge before its
 //! origin was asked (`stamps.rs`); it is purged when one of its cells has a later one. So a purge also covers what is
 //! still on its way: a fence keeps that number from when a fill began.
 //!
@@ -115,9 +115,8 @@ impl Purges {
     /// Purges one URL hard, unless nothing stored and no fill is for it.
     pub fn invalidate(&self, host: &str, path_and_query: &str, now: Instant) {
         let url = Mark::Url(host, path_and_query);
-        if let Some(cell) = self.register.find(&url) {
+        if self.register.urls().is_held(self.register.id(&url)) {
             self.register.purge(std::iter::once(url), PurgeMode::Hard, now);
-            self.register.release(cell);
         }
     }
 

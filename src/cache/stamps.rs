@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::cells::{CELL_BYTES, Cell, Mark, Register};
+use super::cells::{CELL_BYTES, Cell, LastPurges, Mark, Register};
 use super::purge::directories;
+use super::urls::URL_BYTES;
 
 /// Keeps a fill on the right side of every purge; hold it until what the fill brought is stored.
 #[derive(Debug)]
@@ -18,9 +19,10 @@ impl Fence {
     pub(super) fn new(register: &Arc<Register>, host: &str, path_and_query: &str) -> Self {
         let born = register.enter();
         let path = path_and_query.split('?').next().unwrap_or_default();
-        let place = [Mark::Everything, Mark::Host(host), Mark::Url(host, path_and_query)];
+        let place = [Mark::Everything, Mark::Host(host)];
         let marks = place.into_iter().chain(directories(path).map(|path| Mark::Directory(host, path)));
-        Self { born, stamps: Arc::new(Stamps::of(register, born, Vec::new(), marks)) }
+        let url = register.id(&Mark::Url(host, path_and_query));
+        Self { born, stamps: Arc::new(Stamps::of(register, born, url, Vec::new(), marks)) }
     }
 
     /// The stamps of what the fill will bring, its tags and terms not yet known.
@@ -48,7 +50,7 @@ impl Fence {
         let register = &self.stamps.register;
         let cells = self.stamps.cells.iter().chain(known_terms).cloned().collect();
         let marks = tags.iter().map(|tag| Mark::Tag(tag)).chain(terms.iter().map(|term| Mark::Term(*term)));
-        let mut stamps = Stamps::of(register, self.born, cells, marks);
+        let mut stamps = Stamps::of(register, self.born, self.stamps.url, cells, marks);
         stamps.made += self.stamps.made;
         if register.has_lost_track_of(self.born) {
             stamps.verdict.fetch_or(GONE, Ordering::Relaxed);
@@ -63,14 +65,15 @@ impl Drop for Fence {
     }
 }
 
-/// The cells that a response falls under, and the purge before it was asked for.
+/// The URL and the cells that a response falls under, and the purge before it was asked for.
 #[derive(Debug)]
 pub struct Stamps {
     register: Arc<Register>,
     born: u64,
+    url: u64,
     cells: Box<[Arc<Cell>]>,
-    /// How many of them it was the first to fall under, and so pays for.
-    made: usize,
+    /// How many of the cells it was the first to fall under, and so pays for.
+    made: u32,
     /// The last purge that the two below know of.
     checked: AtomicU64,
     /// [`GONE`] and [`SUSPECT`].
@@ -99,24 +102,27 @@ pub enum Purged {
 }
 
 impl Stamps {
-    /// With `cells` and those of `marks`.
+    /// With `url`, `cells` and the cells of `marks`.
     fn of<'a>(
         register: &Arc<Register>,
         born: u64,
+        url: u64,
         mut cells: Vec<Arc<Cell>>,
         marks: impl Iterator<Item = Mark<'a>>,
     ) -> Self {
         let mut made = 0;
         for mark in marks {
             let (cell, is_new) = register.intern(&mark);
-            made += usize::from(is_new);
+            made += u32::from(is_new);
             if !cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
                 cells.push(cell);
             }
         }
+        register.urls().hold(url);
         Self {
             register: Arc::clone(register),
             born,
+            url,
             cells: cells.into(),
             made,
             checked: AtomicU64::new(born),
@@ -159,7 +165,8 @@ impl Stamps {
 
     /// Bytes held, the cells that were made for it included.
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.cells.len() * size_of::<Arc<Cell>>() + self.made * CELL_BYTES
+        let cells = self.cells.len() * size_of::<Arc<Cell>>() + self.made as usize * CELL_BYTES;
+        size_of::<Self>() + cells + URL_BYTES
     }
 
     fn catch_up(&self) {
@@ -167,24 +174,29 @@ impl Stamps {
         if self.checked.load(Ordering::Acquire) == latest {
             return;
         }
+        self.take_note(self.register.urls().last_purges(self.url), false);
         for cell in &self.cells {
-            if cell.purged_hard() > self.born {
-                self.verdict.fetch_or(GONE, Ordering::Relaxed);
-            }
-            let (soft, at) = cell.purged_softly();
-            if soft > self.born {
-                if cell.is_term() {
-                    self.verdict.fetch_or(SUSPECT, Ordering::Relaxed);
-                }
-                self.expired.fetch_min(at, Ordering::Relaxed);
-            }
+            self.take_note(cell.last_purges(), cell.is_term());
         }
         self.checked.store(latest, Ordering::Release);
+    }
+
+    fn take_note(&self, LastPurges { hard, soft, soft_at }: LastPurges, is_term: bool) {
+        if hard > self.born {
+            self.verdict.fetch_or(GONE, Ordering::Relaxed);
+        }
+        if soft > self.born {
+            if is_term {
+                self.verdict.fetch_or(SUSPECT, Ordering::Relaxed);
+            }
+            self.expired.fetch_min(soft_at, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Stamps {
     fn drop(&mut self) {
+        self.register.urls().release(self.url);
         for cell in std::mem::take(&mut self.cells) {
             self.register.release(cell);
         }
