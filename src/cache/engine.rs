@@ -23,7 +23,7 @@ use crate::semantics::target::Target;
 
 /// Values by key, up to a weight.
 #[derive(Debug)]
-pub(super) struct Engine<V: Send + Sync + 'static> {
+pub(super) struct Engine<V: Clone + Send + Sync + 'static> {
     cache: Cache<CacheKey, Weighed<V>>,
     /// Locks that keys are spread over: one change at a time.
     turns: [Mutex<()>; TURNS],
@@ -34,17 +34,11 @@ pub(super) struct Engine<V: Send + Sync + 'static> {
     newcomers: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Weighed<V> {
     /// None only before the engine is used.
-    value: Option<Arc<V>>,
+    value: Option<V>,
     weight: u32,
-}
-
-impl<V> Clone for Weighed<V> {
-    fn clone(&self) -> Self {
-        Self { value: self.value.clone(), weight: self.weight }
-    }
 }
 
 /// What becomes of the value of a key.
@@ -52,12 +46,12 @@ pub(super) enum Change<V> {
     /// It stays.
     Keep,
     /// This one of so many bytes is there instead. The engine may refuse it where there was none.
-    Put(Arc<V>, u64),
+    Put(V, u64),
     /// None is there.
     Remove,
 }
 
-impl<V: Send + Sync + 'static> Engine<V> {
+impl<V: Clone + Send + Sync + 'static> Engine<V> {
     /// Nothing yet; `on_eviction` is told of every key that is evicted, or refused on arrival, to keep within the capacity.
     pub(super) fn new(capacity_bytes: u64, on_eviction: impl Fn() + Send + Sync + 'static) -> Self {
         let unit_bytes = capacity_bytes.div_ceil(CAPACITY_MAX).max(1);
@@ -99,17 +93,17 @@ impl<V: Send + Sync + 'static> Engine<V> {
     }
 
     /// The value of `key`; a use of it, whether it is there or not.
-    pub(super) fn get(&self, key: &CacheKey) -> Option<Arc<V>> {
+    pub(super) fn get(&self, key: &CacheKey) -> Option<V> {
         self.cache.get(key)?.value
     }
 
     /// All there is; no use of it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<CacheKey>, Arc<V>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<CacheKey>, V)> {
         self.cache.iter().filter_map(|(key, weighed)| Some((key, weighed.value?)))
     }
 
     /// Does with the value of `key` what `decide` says, one change of a key at a time.
-    pub(super) fn change(&self, key: &CacheKey, decide: impl FnOnce(Option<&Arc<V>>) -> Change<V>) {
+    pub(super) fn change(&self, key: &CacheKey, decide: impl FnOnce(Option<&V>) -> Change<V>) {
         let _turn = lock(&self.turns[self.hasher.hash_one(key) as usize % TURNS]);
         // A look for what is not there would count as one more request for it, so that what is asked for once would seem to
         // be worth as much as what is asked for twice.
@@ -206,7 +200,7 @@ mod tests {
     fn request(engine: &Engine<u64>, number: u64) -> bool {
         let is_hit = engine.get(&key(number)).is_some();
         if !is_hit {
-            engine.change(&key(number), |_| Change::Put(Arc::new(number), BYTES));
+            engine.change(&key(number), |_| Change::Put(number, BYTES));
             engine.catch_up();
         }
         is_hit
@@ -223,7 +217,7 @@ mod tests {
     #[test]
     fn weights_of_any_size_count() {
         let engine: Engine<u64> = Engine::new(1 << 36, || {});
-        engine.change(&key(0), |_| Change::Put(Arc::new(0), 6 << 30));
+        engine.change(&key(0), |_| Change::Put(0, 6 << 30));
         engine.catch_up();
         assert_eq!(engine.weight(), 6 << 30);
     }

@@ -75,7 +75,7 @@ impl Store {
     /// Everything stored under `key` that was not purged, most recent first.
     pub fn variants(&self, key: &CacheKey) -> Vec<Arc<StoredResponse>> {
         let variants = self.engine.get(key);
-        let stored = variants.iter().flat_map(|variants| variants.responses());
+        let stored = variants.iter().flat_map(Variants::responses);
         stored.filter(|response| is_kept(response)).cloned().collect()
     }
 
@@ -94,7 +94,7 @@ impl Store {
     /// not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps nothing from eviction.
     pub fn visit(&self, mut visit: impl FnMut(&CacheKey, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
         for (key, variants) in self.engine.iter() {
-            visit(&key, &mut variants.responses().filter(|response| is_kept(response)));
+            visit(&key, &mut variants.responses().iter().filter(|response| is_kept(response)));
         }
     }
 
@@ -115,7 +115,7 @@ impl Store {
             let is_better = |other: &Arc<StoredResponse>| {
                 other.head.nominated == response.head.nominated && is_kept(other) && !other.head.stamps.is_suspect()
             };
-            if response.head.stamps.is_suspect() && found.is_some_and(|found| found.responses().any(is_better)) {
+            if response.head.stamps.is_suspect() && found.is_some_and(|found| found.responses().iter().any(is_better)) {
                 return Change::Keep;
             }
             let others = found.and_then(|found| found.kept(is_kept));
@@ -123,7 +123,7 @@ impl Store {
             if room == Room::Displaced {
                 self.displaced.inc();
             }
-            put(key, Arc::new(variants))
+            put(key, variants)
         });
         self.engine.catch_up();
     }
@@ -135,7 +135,7 @@ impl Store {
 
     /// Weighs what is stored under `key` again, after a response there has grown by a coding.
     pub fn reweigh(&self, key: &CacheKey) {
-        self.engine.change(key, |found| found.map_or(Change::Keep, |found| put(key, Arc::clone(found))));
+        self.engine.change(key, |found| found.map_or(Change::Keep, |found| put(key, found.clone())));
         self.engine.catch_up();
     }
 
@@ -173,7 +173,7 @@ impl Store {
             let purged = self
                 .engine
                 .iter()
-                .filter(|(_, variants)| variants.responses().filter(|response| !is_kept(response)).count() > 0)
+                .filter(|(_, variants)| variants.responses().iter().filter(|response| !is_kept(response)).count() > 0)
                 .map(|(key, _)| key);
             purged.for_each(|key| self.discard_purged(&key));
             self.engine.catch_up();
@@ -187,7 +187,7 @@ impl Store {
     /// Removes all but what `keep` keeps.
     fn keep(&self, key: &CacheKey, keep: impl Fn(&Arc<StoredResponse>) -> bool) {
         self.engine.change(key, |found| match found.map(|found| found.kept(keep)) {
-            Some(Some(rest)) => put(key, Arc::new(rest)),
+            Some(Some(rest)) => put(key, rest),
             Some(None) => Change::Remove,
             None => Change::Keep,
         });
@@ -229,7 +229,7 @@ impl Store {
 }
 
 /// Stores `variants` under `key`, by what they take together.
-fn put(key: &CacheKey, variants: Arc<Variants>) -> Change<Variants> {
+fn put(key: &CacheKey, variants: Variants) -> Change<Variants> {
     let bytes = variants.size() + key.as_str().len() as u64;
     Change::Put(variants, bytes)
 }

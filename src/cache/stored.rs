@@ -1,7 +1,7 @@
 //! A stored response (RFC 9111 §1): head, complete body, and what reuse needs to know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{StatusCode, Version};
@@ -78,6 +78,8 @@ pub struct StoredResponse {
     pub codings: Option<Arc<Codings>>,
     /// Until when a failed revalidation lets this response count as good again, in milliseconds after `head.received`.
     revived_until: AtomicU64,
+    /// How many newcomers under its key it outlives: all it can when it is selected, one less for each that needs room.
+    pub(super) credit: AtomicU8,
     /// Pays for the head; the body pays for itself.
     reservation: Reservation,
 }
@@ -86,7 +88,7 @@ impl StoredResponse {
     /// Joins a head with its complete body, to be stored under `key`; `reservation` pays for the head.
     pub fn new(key: &CacheKey, head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
         let codings = head.codable.then(|| Arc::new(Codings::new(key.clone(), Arc::clone(&body), head.received)));
-        Self { head, body, codings, revived_until: AtomicU64::new(0), reservation }
+        Self { head, body, codings, revived_until: AtomicU64::new(0), credit: AtomicU8::new(0), reservation }
     }
 
     /// The same body under a new head, which `reservation` pays for; codings that were made of it stay.
