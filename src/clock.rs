@@ -36,6 +36,11 @@ impl Clock {
         sample(**self.anchor.load(), tokio::time::Instant::now().into_std())
     }
 
+    /// The monotonic clock now: for deadlines and differences, at half the price of both.
+    pub fn monotonic(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     /// Follows the system's wall time again; for a loop that calls it about once a minute.
     pub fn anchor_again(&self) {
         self.anchor.store(Arc::new(system()));

@@ -82,7 +82,7 @@ impl Compressor {
             catch_unwind(AssertUnwindSafe(|| self.make(&codings, *coding, metrics, encode))).unwrap_or(Outcome::Failed);
         match outcome {
             Outcome::Made => {}
-            Outcome::NoRoom => codings.postpone(*coding, self.clock.now().monotonic + NO_ROOM_PAUSE),
+            Outcome::NoRoom => codings.postpone(*coding, self.clock.monotonic() + NO_ROOM_PAUSE),
             Outcome::Failed => codings.settle(*coding, None),
             // gzip repeats what it has seen in the last 32 KiB (RFC 1951 §2), the others what they have seen anywhere.
             Outcome::NotSmaller if *coding == ContentCoding::Gzip => codings.settle(*coding, None),
@@ -95,13 +95,13 @@ impl Compressor {
     fn make(&self, codings: &Codings, coding: ContentCoding, metrics: &SiteMetrics, encode: &Encode<'_>) -> Outcome {
         let length_max = codings.body.length() * SHARE_MAX_PERCENT / 100;
         let Some(reservation) = self.store.reserve(length_max) else { return Outcome::NoRoom };
-        let began = self.clock.now().monotonic;
+        let began = self.clock.monotonic();
         let mut made = match encode(&codings.body, coding, length_max) {
             Ok(made) => made,
             Err(NotEncoded::Failed) => return Outcome::Failed,
             Err(NotEncoded::TooLong) => return Outcome::NotSmaller,
         };
-        let took = self.clock.now().monotonic.saturating_duration_since(began);
+        let took = self.clock.monotonic().saturating_duration_since(began);
         let Ok(body) = made.seal(reservation) else { return Outcome::Failed };
         metrics.coding_made(coding.as_str(), codings.body.length(), body.length(), took);
         codings.settle(coding, Some(Arc::new(body)));

@@ -295,7 +295,7 @@ impl Outcome {
 
     /// Counts and logs the request; `complete` when its last byte was handed to the client's connection.
     pub fn close(mut self, complete: bool) {
-        let now = self.shared.clock.now().monotonic;
+        let now = self.shared.clock.monotonic();
         let record = &mut self.record;
         record.complete = complete && !self.broken;
         record.duration = now.saturating_duration_since(self.arrival.monotonic);

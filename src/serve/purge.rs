@@ -11,7 +11,7 @@ use crate::telemetry::Event;
 
 /// Purges, and tells of it. `by` says who asked.
 pub fn purge(shared: &Shared, selectors: &[Selector], mode: PurgeMode, by: String) -> Receipt {
-    let receipt = shared.store.purge(selectors, mode, shared.clock.now().monotonic);
+    let receipt = shared.store.purge(selectors, mode, shared.clock.monotonic());
     shared.events.emit(Event::Purged {
         sequence: receipt.sequence,
         mode: mode.as_str(),

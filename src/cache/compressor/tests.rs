@@ -202,7 +202,7 @@ struct Bench {
 impl Bench {
     fn new(bound_bytes: u64) -> Self {
         let clock = Clock::new();
-        let (began, registry) = (clock.now().monotonic, Metrics::new());
+        let (began, registry) = (clock.monotonic(), Metrics::new());
         let store = Store::new(bound_bytes, StoreCounters::default(), began);
         let metrics = registry.site("shop");
         Self { compressor: Compressor::new(store.clone(), clock), store, registry, metrics, began }

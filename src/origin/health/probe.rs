@@ -67,9 +67,9 @@ async fn exchange(
         .header(header::CONNECTION, HeaderValue::from_static("close"))
         .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync())
         .map_err(|error| error.to_string())?;
-    let asked = clock.now().monotonic;
+    let asked = clock.monotonic();
     let response = sender.try_send_request(request).await.map_err(|error| with_causes(&error.into_error()))?;
-    let latency = clock.now().monotonic.saturating_duration_since(asked);
+    let latency = clock.monotonic().saturating_duration_since(asked);
     if let Some(said) = policy.lame_duck.iter().find(|field| field.is_in(response.headers())) {
         return Ok(Evidence::LameDuck(said.to_string()));
     }
