@@ -46,6 +46,7 @@ pub struct Pool {
     view: ArcSwap<PoolView>,
     published: Notify,
     reports: mpsc::Sender<Report>,
+    urgent: Notify,
 }
 
 impl Pool {
@@ -76,6 +77,7 @@ impl Pool {
                 view,
                 published: Notify::new(),
                 reports,
+                urgent: Notify::new(),
             }),
             received,
         )
@@ -123,7 +125,16 @@ impl Pool {
 
     /// Tells the steward what a request met. Under a flood some reports are lost; the rest say the same.
     pub fn report(&self, origin: usize, address: SocketAddr, evidence: Evidence) {
+        let can_wait = matches!(evidence, Evidence::RequestSucceeded { .. });
         let _lost_in_a_flood = self.reports.try_send(Report { origin, address, evidence });
+        if !can_wait {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Waits for a report that cannot wait. One that was sent before this call and not waited for counts.
+    pub fn urgent(&self) -> Notified<'_> {
+        self.urgent.notified()
     }
 }
 
@@ -205,5 +216,5 @@ const RETRIES_TRUST: u32 = 100;
 /// A hedge only saves time.
 const HEDGES_TRUST: u32 = 10;
 
-/// Reports waiting for the steward, at most.
-const REPORTS_MAX: usize = 1024;
+/// Reports waiting for the steward, at most: while it pauses, some hundreds gather.
+const REPORTS_MAX: usize = 4096;

@@ -86,18 +86,14 @@ impl Steward {
     pub async fn run(mut self) {
         let mut tasks = JoinSet::new();
         self.show_from_the_start();
+        let mut listens_at = self.clock.monotonic();
         loop {
             self.begin_what_is_due(&mut tasks);
-            let due = self.roster.due().unwrap_or_else(|| self.clock.now().monotonic + IDLE);
+            let due = self.roster.due().unwrap_or_else(|| self.clock.monotonic() + IDLE);
             let mut events = Vec::new();
             tokio::select! {
-                Some(report) = self.reports.recv() => {
-                    self.take_report(report, &mut events);
-                    // A burst of reports is one change of the view.
-                    for _ in 0..BURST_MAX {
-                        let Ok(report) = self.reports.try_recv() else { break };
-                        self.take_report(report, &mut events);
-                    }
+                Some(report) = heard(&mut self.reports, &self.pool, listens_at) => {
+                    listens_at = self.take_reports(report, &mut events);
                 }
                 Some(done) = tasks.join_next() => match done {
                     Ok(finding) => self.take_finding(finding, &mut events),
@@ -105,7 +101,7 @@ impl Steward {
                     Err(_panic) => {}
                 },
                 Some(question) = self.questions.recv() => self.answer(question, &mut events),
-                () = sleep_until(due.into()) => self.roster.tick(self.clock.now().monotonic, &mut events),
+                () = sleep_until(due.into()) => self.roster.tick(self.clock.monotonic(), &mut events),
             }
             self.conclude(events);
         }
@@ -126,7 +122,7 @@ impl Steward {
     }
 
     fn begin_what_is_due(&mut self, tasks: &mut JoinSet<Finding>) {
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         for origin in self.roster.lookups_due(now) {
             let (pool, resolve) = (Arc::clone(&self.pool), Arc::clone(&self.resolve));
             tasks.spawn(async move {
@@ -150,7 +146,7 @@ impl Steward {
     }
 
     fn answer(&mut self, question: Question, events: &mut Vec<Event>) {
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         match question {
             Question::Status { answer } => drop(answer.send(self.roster.status(now))),
             Question::Order { origin, order, by, answer } => {
@@ -163,12 +159,23 @@ impl Steward {
         }
     }
 
-    fn take_report(&mut self, Report { origin, address, evidence }: Report, events: &mut Vec<Event>) {
-        self.roster.on_evidence(origin, address, evidence, self.clock.now().monotonic, events);
+    /// Takes `first` and what has come behind it; a burst of reports is one change of the view. Returns when to listen to
+    /// those that come later.
+    fn take_reports(&mut self, first: Report, events: &mut Vec<Event>) -> Instant {
+        let now = self.clock.monotonic();
+        let mut take = |Report { origin, address, evidence }| {
+            self.roster.on_evidence(origin, address, evidence, now, events);
+        };
+        take(first);
+        for _ in 1..BURST_MAX {
+            let Ok(report) = self.reports.try_recv() else { return now + REPORTS_PAUSE };
+            take(report);
+        }
+        now
     }
 
     fn take_finding(&mut self, finding: Finding, events: &mut Vec<Event>) {
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         match finding {
             Finding::Lookup { origin, lookup } => {
                 let failed = !matches!(lookup, Lookup::Found { .. } | Lookup::Located { .. });
@@ -245,7 +252,7 @@ impl Steward {
     /// Without probes nothing is ever found failing in this way.
     fn follow_terms(&mut self, view: &PoolView) {
         if self.pool.config.probe.enabled {
-            self.pool.terms.follow(view, &mut self.random, self.clock.now().monotonic);
+            self.pool.terms.follow(view, &mut self.random, self.clock.monotonic());
         }
     }
 
@@ -272,7 +279,7 @@ impl Steward {
         }
         let view = self.roster.view();
         self.follow_terms(&view);
-        self.pool.publish(view, self.clock.now().monotonic);
+        self.pool.publish(view, self.clock.monotonic());
         events.into_iter().for_each(|event| self.events.emit(event));
     }
 }
@@ -304,6 +311,15 @@ impl StewardHandle {
     }
 }
 
+/// The next report: from `listens_at` on, or as soon as there is one that cannot wait.
+async fn heard(reports: &mut mpsc::Receiver<Report>, pool: &Pool, listens_at: Instant) -> Option<Report> {
+    tokio::select! {
+        () = sleep_until(listens_at.into()) => {}
+        () = pool.urgent() => {}
+    }
+    reports.recv().await
+}
+
 #[derive(Debug)]
 enum Question {
     Order { origin: Box<str>, order: Order, by: String, answer: oneshot::Sender<RosterStatus> },
@@ -325,5 +341,8 @@ const LOOKUP_MAX: Duration = Duration::from_secs(15);
 
 /// Reports taken before timers and probes have their turn again.
 const BURST_MAX: usize = 256;
+
+/// How long good news is let lie after the last was heard: to wake for each of them would cost more than to send it.
+const REPORTS_PAUSE: Duration = Duration::from_millis(10);
 
 const QUESTIONS_MAX: usize = 16;
