@@ -9,6 +9,18 @@ use http::HeaderValue;
 /// A two-digit year below 70 is of this century, any other of the last. The weekday has to be one, but not the right one:
 /// the rest says everything.
 pub fn http_date(value: &HeaderValue) -> Option<SystemTime> {
+    imf_fixdate(value.as_bytes()).or_else(|| any_form(value))
+}
+
+/// The form that nearly all dates have, as it is usually written.
+fn imf_fixdate(value: &[u8]) -> Option<SystemTime> {
+    // The library skips whitespace around a date.
+    let is_likely = value.len() == IMF_FIXDATE_BYTES && value[0].is_ascii_alphabetic() && value.ends_with(b" GMT");
+    let text = std::str::from_utf8(value).ok().filter(|_| is_likely)?;
+    httpdate::parse_http_date(text).ok()
+}
+
+fn any_form(value: &HeaderValue) -> Option<SystemTime> {
     // "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the field value
     // case-insensitively." (RFC 9111 §4.2)
     let mut buffer = [0; DATE_BYTES_MAX];
@@ -66,6 +78,9 @@ const WEEKDAYS: [(&str, &str); 7] = [
     ("Sat", "Saturday"),
     ("Sun", "Sunday"),
 ];
+
+/// The length of `Sun, 06 Nov 1994 08:49:37 GMT`.
+const IMF_FIXDATE_BYTES: usize = 29;
 
 /// The longest form: `Wednesday, 06-Nov-94 08:49:37 GMT`.
 const DATE_BYTES_MAX: usize = 33;

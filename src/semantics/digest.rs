@@ -35,6 +35,9 @@ pub fn of_content(method: &Method, status: StatusCode, headers: &HeaderMap) -> V
 
 fn stated(headers: &HeaderMap, name: HeaderName) -> Vec<Digest> {
     let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+    if lines.is_empty() {
+        return Vec::new();
+    }
     // "When there are multiple instances […] they are combined" (RFC 9110 §5.3).
     let Ok(dictionary) = Parser::new(&lines.join(&b", "[..])).parse::<Dictionary>() else { return Vec::new() };
     let digest = |(algorithm, length, key): (Algorithm, usize, &str)| match dictionary.get(key) {

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use http::Version;
 use http::header::{
     CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    IF_UNMODIFIED_SINCE, MAX_FORWARDS, RANGE, VIA,
 };
 
 use super::field;
@@ -21,12 +20,14 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove_connection_options(headers);
     // "intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or
     // not they appear as a connection-option".
-    for name in HOP_BY_HOP {
+    let known: Vec<_> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in known {
         headers.remove(name);
     }
-    for name in HOP_BY_HOP_BY_TEXT {
-        headers.remove(name);
-    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
 }
 
 /// Removes Connection and the fields it names. What a request is told apart by has to be read after this: a field that
@@ -37,7 +38,7 @@ pub fn remove_connection_options(headers: &mut HeaderMap) {
     // connection-option, and then remove the Connection header field itself" (§7.6.1).
     if headers.contains_key(CONNECTION) {
         let options = field::members(headers, CONNECTION).filter_map(|option| HeaderName::from_bytes(option).ok());
-        let named: Vec<_> = options.filter(|name| !is_end_to_end(name)).collect();
+        let named: Vec<_> = options.filter(|name| headers.contains_key(name) && !is_end_to_end(name)).collect();
         for name in named {
             headers.remove(name);
         }
@@ -181,12 +182,20 @@ fn pseudonym(node: &str) -> Cow<'_, str> {
 /// Half of what the strictest of the common servers take as a whole head (8 KiB), and several times what browsers send.
 pub const PLAIN_BYTES_MAX: usize = 4096;
 
-const CDN_LOOP: &str = "cdn-loop";
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
-const HOP_BY_HOP: [HeaderName; 6] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-
-/// Those without a constant in the HTTP library.
-const HOP_BY_HOP_BY_TEXT: [&str; 4] = ["http2-settings", "keep-alive", "proxy-authentication-info", "proxy-connection"];
+const HOP_BY_HOP: [&str; 10] = [
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Fields that a cache, or the one behind it, decides by.
 const END_TO_END: [&str; 21] = [
