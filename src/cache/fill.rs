@@ -5,6 +5,7 @@
 //! and a reader that falls behind that window is cut off rather than allowed to slow the others or to pin memory.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -356,10 +357,10 @@ impl<E> Leader<E> {
     fn retire(&mut self, hold: Option<Hold>) {
         let Some((running, key)) = self.registered.take() else { return };
         let mut running = lock(&running);
-        if running.fills.get(&key).is_none_or(|fill| !Arc::ptr_eq(fill, &self.fill)) {
-            return;
-        }
-        running.fills.remove(&key);
+        let key = match running.fills.entry(key) {
+            Entry::Occupied(place) if Arc::ptr_eq(place.get(), &self.fill) => place.remove_entry().0,
+            Entry::Occupied(_) | Entry::Vacant(_) => return,
+        };
         if let Some(Hold { until, paid }) = hold {
             let bytes = paid.bytes() + lock(&self.fill.state).body.length();
             let held = HeldFill { fill: Arc::clone(&self.fill), _paid: paid };

@@ -106,7 +106,8 @@ impl Store {
     /// Stores `response`, in place of the one with the same nominated fields, unless it was purged on its way. What became
     /// suspect on its way does not replace what is not.
     ///
-    /// The engine may refuse a newcomer that is asked for less than what it would displace.
+    /// The engine may refuse a newcomer that is asked for less than what it would displace. It decides some stores or a third
+    /// of a second later, or once [`Store::reserve`] finds no room.
     pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.engine.change(key, |found| {
             if response.head.stamps.is_gone() {
@@ -125,7 +126,6 @@ impl Store {
             }
             put(key, variants)
         });
-        self.engine.catch_up();
     }
 
     /// Removes `response`, unless it was replaced already.

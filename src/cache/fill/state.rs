@@ -1,6 +1,6 @@
 //! How far a fill has come, who reads it, and what has become of its body.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -22,7 +22,7 @@ pub(super) struct State<E> {
     pub(super) end: Option<End>,
     pub(super) windowed: bool,
     pub(super) is_failure: bool,
-    pub(super) readers: HashMap<u64, Reader>,
+    pub(super) readers: BTreeMap<u64, Reader>,
     pub(super) next_reader: u64,
     /// The leader, waiting for readers of a windowed body.
     pub(super) leader: Option<Waker>,
@@ -38,7 +38,7 @@ impl<E> State<E> {
             end: None,
             windowed: false,
             is_failure: false,
-            readers: HashMap::new(),
+            readers: BTreeMap::new(),
             next_reader: 0,
             leader: None,
         }
