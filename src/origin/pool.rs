@@ -22,7 +22,7 @@ use super::request::ranking::Candidate;
 use super::request::tail::Tail;
 use super::view::PoolView;
 use crate::config::model::{HostField, OriginConfig, SiteConfig};
-use crate::telemetry::SiteMetrics;
+use crate::telemetry::{OriginMetrics, SiteMetrics};
 
 /// The origins of one site. Read by workers, published to by the site's steward.
 #[derive(Debug)]
@@ -151,6 +151,8 @@ pub struct Origin {
     pub capacity: Capacity,
     /// How long its slowest heads usually take.
     pub tail: Tail,
+    /// Its counters.
+    pub metrics: OriginMetrics,
     authority: HeaderValue,
 }
 
@@ -169,6 +171,7 @@ impl Origin {
             tls,
             capacity,
             tail: Tail::default(),
+            metrics: metrics.origin(&config.name),
             authority,
         }
     }

@@ -77,6 +77,7 @@ impl Exchange {
         audience: Audience,
     ) -> Forward {
         let mut headers = self.headers.clone();
+        headers.reserve(FIELDS_ADDED);
         forwarding::remove_hop_by_hop(&mut headers);
         match &self.site.config.forward_fields {
             ForwardFields::All => {
@@ -212,6 +213,9 @@ pub enum Audience {
     /// This client alone: what it wants and has is for the origin to consider, which may save the body.
     OneClient,
 }
+
+/// Fields that a request to an origin has more than the client's, unless they are conditions; one of them is `Host`.
+const FIELDS_ADDED: usize = 6;
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -86,7 +86,8 @@ impl Lead {
             leader.fail(error, None);
             return;
         };
-        match self.fetch(leader.fence()).await {
+        // Boxed, so that the task does not carry the room for it while the body arrives.
+        match Box::pin(self.fetch(leader.fence())).await {
             Err(Failed { error, retry_after }) => {
                 let is_for_everybody = error.status.is_none() || !self.may_answer_this_client_alone();
                 if is_for_everybody {
@@ -100,7 +101,7 @@ impl Lead {
                 let _client_left = hand.send(Handed::Shared(share));
                 leader.finish(Stage::Validated(validated));
             }
-            Ok(Fetch::Response(fetched)) => self.take(*fetched, leader, hand).await,
+            Ok(Fetch::Response(fetched)) => self.take(fetched, leader, hand).await,
         }
     }
 
@@ -125,14 +126,14 @@ impl Lead {
                 if matches!(self.fallback, Fallback::Fresh { .. }) && !self.may_answer_this_client_alone() {
                     self.worker.shared.store.remove(&self.key, stored);
                 }
-                Ok(Fetch::Response(Box::new(fetched)))
+                Ok(Fetch::Response(fetched))
             }
             Some(stored) if fetched.status == StatusCode::NOT_MODIFIED => match self.freshen(stored, &fetched, fence) {
                 Some((validated, share)) => Ok(Fetch::Validated { validated, share }),
                 // RFC 9111 §4.3.4: a 304 that selects no stored response updates none; only a whole answer helps.
-                None => self.ask(Vec::new()).await.map(Box::new).map(Fetch::Response),
+                None => self.ask(Vec::new()).await.map(Fetch::Response),
             },
-            Some(_) | None => Ok(Fetch::Response(Box::new(fetched))),
+            Some(_) | None => Ok(Fetch::Response(fetched)),
         }
     }
 
@@ -141,7 +142,7 @@ impl Lead {
     }
 
     /// A failed response counts as an answer only when there is nothing better, or its origin wants nothing else.
-    async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Fetched, Failed> {
+    async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Box<Fetched>, Failed> {
         let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
         // Whoever has sent garbage may well do so again.
         let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
@@ -187,8 +188,10 @@ impl Lead {
         let nominated = self.nominated(&headers)?;
         let stamps = fence.stamps_again(&stored.head.stamps, &tags(&headers).ok()?, fetched.body.terms());
         // The body is what it was: its length was judged, and whoever asks now has no part in it.
-        let is_codable = |headers: &_| stored.head.codable && self.codable(stored.head.status, headers, None, false);
-        let (head, own) = self.head(stored.head.status, headers, fetched, nominated, stamps, is_codable);
+        let is_codable =
+            |headers: &_| stored.head.codable && self.codable(stored.head.status, headers, &directives, None, false);
+        let marks = (nominated, stamps);
+        let (head, own) = self.head(stored.head.status, headers, &directives, fetched, marks, is_codable);
         let store = &self.worker.shared.store;
         let paid = store.reserve(head.cost(self.key.as_str().len()));
         let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
@@ -201,7 +204,7 @@ impl Lead {
         Some((validated, Share { facts: FetchFacts::of(fetched), not_stored, own }))
     }
 
-    async fn take(self, mut fetched: Fetched, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+    async fn take(self, mut fetched: Box<Fetched>, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
         let site = &self.exchange.site;
         let shared = &self.worker.shared;
         let expected = match fetched.framing {
@@ -209,19 +212,20 @@ impl Lead {
             Framing::Chunked | Framing::Close => None,
             Framing::Length(length) => Some(length),
         };
-        let verdict = self.storable(&fetched, expected);
+        let (directives, tags) = (self.directives(&fetched.headers), tags(&fetched.headers).ok());
+        let verdict = self.storable(&fetched, expected, &directives, tags.is_some());
         if let Err(reason) = verdict {
             site.metrics.not_stored(reason.as_str());
         }
-        let shares =
-            verdict.is_ok() || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched));
+        let shares = verdict.is_ok()
+            || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched, &directives));
         // Neither is shared that cannot be told apart from others nor what cannot be purged.
-        let marks = self.nominated(&fetched.headers).zip(tags(&fetched.headers).ok()).filter(|_| shares);
+        let marks = self.nominated(&fetched.headers).zip(tags).filter(|_| shares);
         let body = marks.and_then(|marks| Some((marks, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
         let Some(((nominated, tags), body)) = body else {
             self.forget_what_was_stored(&fetched, verdict);
             let why = verdict.err().unwrap_or(NotStored::NoRoom).as_str();
-            let _client_left = hand.send(Handed::Unshared(Box::new(fetched), why));
+            let _client_left = hand.send(Handed::Unshared(fetched, why));
             leader.finish(Stage::NotShared);
             return;
         };
@@ -231,9 +235,10 @@ impl Lead {
         let is_codable = |headers: &_| {
             let cookies_are_keyed = !site.config.key.cookies.is_empty();
             let is_personal = transformation::is_personal(&self.exchange.headers, headers, cookies_are_keyed);
-            self.codable(fetched.status, headers, expected, is_personal)
+            self.codable(fetched.status, headers, &directives, expected, is_personal)
         };
-        let (head, own) = self.head(fetched.status, headers, &fetched, nominated, stamps, is_codable);
+        let marks = (nominated, stamps);
+        let (head, own) = self.head(fetched.status, headers, &directives, &fetched, marks, is_codable);
         let head = Arc::new(head);
         // An origin's last word is for those who ask; what may still be used stays for the next outage.
         let is_worse = fetched.failed && self.fallback != Fallback::Nothing;
@@ -265,7 +270,7 @@ impl Lead {
             if is_refusal && paid.is_none() {
                 leader.complete_failure(self.hold(held_bytes, self.retry_after(&fetched)));
             } else {
-                self.complete(leader, fetched.body, paid);
+                self.complete(leader, &mut fetched.body, paid);
             }
         }
     }
@@ -287,7 +292,7 @@ impl Lead {
         self.worker.shared.store.grow(&mut paid, (terms * TERM_BYTES) as u64).then_some(paid)
     }
 
-    fn complete(&self, leader: Leader<FetchError>, body: OriginBody, paid: Option<Reservation>) {
+    fn complete(&self, leader: Leader<FetchError>, body: &mut OriginBody, paid: Option<Reservation>) {
         let store = &self.worker.shared.store;
         let paid = paid.filter(|_| !body.has_void_part());
         let Some(stored) = leader.complete(store, &self.key, paid) else { return };
@@ -365,7 +370,7 @@ impl Lead {
     }
 
     fn now(&self) -> Instant {
-        self.worker.shared.clock.now().monotonic
+        self.worker.shared.clock.monotonic()
     }
 }
 

@@ -87,7 +87,7 @@ impl Miss<'_> {
                         // What an origin has compared is not for a cache to compare again.
                         let is_validation = self.stored.as_ref().is_some_and(|stored| self.may_validate(stored));
                         let conditions = (!alone || is_validation).then_some(&self.exchange.headers);
-                        let answer = pass(self.worker, &self.exchange.method, conditions, *fetched, self.member());
+                        let answer = pass(self.worker, &self.exchange.method, conditions, fetched, self.member());
                         return Ok(Answer { kept: Kept::Not(why), ..answer });
                     }
                 }
@@ -204,7 +204,8 @@ impl Miss<'_> {
             audience: if company == Company::Nobody { Audience::OneClient } else { Audience::Everybody },
         };
         let (hand, handed) = oneshot::channel();
-        self.worker.tasks.spawn(lead.run(leader, hand));
+        // Boxed, so that what becomes a task is moved no more than once.
+        self.worker.tasks.spawn(Box::pin(lead.run(leader, hand)));
         (reader, Some(handed))
     }
 
@@ -303,7 +304,7 @@ impl Miss<'_> {
     }
 
     fn now(&self) -> Instant {
-        self.worker.shared.clock.now().monotonic
+        self.worker.shared.clock.monotonic()
     }
 
     fn member(&self) -> CacheStatusMember {

@@ -20,7 +20,7 @@ pub fn pass(
     worker: &Worker,
     method: &Method,
     conditions: Option<&HeaderMap>,
-    fetched: Fetched,
+    fetched: Box<Fetched>,
     member: CacheStatusMember,
 ) -> Answer {
     let (facts, version) = (FetchFacts::of(&fetched), fetched.version);
@@ -55,18 +55,18 @@ fn without_range(client: &HeaderMap) -> HeaderMap {
 }
 
 /// Reads the body in a task of its own, a few pieces ahead of the client.
-fn stream(worker: &Worker, fetched: Fetched) -> Source {
+fn stream(worker: &Worker, fetched: Box<Fetched>) -> Source {
     if fetched.framing == Framing::Bodiless {
         return Source::Empty;
     }
     let (sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(PIECES_AHEAD);
-    let mut body = fetched.body;
+    let mut fetched = fetched;
     worker.tasks.spawn(async move {
         loop {
             let read = tokio::select! {
                 // In this order, so that a body that is all there is proven, though its client need not wait for that.
                 biased;
-                read = body.next() => read,
+                read = fetched.body.next() => read,
                 () = sender.closed() => return,
             };
             let Some(read) = read else { return };

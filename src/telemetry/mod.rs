@@ -15,4 +15,4 @@ pub use access_log::{AccessLog, AccessRecord};
 pub use event::{Event, Severity};
 pub use events::Events;
 pub use metrics::Metrics;
-pub use site_metrics::{OriginGauges, RequestSample, SiteMetrics};
+pub use site_metrics::{OriginGauges, OriginMetrics, RequestSample, SiteMetrics};

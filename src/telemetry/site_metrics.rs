@@ -139,11 +139,15 @@ impl SiteMetrics {
         OriginGauges { requests: at(&self.families.origin_requests), queued: at(&self.families.origin_queued) }
     }
 
-    /// Counts one attempt at an origin; `duration` lasts to the response head or the failure. For the road of a miss:
-    /// it takes a lock for a moment.
-    pub fn origin_attempt(&self, origin: &str, outcome: &'static str, duration: Duration) {
-        self.families.origin_attempts.at([&self.site, origin, outcome]).inc();
-        self.families.origin_duration.at([&self.site, origin]).observe(duration);
+    /// The counters of one origin, the same ones for the same name.
+    pub fn origin(&self, origin: &str) -> OriginMetrics {
+        OriginMetrics {
+            site: self.site.clone(),
+            origin: origin.into(),
+            families: self.families.clone(),
+            attempts: Words::default(),
+            duration: self.families.origin_duration.at([&self.site, origin]),
+        }
     }
 }
 
@@ -163,6 +167,25 @@ impl Shares {
             shown.insert([by, label]);
         }
         gone.difference(&shown).for_each(|[by, label]| family.remove([site, by, label]));
+    }
+}
+
+/// Counts the requests to one origin.
+#[derive(Debug)]
+pub struct OriginMetrics {
+    site: Box<str>,
+    origin: Box<str>,
+    families: SiteFamilies,
+    attempts: Words<Counter>,
+    duration: DurationHistogram,
+}
+
+impl OriginMetrics {
+    /// Counts one attempt; `duration` lasts to the response head or the failure.
+    pub fn attempt(&self, outcome: &'static str, duration: Duration) {
+        let of = |outcome| self.families.origin_attempts.at([&self.site, &self.origin, outcome]);
+        self.attempts.at(outcome, of).inc();
+        self.duration.observe(duration);
     }
 }
 

@@ -4,7 +4,7 @@
 //! So each good probe begins a term, and a failing one takes back the term it finds: whatever came in it may be garbage.
 //! Terms are numbered from a place drawn at random, so that no two addresses share one, of whatever site and time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::origin::view::PoolView;
 /// The terms of one site's addresses. Written by the site's steward, read by workers.
 #[derive(Debug, Default)]
 pub struct Terms {
-    known: Mutex<HashMap<(usize, SocketAddr), Term>>,
+    known: Mutex<BTreeMap<(usize, SocketAddr), Term>>,
 }
 
 impl Terms {
     /// Begins a term for every address of `view` that has none, and forgets the addresses that are not in it.
     pub fn follow(&self, view: &PoolView, random: &mut fastrand::Rng, now: Instant) {
         let mut known = self.lock();
-        let mut followed = HashMap::new();
+        let mut followed = BTreeMap::new();
         for (index, origin) in view.origins.iter().enumerate() {
             for endpoint in &origin.endpoints {
                 let place = (index, endpoint.address);
@@ -66,7 +66,7 @@ impl Terms {
     }
 
     /// The map is whole between any two of its operations.
-    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, SocketAddr), Term>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(usize, SocketAddr), Term>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::fetch::{Fetcher, Forward};
 use super::idle::Destination;
@@ -17,13 +17,13 @@ use super::integrity::{Content, Integrity};
 use super::pace::Pace;
 use super::ranking::{Calling, Candidate, calling};
 use super::retry::FailureKind;
+use super::run::Template;
 use super::source::{Read, Source};
-use super::splice::{Incomplete, Splice, accept, resume_fields};
+use super::splice::{Incomplete, Splice, accept};
 use super::wire::Aftermath;
 use crate::origin::health::endpoint::Evidence;
 use crate::origin::pool::Pool;
-use crate::semantics::validator::strong_validator;
-use crate::semantics::{digest, forwarding};
+use crate::semantics::digest;
 
 /// Yields the bytes of one representation, each once and in order, whatever origins they come from.
 pub struct OriginBody {
@@ -31,10 +31,8 @@ pub struct OriginBody {
     pool: Arc<Pool>,
     /// `None` once the body has ended.
     source: Option<Source>,
-    /// The head that the whole body belongs to.
-    headers: HeaderMap,
-    /// What to ask again when it breaks off; `None` when only the whole will do.
-    template: Option<Forward>,
+    /// What it is a body of, and what to ask again when it breaks off; `None` when only the whole will do.
+    whole: Option<(Incomplete, Template)>,
     /// Whether the connection may carry another request; one whose request had a body may still be sending it.
     reusable: bool,
     received: u64,
@@ -72,7 +70,7 @@ impl OriginBody {
         pool: &Arc<Pool>,
         source: Source,
         head: &Parts,
-        mut template: Forward,
+        template: Template,
     ) -> Self {
         let framing = source.framing;
         let total = match framing {
@@ -82,23 +80,22 @@ impl OriginBody {
         };
         // RFC 9110 §14.2: ranges are of the representation that a GET selects; a cut is only noticed where the end is
         // known.
-        let repeatable = template.method == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
+        let repeatable = template.method() == Method::GET && head.status == StatusCode::OK && framing != Framing::Close;
+        let reusable = template.method().is_safe();
         let digests = match framing {
             Framing::Bodiless => Vec::new(),
             Framing::Chunked | Framing::Close | Framing::Length(_) => {
-                digest::of_content(&template.method, head.status, &head.headers)
+                digest::of_content(template.method(), head.status, &head.headers)
             }
         };
-        // Those of the request that is continued; a continuation has its own.
-        forwarding::remove_conditions_and_range(&mut template.headers);
+        let whole = Incomplete::new(&head.headers, 0, total).filter(|_| repeatable).map(|whole| (whole, template));
         let term = source.term;
         let mut body = Self {
             fetcher: Arc::clone(fetcher),
             pool: Arc::clone(pool),
             source: Some(source),
-            headers: head.headers.clone(),
-            reusable: template.method.is_safe(),
-            template: repeatable.then_some(template),
+            whole,
+            reusable,
             received: 0,
             total,
             integrity: Integrity::new(digests),
@@ -132,11 +129,11 @@ impl OriginBody {
     }
 
     /// Calls `tell` should more come behind its end than was announced: within three seconds, while its connection is idle.
-    pub fn once_surplus_comes(self, tell: impl FnOnce() + Send + 'static) {
-        let Some(aftermath) = self.aftermath else { return };
+    pub fn once_surplus_comes(&mut self, tell: impl FnOnce() + Send + 'static) {
+        let Some(aftermath) = self.aftermath.take() else { return };
         let (clock, until) = (self.fetcher.clock().clone(), self.fetcher.now() + AFTERMATH);
         aftermath.once_surplus_comes(move || {
-            if clock.now().monotonic <= until {
+            if clock.monotonic() <= until {
                 tell();
             }
         });
@@ -184,7 +181,8 @@ impl OriginBody {
                 }
                 Err(failure) => failure,
             };
-            self.go_on(failure).await;
+            // Boxed, so that bodies that do not break do not carry the room for it.
+            Box::pin(self.go_on(failure)).await;
             if self.source.is_none() {
                 return Some(Err(BrokenOff(failure)));
             }
@@ -285,8 +283,7 @@ impl OriginBody {
     /// The pace that is asked of what comes from here on: none when the body has to be taken as it comes.
     fn pace_from_here(&self) -> Option<Pace> {
         let timeouts = &self.pool.config.timeouts;
-        let is_continuable = self.continuations_left > 0 && self.template.is_some();
-        strong_validator(&self.headers).filter(|_| is_continuable)?;
+        self.whole.as_ref().filter(|_| self.continuations_left > 0)?;
         Pace::new(timeouts.body_rate_min, timeouts.body_rate_window)
     }
 
@@ -347,12 +344,9 @@ impl OriginBody {
     fn rest(&self) -> Option<Forward> {
         // Of a body that is all there only its proof is missing, which no part of it brings.
         let is_missing = !self.is_all() || self.total.is_none();
-        let incomplete = Incomplete::new(&self.headers, self.received, self.total).filter(|_| is_missing)?;
-        let mut rest = self.template.as_ref().filter(|_| self.continuations_left > 0)?.template();
-        rest.headers.extend(resume_fields(&incomplete));
-        rest.continues = Some(incomplete);
-        rest.deadline = self.fetcher.now() + self.pool.config.timeouts.request;
-        Some(rest)
+        let (whole, template) = self.whole.as_ref().filter(|_| is_missing && self.continuations_left > 0)?;
+        let deadline = self.fetcher.now() + self.pool.config.timeouts.request;
+        Some(template.rest(whole.after(self.received, self.total), deadline))
     }
 
     /// Asks for the rest of the representation: the best origin that has it and whose response is what the site expects.

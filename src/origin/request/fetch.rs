@@ -52,7 +52,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The last failure, when there was no response at all.
-    pub async fn fetch(self: &Arc<Self>, pool: &Arc<Pool>, forward: Forward) -> Result<Fetched, FetchError> {
+    pub async fn fetch(self: &Arc<Self>, pool: &Arc<Pool>, forward: Forward) -> Result<Box<Fetched>, FetchError> {
         let started = self.clock.now();
         if forward.deadline.saturating_duration_since(started.monotonic) < WORTHWHILE {
             return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
@@ -65,7 +65,7 @@ impl Fetcher {
         outcome
     }
 
-    async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Fetched, FetchError> {
+    async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Box<Fetched>, FetchError> {
         run.pool.retries.earn();
         run.pool.hedges.earn();
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
@@ -182,7 +182,7 @@ impl Fetcher {
         }
     }
 
-    fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Fetched {
+    fn fetched(self: &Arc<Self>, run: &Run, started: Now, attempted: Attempted) -> Box<Fetched> {
         let Attempted { link, answered } = attempted;
         let Answered { response, examined, framing, term, latency, requested, received } = answered;
         let Link { candidate, sender, claim, .. } = link;
@@ -201,7 +201,7 @@ impl Fetcher {
         let (skip, silence) = (0, Duration::ZERO);
         let source = Source { place, sender, framing, claim, term, ahead, incoming, idle_time, skip, latency, silence };
         let body = OriginBody::new(self, &run.pool, source, &head, template);
-        Fetched {
+        Box::new(Fetched {
             version: head.version,
             status: head.status,
             headers: head.headers,
@@ -216,7 +216,7 @@ impl Fetcher {
             started,
             requested,
             received,
-        }
+        })
     }
 
     /// Keeps a connection whose response has just ended, for the next request.
@@ -229,7 +229,7 @@ impl Fetcher {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.clock.now().monotonic
+        self.clock.monotonic()
     }
 }
 
@@ -287,25 +287,6 @@ pub struct Forward {
     pub continues: Option<Incomplete>,
     /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
     pub wary: bool,
-}
-
-impl Forward {
-    /// The same request without its body, to continue a response that breaks off.
-    pub(super) fn template(&self) -> Self {
-        Self {
-            method: self.method.clone(),
-            target: self.target.clone(),
-            authority: self.authority.clone(),
-            headers: self.headers.clone(),
-            body: None,
-            tries: self.tries,
-            deadline: self.deadline,
-            last_resort: self.last_resort,
-            excluded: self.excluded,
-            continues: None,
-            wary: self.wary,
-        }
-    }
 }
 
 /// A response of an origin.

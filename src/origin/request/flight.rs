@@ -15,7 +15,6 @@ use tokio::time::{sleep_until, timeout};
 use super::connect::RequestBody;
 use super::examine::{Asked, Examined, examine};
 use super::incoming::{Framing, framing};
-use super::interim::{INTERIM_MAX, Interim};
 use super::links::Link;
 use super::load::Load;
 use super::question::Question;
@@ -23,6 +22,7 @@ use super::ranking::Candidate;
 use super::retry::{FailureKind, split_deadline};
 use super::run::Failure;
 use super::upload::{Progress, watched};
+use super::wire::INTERIM_MAX;
 use crate::clock::{Clock, Now};
 use crate::origin::causes::with_causes;
 use crate::origin::health::latency::next_mark;
@@ -94,7 +94,7 @@ impl Departure {
             Ok(answered) => answered.examined.failure.as_ref().map(|(kind, _)| *kind),
             Err(failure) => Some(failure.kind),
         };
-        pool.metrics.origin_attempt(&origin.name, failed.map_or("ok", FailureKind::as_str), took);
+        origin.metrics.attempt(failed.map_or("ok", FailureKind::as_str), took);
         let result = match result {
             Ok(answered) => {
                 origin.tail.measured(answered.latency);
@@ -121,7 +121,7 @@ impl Departure {
         }
         let requested = self.clock.now();
         let wait = split_deadline(self.deadline, timeouts.first_byte, self.tries_left, requested.monotonic);
-        let progress = Progress::new(self.clock.clone());
+        let progress = Progress::new(self.body.is_some(), &self.clock);
         let request = question.request(watched(self.body.take(), progress.clone()), origin);
         let mut response = self.send(link, request, wait, &progress).await?;
         let received = self.clock.now();
@@ -151,12 +151,10 @@ impl Departure {
     async fn send(
         &mut self,
         link: &mut Link,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         wait: Duration,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let interim = Interim::default();
-        interim.count(&mut request);
         let sent = self.now();
         let (reused, candidate) = (link.reused, link.candidate);
         // One with a body takes its own time.
@@ -166,13 +164,12 @@ impl Departure {
         let (mut frames, mut until) = (progress.frames(), sent + wait);
         loop {
             tokio::select! {
-                // In this order, so that the same bytes are judged alike whatever pieces they come in.
                 biased;
-                () = interim.exceeded() => {
-                    let cause = format!("more than {INTERIM_MAX} interim responses");
-                    return Err(Failure::sent(FailureKind::Malformed, cause));
-                }
                 answer = &mut answer => return answer.map_err(|mut error| {
+                    if link.sender.has_too_many_interims() {
+                        let cause = format!("more than {INTERIM_MAX} interim responses");
+                        return Failure::sent(FailureKind::Malformed, cause);
+                    }
                     let unsent = error.take_message();
                     let sent = unsent.is_none();
                     self.body = unsent.map(Request::into_body);
@@ -204,7 +201,7 @@ impl Departure {
     }
 
     fn now(&self) -> Instant {
-        self.clock.now().monotonic
+        self.clock.monotonic()
     }
 }
 

@@ -14,7 +14,7 @@ use super::connect::{ConnectError, Dial, connect};
 use super::idle::{Destination, IdleConnections, REST, TEND_INTERVAL};
 use super::race::{DIAL_DELAY, DIALS_MAX, Move, Race};
 use super::ranking::{Calling, Candidate, standby};
-use super::retry::{FailureKind, split_deadline};
+use super::retry::{FailureKind, WORTHWHILE, split_deadline};
 use super::run::{Failure, Run};
 use super::wire::Wire;
 use crate::clock::{Clock, Now};
@@ -57,10 +57,26 @@ impl Links {
             None => self.claim(run, first).await?,
         };
         run.tries += 1;
-        let mut contest = Contest::new(self, run, (first, claim));
-        let result = contest.link().await;
-        contest.end();
-        result
+        let began = self.clock.now();
+        let is_in_time = run.deadline.saturating_duration_since(began.monotonic) >= WORTHWHILE;
+        if let Some(sender) = is_in_time.then(|| self.idle(run, first, began.monotonic)).flatten() {
+            return Ok(Link { candidate: first, sender, reused: true, began, claim });
+        }
+        // Boxed, so that requests that need no dial do not carry the room for it.
+        Box::pin(async {
+            let mut contest = Contest::new(self, run, (first, claim));
+            let result = contest.link().await;
+            contest.end();
+            result
+        })
+        .await
+    }
+
+    /// An idle connection to a candidate. A request that must not be repeated does not go over one that the origin may just
+    /// be closing.
+    fn idle(&self, run: &Run, candidate: Candidate, now: Instant) -> Option<Wire> {
+        let will_do = run.question.is_repeatable() && !run.is_unheard(candidate);
+        will_do.then(|| self.idle.take(&Destination::of(&run.pool, candidate), now)).flatten()
     }
 
     /// A connection to this candidate and nobody else, for a request that others have been sent already. `fresh` means that
@@ -99,7 +115,7 @@ impl Links {
         }
         if let Some(origin) = run.pool.origins.get(candidate.origin) {
             let took = self.now().saturating_duration_since(began);
-            run.pool.metrics.origin_attempt(&origin.name, FailureKind::Busy.as_str(), took);
+            origin.metrics.attempt(FailureKind::Busy.as_str(), took);
         }
         Err(Failure::unsent(FailureKind::Busy))
     }
@@ -128,7 +144,7 @@ impl Links {
                 Err(error) => {
                     if waiting.is_some() {
                         let took = links.now().saturating_duration_since(began.monotonic);
-                        pool.metrics.origin_attempt(&origin.name, error.kind.as_str(), took);
+                        origin.metrics.attempt(error.kind.as_str(), took);
                     }
                     if error.kind.is_evidence() {
                         pool.blame(candidate, error.to_string());
@@ -184,7 +200,7 @@ impl Links {
     }
 
     fn now(&self) -> Instant {
-        self.clock.now().monotonic
+        self.clock.monotonic()
     }
 }
 
@@ -267,13 +283,9 @@ impl<'a> Contest<'a> {
             return None;
         };
         let began = self.links.clock.now();
-        // A request that must not be repeated does not go over a connection that the origin may just be closing.
-        if self.run.question.is_repeatable() && !self.run.is_unheard(candidate) {
-            let place = Destination::of(&self.run.pool, candidate);
-            if let Some(sender) = self.links.idle.take(&place, began.monotonic) {
-                self.earlier = self.dialed.len();
-                return Some(Link { candidate, sender, reused: true, began, claim });
-            }
+        if let Some(sender) = self.links.idle(self.run, candidate, began.monotonic) {
+            self.earlier = self.dialed.len();
+            return Some(Link { candidate, sender, reused: true, began, claim });
         }
         self.dialed.push(Dialed { candidate, began, claim });
         self.links.dial(&self.run.pool, candidate, began, Some(self.teller.clone()));

@@ -11,6 +11,8 @@ pub struct Meter {
     line: [u8; STATUS_AT + 1],
     line_length: usize,
     content: u64,
+    /// Interim heads before the final one.
+    interims: u32,
     /// Which response it is of those that came over the connection.
     number: u64,
 }
@@ -51,14 +53,21 @@ impl Meter {
         self.content
     }
 
+    /// Interim responses (RFC 9110 §15.2) that have come so far.
+    pub fn interims(&self) -> u32 {
+        self.interims
+    }
+
     /// Which response is counted: another number is another one.
     pub fn number(&self) -> u64 {
         self.number
     }
 
     fn go_on_with(&mut self, bytes: &[u8]) {
-        let start = self.line.iter_mut().skip(self.line_length);
-        start.zip(bytes).for_each(|(place, byte)| *place = *byte);
+        if let Some(room) = self.line.get_mut(self.line_length..) {
+            let length = room.len().min(bytes.len());
+            room[..length].copy_from_slice(&bytes[..length]);
+        }
         self.line_length = self.line_length.saturating_add(bytes.len());
     }
 
@@ -66,6 +75,7 @@ impl Meter {
     /// library does.
     fn end_line(&mut self) {
         let is_empty = self.line_length == 0 || (self.line_length == 1 && self.line.starts_with(b"\r"));
+        self.interims += u32::from(is_empty && self.place == Place::Fields { is_interim: true });
         self.place = match self.place {
             Place::StatusLine if is_empty => Place::StatusLine,
             Place::StatusLine => Place::Fields { is_interim: self.line.get(STATUS_AT) == Some(&b'1') },
@@ -109,6 +119,11 @@ mod tests {
 
     #[test]
     fn interim_heads_are_no_content() {
+        let mut meter = Meter::default();
+        meter.take(
+            b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        );
+        assert_eq!(meter.interims(), 2);
         check("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nx: y\r\n\r\nbody", 4);
         check("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n1", 1);
     }

@@ -12,7 +12,6 @@ pub mod hedge;
 pub mod idle;
 pub mod incoming;
 pub mod integrity;
-pub mod interim;
 mod links;
 pub mod load;
 pub mod meter;

@@ -15,7 +15,7 @@ pub(super) struct Question {
     pub(super) target: Uri,
     /// What the client called the site, for origins that want to hear it.
     pub(super) authority: Box<str>,
-    /// All fields but `Host`.
+    /// All fields; `Host` is empty.
     pub(super) headers: HeaderMap,
     /// What it asks the rest of.
     pub(super) continues: Option<Incomplete>,

@@ -204,6 +204,9 @@ fn notably_less(cost: f64, than: f64) -> bool {
 
 /// The best endpoint last, so that taking one is a `pop`.
 fn in_order(origin: &OriginView, safe: bool, now: Instant, random: &mut fastrand::Rng) -> Vec<Choice> {
+    if let [only] = &*origin.endpoints {
+        return vec![choice(origin, only)];
+    }
     let mut lots: Vec<_> = origin.endpoints.iter().map(|endpoint| (lot(endpoint, random), endpoint)).collect();
     lots.sort_by(|(lot, _), (other, _)| other.total_cmp(lot));
     let mut endpoints: Vec<&EndpointView> = lots.into_iter().map(|(_, endpoint)| endpoint).collect();

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{HeaderValue, Method, header};
+
 use super::claim::Claim;
 use super::connect::{ConnectError, RequestBody};
 use super::fetch::Forward;
@@ -12,11 +14,13 @@ use super::hedge::{Hedge, Waiting, hedge};
 use super::question::Question;
 use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, trial};
 use super::retry::{Attempt, FailureKind};
+use super::splice::{Incomplete, resume_fields};
 use crate::clock::Clock;
 use crate::origin::health::duty::Duty;
 use crate::origin::health::outage::OutageMode;
 use crate::origin::pool::Pool;
 use crate::origin::view::PoolView;
+use crate::semantics::forwarding;
 
 /// The state of a request over its attempts.
 pub(super) struct Run {
@@ -52,7 +56,7 @@ impl Run {
             method,
             target,
             authority,
-            headers,
+            mut headers,
             body,
             tries,
             deadline,
@@ -61,6 +65,8 @@ impl Run {
             continues,
             wary,
         } = forward;
+        // A place for what each origin wants to hear, so that no copy has to grow for it.
+        headers.insert(header::HOST, HeaderValue::from_static(""));
         let question = Arc::new(Question { has_body: body.is_some(), method, target, authority, headers, continues });
         let view = pool.view();
         let demand = Demand {
@@ -259,7 +265,7 @@ impl Run {
     pub(super) fn outrun(&self, flight: &Flight, asked: Instant, now: Instant) {
         let Some(origin) = self.pool.origins.get(flight.candidate.origin) else { return };
         let waited = now.saturating_duration_since(flight.began);
-        self.pool.metrics.origin_attempt(&origin.name, OUTRUN, waited);
+        origin.metrics.attempt(OUTRUN, waited);
         match flight.errand {
             Errand::First => {}
             Errand::Hedge => return,
@@ -275,22 +281,9 @@ impl Run {
         }
     }
 
-    /// The same request without its body, to continue a response that breaks off.
-    pub(super) fn template(&self) -> Forward {
-        let Question { method, target, authority, headers, .. } = &*self.question;
-        Forward {
-            method: method.clone(),
-            target: target.clone(),
-            authority: authority.clone(),
-            headers: headers.clone(),
-            body: None,
-            tries: self.tries_max,
-            deadline: self.deadline,
-            last_resort: self.last_resort,
-            excluded: None,
-            continues: None,
-            wary: self.wary,
-        }
+    /// What a response that breaks off is continued with.
+    pub(super) fn template(&self) -> Template {
+        Template { question: Arc::clone(&self.question), tries: self.tries_max, wary: self.wary }
     }
 
     /// Whether every origin has gone down since it began, and nobody who owes it an answer is asked all the same.
@@ -328,6 +321,43 @@ impl Run {
 
     pub(super) fn attempts(&self) -> u32 {
         u32::try_from(self.tries).unwrap_or(u32::MAX)
+    }
+}
+
+/// A request that was answered, for the rest of its response.
+#[derive(Debug)]
+pub(super) struct Template {
+    question: Arc<Question>,
+    tries: usize,
+    wary: bool,
+}
+
+impl Template {
+    /// The method of the request.
+    pub(super) fn method(&self) -> &Method {
+        &self.question.method
+    }
+
+    /// The request for the rest of `incomplete`, to be answered before `deadline`.
+    pub(super) fn rest(&self, incomplete: Incomplete, deadline: Instant) -> Forward {
+        let Question { method, target, authority, headers, .. } = &*self.question;
+        let mut headers = headers.clone();
+        // Those of the request itself; this one has its own.
+        forwarding::remove_conditions_and_range(&mut headers);
+        headers.extend(resume_fields(&incomplete));
+        Forward {
+            method: method.clone(),
+            target: target.clone(),
+            authority: authority.clone(),
+            headers,
+            body: None,
+            tries: self.tries,
+            deadline,
+            last_resort: None,
+            excluded: None,
+            continues: Some(incomplete),
+            wary: self.wary,
+        }
     }
 }
 

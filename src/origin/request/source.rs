@@ -1,9 +1,13 @@
 //! What one connection brings of a body.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -63,11 +67,17 @@ impl Source {
                     None => continue,
                 }
             }
-            let patience = idle.saturating_sub(self.silence);
-            let patience = pace.as_ref().map_or(patience, |pace| patience.min(pace.patience()));
-            let began = clock.now().monotonic;
-            let frame = timeout(patience, self.incoming.frame()).await;
-            let waited = clock.now().monotonic.saturating_duration_since(began);
+            let (frame, waited) = match poll_fn(|context| Poll::Ready(self.poll_frame(context))).await {
+                // What is there costs no look at the clock.
+                Poll::Ready(frame) => (Ok(frame), Duration::ZERO),
+                Poll::Pending => {
+                    let patience = idle.saturating_sub(self.silence);
+                    let patience = pace.as_ref().map_or(patience, |pace| patience.min(pace.patience()));
+                    let began = clock.monotonic();
+                    let frame = timeout(patience, self.incoming.frame()).await;
+                    (frame, clock.monotonic().saturating_duration_since(began))
+                }
+            };
             let bytes = match frame {
                 Ok(Some(Ok(frame))) => {
                     let data = frame.into_data().unwrap_or_default();
@@ -90,6 +100,10 @@ impl Source {
                 return Ok(Read::TooSlow);
             }
         }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.incoming).poll_frame(context)
     }
 
     /// What of `data` was not delivered before.

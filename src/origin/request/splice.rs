@@ -69,6 +69,12 @@ impl Incomplete {
         let content_coding = headers.get(header::CONTENT_ENCODING).cloned();
         Some(Self { received, complete_length, etag, content_coding })
     }
+
+    /// The same response after `received` bytes of its body.
+    #[must_use]
+    pub fn after(&self, received: u64, complete_length: Option<u64>) -> Self {
+        Self { received, complete_length, ..self.clone() }
+    }
 }
 
 /// The fields that ask for the rest.

@@ -13,14 +13,16 @@ use http_body_util::{BodyExt, Empty};
 use super::connect::RequestBody;
 use crate::clock::Clock;
 
-/// Watches how a request body is taken; clones see the same.
+/// Watches how a request body is taken, if there is one; clones see the same.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<Watched>);
+pub struct Progress {
+    began: Instant,
+    watched: Option<Arc<Watched>>,
+}
 
 #[derive(Debug)]
 struct Watched {
     clock: Clock,
-    began: Instant,
     frames: AtomicU64,
     /// When the last of them was taken, in microseconds since it began.
     moved: AtomicU64,
@@ -30,31 +32,45 @@ struct Watched {
 
 impl Progress {
     /// Of a request that begins now.
-    pub fn new(clock: Clock) -> Self {
-        let began = clock.now().monotonic;
-        let (frames, moved) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (awaits_client, broke_off) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Watched { clock, began, frames, moved, awaits_client, broke_off }))
+    pub fn new(has_body: bool, clock: &Clock) -> Self {
+        let watched = has_body.then(|| {
+            let (frames, moved) = (AtomicU64::new(0), AtomicU64::new(0));
+            let (awaits_client, broke_off) = (AtomicBool::new(false), AtomicBool::new(false));
+            Arc::new(Watched { clock: clock.clone(), frames, moved, awaits_client, broke_off })
+        });
+        Self { began: clock.monotonic(), watched }
     }
 
     /// Frames taken so far.
     pub fn frames(&self) -> u64 {
-        self.0.frames.load(Ordering::Relaxed)
+        self.watched.as_ref().map_or(0, |watched| watched.frames.load(Ordering::Relaxed))
     }
 
     /// When the last frame was taken, or the request began: since then the origin has been waited for, if not the client.
     pub fn moved_at(&self) -> Instant {
-        self.0.began + Duration::from_micros(self.0.moved.load(Ordering::Relaxed))
+        let moved = self.watched.as_ref().map_or(0, |watched| watched.moved.load(Ordering::Relaxed));
+        self.began + Duration::from_micros(moved)
     }
 
     /// Whether the next frame was asked for and has not come yet.
     pub fn awaits_client(&self) -> bool {
-        self.0.awaits_client.load(Ordering::Relaxed)
+        self.watched.as_ref().is_some_and(|watched| watched.awaits_client.load(Ordering::Relaxed))
     }
 
     /// Whether the body ended in an error of its own.
     pub fn broke_off(&self) -> bool {
-        self.0.broke_off.load(Ordering::Relaxed)
+        self.watched.as_ref().is_some_and(|watched| watched.broke_off.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, polled: &Poll<Option<Result<Frame<Bytes>, <RequestBody as Body>::Error>>>) {
+        let Some(watched) = &self.watched else { return };
+        watched.awaits_client.store(polled.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(frame) = polled {
+            let moved = watched.clock.monotonic().saturating_duration_since(self.began);
+            watched.moved.store(u64::try_from(moved.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            watched.frames.fetch_add(1, Ordering::Relaxed);
+            watched.broke_off.fetch_or(matches!(frame, Some(Err(_))), Ordering::Relaxed);
+        }
     }
 }
 
@@ -80,14 +96,7 @@ impl Body for WatchedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let watched = &*self.progress.0;
-        watched.awaits_client.store(polled.is_pending(), Ordering::Relaxed);
-        if let Poll::Ready(frame) = &polled {
-            let moved = watched.clock.now().monotonic.saturating_duration_since(watched.began);
-            watched.moved.store(u64::try_from(moved.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-            watched.frames.fetch_add(1, Ordering::Relaxed);
-            watched.broke_off.fetch_or(matches!(frame, Some(Err(_))), Ordering::Relaxed);
-        }
+        self.progress.note(&polled);
         polled
     }
 

@@ -74,6 +74,11 @@ impl Wire {
         exceeds(&lock(&self.count).meter, framing)
     }
 
+    /// Whether more interim responses have come before the latest one than any exchange needs; nothing is read after that.
+    pub(super) fn has_too_many_interims(&self) -> bool {
+        lock(&self.count).meter.interims() > INTERIM_MAX
+    }
+
     /// To hear of more that comes later.
     pub(super) fn aftermath(&self, framing: Framing) -> Aftermath {
         Aftermath { count: Arc::clone(&self.count), framing, number: lock(&self.count).meter.number() }
@@ -189,11 +194,14 @@ impl<S: Stream> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let surplus = lock(&self.count).take(buffer.filled().get(before..).unwrap_or_default());
+        let mut count = lock(&self.count);
+        let surplus = count.take(buffer.filled().get(before..).unwrap_or_default());
+        let is_flooded = count.meter.interims() > INTERIM_MAX;
+        drop(count);
         if let Some(tell) = surplus {
             tell();
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(if is_flooded { Err(io::Error::other("too many interim responses")) } else { Ok(()) })
     }
 }
 
@@ -229,6 +237,9 @@ impl<S: Stream> AsyncWrite for Counted<S> {
 fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Interim responses before a final one: more than any exchange needs, and an end to a flood of them before the deadline.
+pub(super) const INTERIM_MAX: u32 = 8;
 
 /// How long the end of a connection is waited for that its origin has announced: it follows the last byte at once.
 const LAST_LOOK_MAX: Duration = Duration::from_millis(10);

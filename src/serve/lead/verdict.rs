@@ -12,7 +12,6 @@ use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_control::ResponseDirectives;
 use crate::semantics::field_lines::FieldLines;
 use crate::semantics::storable::{storable, withheld};
-use crate::semantics::surrogate::tags;
 use crate::semantics::vary::{Nominated, vary_fields};
 use crate::semantics::{date, freshness, transformation};
 use crate::serve::exchange::Audience;
@@ -33,7 +32,13 @@ impl Lead {
         self.has_fields_outside_the_key() || self.exchange.is_authorized()
     }
 
-    pub(super) fn storable(&self, fetched: &Fetched, expected: Option<u64>) -> Result<(), NotStored> {
+    pub(super) fn storable(
+        &self,
+        fetched: &Fetched,
+        expected: Option<u64>,
+        directives: &ResponseDirectives,
+        has_few_tags: bool,
+    ) -> Result<(), NotStored> {
         // "The no-store request directive indicates that a cache MUST NOT store any part of either this request or any
         // response to it" (RFC 9111 §5.2.1.5).
         if self.exchange.asked.no_store || self.has_fields_outside_the_key() {
@@ -48,17 +53,16 @@ impl Lead {
         if expected.is_some_and(|length| length > self.worker.shared.object_bytes_max) {
             return Err(NotStored::TooLarge);
         }
-        if tags(&fetched.headers).is_err() {
+        if !has_few_tags {
             return Err(NotStored::TooManyTags);
         }
-        let directives = self.directives(&fetched.headers);
         let (request, policy) = (&self.exchange.headers, &self.exchange.site.config.store);
         storable(
             &self.exchange.method_for(self.audience),
             request,
             fetched.status,
             &fetched.headers,
-            &directives,
+            directives,
             policy,
         )
         .map_err(NotStored::Rule)
@@ -66,8 +70,8 @@ impl Lead {
 
     /// Whether a failure is one that a crowd may share though it is not stored: no cookie and nothing else of it is for
     /// one client alone.
-    pub(super) fn is_failure_for_everybody(&self, fetched: &Fetched) -> bool {
-        let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || self.directives(&fetched.headers).private;
+    pub(super) fn is_failure_for_everybody(&self, fetched: &Fetched, directives: &ResponseDirectives) -> bool {
+        let is_personal = fetched.headers.contains_key(header::SET_COOKIE) || directives.private;
         self.refuses(fetched) && !is_personal && !self.is_head() && !self.exchange.is_authorized()
     }
 
@@ -91,18 +95,17 @@ impl Lead {
         &self,
         status: StatusCode,
         mut headers: HeaderMap,
+        directives: &ResponseDirectives,
         fetched: &Fetched,
-        nominated: Nominated,
-        stamps: Arc<Stamps>,
+        (nominated, stamps): (Nominated, Arc<Stamps>),
         is_codable: impl FnOnce(&HeaderMap) -> bool,
     ) -> (StoredHead, HeaderMap) {
-        let directives = self.directives(&headers);
         let policy = &self.exchange.site.config;
         let (asked, answered) = (fetched.requested.wall, fetched.received.wall);
         let lifetime = freshness::lifetime(
             status,
             &headers,
-            &directives,
+            directives,
             asked,
             answered,
             &policy.freshness,
@@ -122,7 +125,7 @@ impl Lead {
         let mut own = HeaderMap::new();
         let cookie_answers_credentials =
             self.exchange.is_authorized() && fetched.headers.contains_key(header::SET_COOKIE);
-        for name in withheld(&directives, &self.exchange.site.config.store, cookie_answers_credentials) {
+        for name in withheld(directives, &self.exchange.site.config.store, cookie_answers_credentials) {
             if headers.remove(name).is_some() {
                 own.extend(fetched.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
             }
@@ -147,10 +150,11 @@ impl Lead {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
+        directives: &ResponseDirectives,
         length: Option<u64>,
         is_personal: bool,
     ) -> bool {
-        let (directives, policy) = (self.directives(headers), &self.exchange.site.config.compression);
-        transformation::codable(status, headers, &directives, length, is_personal, policy).is_ok()
+        let policy = &self.exchange.site.config.compression;
+        transformation::codable(status, headers, directives, length, is_personal, policy).is_ok()
     }
 }

@@ -150,7 +150,7 @@ fn used() -> Metrics {
     site.coding_tried("br", "made");
     site.coding_made("br", 1000, 300, Duration::from_millis(1));
     site.origin_gauges("a").requests.inc();
-    site.origin_attempt("a", "ok", Duration::from_millis(5));
+    site.origin("a").attempt("ok", Duration::from_millis(5));
     site.record(&RequestSample {
         protocol: "h2",
         method: &Method::GET,
