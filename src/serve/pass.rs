@@ -78,5 +78,5 @@ fn stream(worker: &Worker, fetched: Box<Fetched>) -> Source {
     Source::Origin(receiver)
 }
 
-/// Pieces read ahead of a client: enough to keep both connections busy.
-const PIECES_AHEAD: usize = 2;
+/// Pieces that wait between whoever reads them and whoever writes them, each of which has another one in hand.
+const PIECES_AHEAD: usize = 1;

@@ -157,5 +157,6 @@ pub struct ConnectError {
 /// Largest response head accepted from an origin.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Largest read buffer of an origin connection: more than a head, and enough for bulk bodies.
-const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Largest read buffer of an origin connection: as much as a chunk of what is stored. What is read for a client that is slow
+/// waits in such buffers.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
