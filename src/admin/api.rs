@@ -122,6 +122,7 @@ impl Admin {
         let whole = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
         self.metrics.cache_bytes.set(whole(shared.store.ledger().used()));
         self.metrics.cache_capacity_bytes.set(whole(shared.store.ledger().bound()));
+        self.metrics.cache_excess_bytes.set(whole(shared.store.excess()));
         self.metrics.cache_objects.set(whole(shared.store.keys()));
         self.metrics.fills_inflight.set(whole(shared.fills.count() as u64));
     }

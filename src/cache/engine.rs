@@ -36,7 +36,7 @@ pub(super) struct Engine<V: Clone + Send + Sync + 'static> {
 
 #[derive(Clone, Debug)]
 struct Weighed<V> {
-    /// None only before the engine is used.
+    /// None of what only takes room.
     value: Option<V>,
     weight: u32,
 }
@@ -138,8 +138,20 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
         self.cache.run_pending_tasks();
     }
 
+    /// Leaves so many bytes less of its capacity to everything else.
+    pub(super) fn weigh_down(&self, bytes: u64) {
+        let ballast = stand_in(BALLAST);
+        let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
+        // A newcomer that weighs much would be refused; one that grows is not. The look for it is a use of it.
+        if self.cache.get(&ballast).is_none() {
+            self.cache.insert(ballast.clone(), Weighed { value: None, weight: 0 });
+            self.cache.run_pending_tasks();
+        }
+        self.cache.insert(ballast, Weighed { value: None, weight });
+        self.cache.run_pending_tasks();
+    }
+
     /// What it believes it holds, in bytes.
-    #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
         self.cache.weighted_size() * self.unit_bytes
     }
@@ -154,6 +166,9 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
 fn stand_in(number: u64) -> CacheKey {
     cache_key("", &Target { host: "".into(), port: None, path_and_query: number.to_string().into() })
 }
+
+/// The number of what takes room for as long as it is needed; stand-ins have smaller ones.
+const BALLAST: u64 = u64::MAX;
 
 /// Enough for workers to meet rarely.
 const TURNS: usize = 64;

@@ -59,6 +59,12 @@ impl Reservation {
         self.bytes -= surplus;
     }
 
+    /// Holds `bytes`, or as many of them as there are.
+    pub(super) fn approach(&mut self, bytes: u64) {
+        self.shrink_to(bytes);
+        self.bytes += self.account.take_some(bytes - self.bytes);
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -84,6 +90,13 @@ impl Account {
                 used.checked_add(bytes).filter(|&after| after <= self.bound)
             })
             .is_ok()
+    }
+
+    /// Takes up to `bytes`; how many it were.
+    fn take_some(&self, bytes: u64) -> u64 {
+        let some = |used: u64| bytes.min(self.bound - used);
+        let before = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| Some(used + some(used)));
+        before.map_or(0, some)
     }
 }
 
@@ -112,6 +125,20 @@ mod tests {
         assert_eq!(ledger.used(), 30);
         drop(reservation);
         assert_eq!(ledger.used(), 0);
+    }
+
+    #[test]
+    fn a_reservation_that_approaches_takes_what_there_is() {
+        let ledger = Ledger::new(100);
+        let others = ledger.reserve(70).expect("fits");
+        let mut reservation = ledger.reserve(0).expect("fits");
+        for (wanted, expected) in [(20, 20), (50, 30), (10, 10), (10, 10), (0, 0)] {
+            reservation.approach(wanted);
+            assert_eq!((reservation.bytes(), ledger.used()), (expected, 70 + expected));
+        }
+        drop(others);
+        reservation.approach(500);
+        assert_eq!((reservation.bytes(), ledger.used()), (100, 100));
     }
 
     #[test]

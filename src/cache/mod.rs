@@ -7,6 +7,7 @@ pub mod codings;
 pub mod compressor;
 mod encoder;
 mod engine;
+mod excess;
 pub mod fill;
 mod holds;
 pub mod ledger;

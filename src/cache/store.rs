@@ -1,22 +1,26 @@
 //! The first tier: stored responses in memory, found by key and selected by `Vary`.
 //!
 //! The [`Engine`] decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the
-//! bound, so that fills in flight and its own lag find room in the last eighth.
+//! bound, so that fills in flight and its own lag find room in the last eighth, and less while the process takes more
+//! memory than it is granted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
 use super::engine::{Change, Engine};
+use super::excess::{SPARE_BYTES, excess};
 use super::ledger::{Ledger, Reservation};
+use super::lock::lock;
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
 use super::stamps::Fence;
 use super::stored::StoredResponse;
 use super::variants::{Room, Variants};
-use crate::semantics::key::CacheKey;
+use crate::semantics::key::{CacheKey, cache_key};
+use crate::semantics::target::Target;
 
 /// Stored responses under a byte bound. Clones share them.
 #[derive(Clone, Debug)]
@@ -27,6 +31,10 @@ pub struct Store {
     /// Whether purged responses may still take memory.
     unswept: Arc<AtomicBool>,
     displaced: Counter,
+    /// The part of the bound that is taken by what nobody counts.
+    excess: Arc<Mutex<Reservation>>,
+    /// Whether more is taken by what nobody counts than could be made free for it.
+    overdrawn: Arc<AtomicBool>,
 }
 
 /// What a store counts.
@@ -45,12 +53,16 @@ impl Store {
         let engine = Engine::new(bound_bytes - bound_bytes / 8, move || {
             evictions.inc();
         });
+        let ledger = Ledger::new(bound_bytes);
+        let nothing = ledger.reserve(0).expect("nothing fits into any bound");
         Self {
             engine: Arc::new(engine),
-            ledger: Ledger::new(bound_bytes),
+            ledger,
             purges: Purges::new(now),
             unswept: Arc::default(),
             displaced,
+            excess: Arc::new(Mutex::new(nothing)),
+            overdrawn: Arc::default(),
         }
     }
 
@@ -195,19 +207,51 @@ impl Store {
 
     /// Reserves `bytes`; lets the engine catch up with its evictions first when they do not fit.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        self.ledger.reserve(bytes).or_else(|| {
+        let reserve = || if self.leaves_enough(bytes) { self.ledger.reserve(bytes) } else { None };
+        reserve().or_else(|| {
             self.engine.catch_up();
-            self.ledger.reserve(bytes)
+            reserve()
         })
     }
 
     /// Grows a reservation, as [`Store::reserve`] makes one.
     #[must_use]
     pub fn grow(&self, reservation: &mut Reservation, more_bytes: u64) -> bool {
-        reservation.grow(more_bytes) || {
+        let mut grow = || self.leaves_enough(more_bytes) && reservation.grow(more_bytes);
+        grow() || {
             self.engine.catch_up();
-            reservation.grow(more_bytes)
+            grow()
         }
+    }
+
+    /// Whether a quarter of the bound stays free or with what could be evicted, when fills and readers hold so much more:
+    /// those never make way.
+    fn leaves_enough(&self, more_bytes: u64) -> bool {
+        let held = self.ledger.used().saturating_sub(self.engine.weight()).saturating_add(more_bytes);
+        held <= self.ledger.bound() / 4 * 3
+    }
+
+    /// Takes from the bound what the process, with `resident_bytes` in RAM, takes beyond what is counted here and what is
+    /// granted for the rest; stored responses are evicted for it. For a loop that calls it several times a second.
+    pub fn make_way(&self, resident_bytes: u64) {
+        let mut taken = lock(&self.excess);
+        let counted = self.ledger.used().saturating_sub(taken.bytes());
+        let excess = excess(resident_bytes, counted, self.ledger.bound());
+        if excess > 0 || taken.bytes() > 0 {
+            self.engine.weigh_down(excess);
+            taken.approach(excess);
+        }
+        self.overdrawn.store(excess - taken.bytes() > OVERDRAFT_MAX_BYTES, Ordering::Relaxed);
+    }
+
+    /// Whether no more memory should be taken by anybody: what is stored has made way, and readers and fills hold the rest.
+    pub fn is_overdrawn(&self) -> bool {
+        self.overdrawn.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bound that are taken by what nobody counts.
+    pub fn excess(&self) -> u64 {
+        lock(&self.excess).bytes()
     }
 
     /// What is reserved and the bound.
@@ -249,6 +293,9 @@ pub enum Lookup {
     /// Only responses selected by other request fields.
     NoVariant,
 }
+
+/// Excess that may find no room for a moment, half of what is spared for moments.
+const OVERDRAFT_MAX_BYTES: u64 = SPARE_BYTES / 2;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! How many client connections are open, over all workers, and how many may be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Counts the client connections of a node and bounds them; shared by all its workers.
 #[derive(Debug)]
 pub struct Connections {
     max: usize,
+    is_shut: AtomicBool,
     open: AtomicUsize,
     refused: AtomicU64,
     handshakes_failed: AtomicU64,
@@ -18,6 +19,7 @@ impl Connections {
     pub fn new(max: usize) -> Self {
         Self {
             max,
+            is_shut: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
@@ -30,7 +32,12 @@ impl Connections {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Closed right after accept, because the most were open.
+    /// Lets nobody else in, or lets them in again; those who are in may stay.
+    pub fn shut(&self, is_shut: bool) {
+        self.is_shut.store(is_shut, Ordering::Relaxed);
+    }
+
+    /// Closed right after accept, because the most were open or nobody was let in.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -45,9 +52,11 @@ impl Connections {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// A place for one more connection, given back when dropped; `None` if all are taken, which counts as refused.
+    /// A place for one more connection, given back when dropped; `None` if all are taken or nobody is let in, which counts as
+    /// refused.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
-        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
+        let open = self.open.fetch_add(1, Ordering::Relaxed);
+        if open < self.max && !self.is_shut.load(Ordering::Relaxed) {
             return Some(Place(Arc::clone(self)));
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -87,5 +96,16 @@ mod tests {
         assert_eq!((connections.open(), connections.refused()), (2, 1));
         drop(first);
         assert!(connections.admit().is_some());
+    }
+
+    #[test]
+    fn nobody_is_let_in_while_the_door_is_shut() {
+        let connections = Arc::new(Connections::new(2));
+        let first = connections.admit();
+        connections.shut(true);
+        assert!(connections.admit().is_none());
+        assert_eq!((connections.open(), connections.refused()), (1, 1));
+        connections.shut(false);
+        assert!(first.is_some() && connections.admit().is_some());
     }
 }

@@ -10,9 +10,9 @@ use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
 use crate::serve::worker::Shared;
-use crate::telemetry::{Event, Events, Metrics};
+use crate::telemetry::{Event, Events, Metrics, process};
 
-/// Keeps the clock on wall time, frees the memory of what was purged or held long enough, surveys what would survive an
+/// Keeps the clock on wall time and the process within its memory, frees the memory of what was purged or held long enough, surveys what would survive an
 /// outage, shows open connections, and tells of lost log lines.
 pub(super) struct Housekeeping {
     shared: Arc<Shared>,
@@ -38,13 +38,18 @@ impl Housekeeping {
     async fn rounds(&self) {
         let mut anchor = interval(ANCHOR_INTERVAL);
         let mut rounds = interval(ROUND);
+        let mut measurements = interval(MEASUREMENT_INTERVAL);
         let mut told = 0;
-        for timer in [&mut anchor, &mut rounds] {
+        for timer in [&mut anchor, &mut rounds, &mut measurements] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
             tokio::select! {
                 _ = anchor.tick() => self.shared.clock.anchor_again(),
+                _ = measurements.tick() => {
+                    self.shared.store.make_way(process::resident_bytes());
+                    self.connections.shut(self.shared.store.is_overdrawn());
+                }
                 _ = rounds.tick() => {
                     self.shared.fills.let_go(self.shared.clock.now().monotonic);
                     self.show_connections();
@@ -94,6 +99,9 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// How much longer than a sweep the pause after it is, at least.
 const SWEEP_SHARE: u32 = 20;
+
+/// Between two measurements of all memory: less than it takes a thousand connections to come.
+const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Often enough for an alert; a share of an hour does not change in less.
 const SURVEY_ROUND: Duration = Duration::from_secs(15);

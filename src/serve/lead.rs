@@ -81,7 +81,9 @@ impl Lead {
             self.fallback = Fallback::Nothing;
         }
         let site = Arc::clone(&self.exchange.site);
-        let Ok(_room) = site.fills.try_acquire() else {
+        // A fill that finds no room is streamed through, which takes memory as well.
+        let room = site.fills.try_acquire().ok().filter(|_| !self.worker.shared.store.is_overdrawn());
+        let Some(_room) = room else {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
             leader.fail(error, None);
             return;

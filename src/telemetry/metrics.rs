@@ -30,6 +30,8 @@ pub struct Metrics {
     pub cache_variants_displaced: Counter,
     /// The bound of `cache_bytes`.
     pub cache_capacity_bytes: Gauge,
+    /// The part of `cache_bytes` that nobody counts.
+    pub cache_excess_bytes: Gauge,
     /// Stored responses.
     pub cache_objects: Gauge,
     /// Client connections open.
@@ -87,13 +89,18 @@ impl Metrics {
         build.at([env!("CARGO_PKG_VERSION")]).set(1);
         Self {
             access_log_dropped: catalog.plain("holdover_access_log_dropped_total", "Access log lines lost"),
-            cache_bytes: catalog.plain("holdover_cache_bytes", "Bytes of stored responses and fills in flight"),
+            cache_bytes: catalog
+                .plain("holdover_cache_bytes", "Bytes of stored responses, of fills in flight and of the excess"),
             cache_capacity_bytes: catalog.plain("holdover_cache_capacity_bytes", "The bound of holdover_cache_bytes"),
+            cache_excess_bytes: catalog.plain(
+                "holdover_cache_excess_bytes",
+                "Bytes of the bound taken by connections, buffers and the allocator, beyond what is granted for them",
+            ),
             cache_objects: catalog.plain("holdover_cache_objects", "Stored responses"),
             connections: catalog.plain("holdover_connections", "Client connections open"),
             connections_refused: catalog.plain(
                 "holdover_connections_refused_total",
-                "Connections closed at once, because as many as may be were open",
+                "Connections closed at once, because as many as may be were open or memory was used up",
             ),
             connections_stalled: catalog.plain(
                 "holdover_connections_stalled_total",

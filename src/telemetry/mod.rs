@@ -7,7 +7,7 @@ mod histogram;
 mod json_line;
 mod line_writer;
 pub mod metrics;
-mod process;
+pub mod process;
 pub mod site_metrics;
 pub mod timestamp;
 

@@ -23,9 +23,15 @@ pub(super) fn read() -> ProcessFacts {
         cpu_seconds,
         // The directory is read through one descriptor of its own.
         open_descriptors: fs::read_dir("/proc/self/fd").map_or(0, |entries| (entries.count() as u64).saturating_sub(1)),
-        resident_bytes: labeled(&text("/proc/self/status"), "VmRSS:").unwrap_or(0) * 1024,
+        resident_bytes: resident_bytes(),
         start_seconds: labeled(&text("/proc/stat"), "btime").unwrap_or(0) as f64 + start_seconds_after_boot,
     }
+}
+
+/// Memory in RAM, in bytes; zero where the system does not tell. Reads `/proc`, as [`read`] does.
+pub fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    labeled(&status, "VmRSS:").unwrap_or(0) * 1024
 }
 
 /// CPU time, and start time after boot, both in seconds, of a `/proc/PID/stat` line.

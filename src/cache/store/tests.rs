@@ -104,6 +104,50 @@ fn purges_of_variants_never_cost_room_for_others() {
     assert!(bench.has("/a", "de"));
 }
 
+#[test]
+fn stored_responses_make_way_for_what_nobody_counts() {
+    // What 96 responses of 8 KiB leave in a store of 1 MiB, the ledger's part and the number of them.
+    let with_resident = |kibibytes: u64| {
+        let bench = Bench::new();
+        for number in 0..96 {
+            bench.store(&format!("/{number}"), "de", 8 << 10);
+        }
+        // Evictions come in batches, and may take more than one.
+        (0..10).for_each(|_| bench.store.make_way(kibibytes << 10));
+        let mut kept = 0;
+        bench.store.visit(|_, _| kept += 1);
+        (bench.store.excess(), kept)
+    };
+    assert_eq!(with_resident(16 << 10), (0, 96));
+    // The grant is some 48 MiB.
+    let (excess, kept) = with_resident((48 << 10) + 512);
+    assert!((300 << 10..500 << 10).contains(&excess), "{excess}");
+    assert!((50..70).contains(&kept), "{kept}");
+    assert_eq!(with_resident(1000 << 10), (1 << 20, 0));
+}
+
+#[test]
+fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
+    let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
+    let pinned = store.ledger.reserve(250 << 20).expect("it fits");
+    for (mebibytes, expected) in [(320, false), (400, true), (320, false), (400, true)] {
+        store.make_way(mebibytes << 20);
+        assert_eq!(store.is_overdrawn(), expected, "{mebibytes} MiB in RAM");
+    }
+    drop(pinned);
+    store.make_way(150 << 20);
+    assert!(!store.is_overdrawn());
+}
+
+#[test]
+fn fills_and_readers_leave_a_quarter_to_what_makes_way() {
+    let bench = Bench::new();
+    let held = bench.store.reserve(BOUND_BYTES / 4 * 3).expect("it fits");
+    assert!(bench.store.reserve(1).is_none());
+    drop(held);
+    assert!(bench.store.reserve(1).is_some());
+}
+
 const BOUND_BYTES: u64 = 1 << 20;
 
 const HOST: &str = "www.test";

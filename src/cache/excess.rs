@@ -1,0 +1,56 @@
+//! What the process takes beyond what the ledger counts, and beyond what is granted for that.
+//!
+//! The ledger knows what is stored and what arrives. Nobody counts connections, buffers of TLS and HTTP, and memory that the
+//! allocator cannot use again because a little of it is in use. So the whole is measured, and the part of it that goes
+//! beyond the grant is taken from the bound: stored responses make way.
+
+/// Bytes of the bound that are not to be used: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
+/// them that the ledger counts.
+pub(super) fn excess(resident_bytes: u64, counted_bytes: u64, bound_bytes: u64) -> u64 {
+    let uncounted = resident_bytes.saturating_sub(counted_bytes);
+    uncounted.saturating_sub(grant(bound_bytes)).min(bound_bytes)
+}
+
+/// What may be uncounted: what operators are told to give the process beyond the bound, less what may come between two
+/// measurements.
+fn grant(bound_bytes: u64) -> u64 {
+    bound_bytes / 100 * 15 + (64 << 20) - SPARE_BYTES - bound_bytes / 32
+}
+
+/// A few hundred connections come and ask within a measurement's interval.
+pub(super) const SPARE_BYTES: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[track_caller]
+    fn check(case: &str, resident: u64, counted: u64, bound: u64, expected: u64) {
+        assert_eq!(excess(resident * MIB, counted * MIB, bound * MIB) / MIB, expected, "{case}");
+    }
+
+    #[test]
+    fn what_goes_beyond_the_grant_is_taken_from_the_bound() {
+        check("nothing is stored", 15, 0, 256, 0);
+        check("what is counted is no excess", 250, 240, 256, 0);
+        check("less is in RAM than is counted", 100, 240, 256, 0);
+        check("the grant is used up", 240 + 78, 240, 256, 0);
+        check("a hundred more", 240 + 78 + 101, 240, 256, 100);
+        check("a larger bound grants more", 2000 + 290, 2000, 2048, 0);
+        check("never more than there is", 2000, 0, 256, 256);
+    }
+
+    #[test]
+    fn with_all_of_the_excess_taken_the_process_is_within_what_it_was_given() {
+        for bound in [1, 64, 256, 4096, 1 << 20].map(|bound| bound * MIB) {
+            let given = bound + bound / 100 * 15 + 64 * MIB;
+            for resident in [given, given + bound / 2] {
+                let counted = bound - excess(resident, bound, bound);
+                let after = resident - (bound - counted);
+                assert!(after <= given, "{bound}: {after} of {given}");
+            }
+        }
+    }
+}
