@@ -121,7 +121,8 @@ impl Patience {
     }
 }
 
-fn worth(bytes: usize) -> Duration {
+/// How long a client at the least speed takes for so many bytes.
+pub(super) fn worth(bytes: usize) -> Duration {
     Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / FLOOR_BYTES_PER_SECOND)
 }
 

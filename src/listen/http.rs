@@ -27,6 +27,7 @@ use super::corked::LateFlush;
 use super::deadline::{AbortReason, Verdict, verdict};
 use super::panic::caught;
 use super::protocol::Protocol;
+use super::stream::NewestStream;
 use super::watched::{InFlight, Watch, WatchedRequest, WatchedResponse};
 use crate::clock::Clock;
 use crate::config::model::Listen;
@@ -110,11 +111,12 @@ where
     R: Respond,
 {
     let alarm = Panics { events: conditions.events.clone(), client: Arc::clone(&client) };
+    let newest = NewestStream::default();
     let service = {
-        let (watch, alarm) = (Arc::clone(&watch), alarm.clone());
+        let (watch, alarm, newest) = (Arc::clone(&watch), alarm.clone(), newest.clone());
         service_fn(move |request: Request<Incoming>| {
             let (respond, alarm) = (respond.clone(), alarm.clone());
-            let in_flight = InFlight::begin(&watch);
+            let in_flight = InFlight::begin(&watch, &newest);
             async move { Ok::<_, Infallible>(answer(respond, request, in_flight, alarm).await) }
         })
     };
@@ -125,7 +127,7 @@ where
             caught(pin!(drive(connection, flush, http1::Connection::graceful_shutdown, &watch, conditions))).await
         }
         Protocol::Http2 => {
-            let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone() };
+            let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone(), newest };
             let io = LateFlush::new(io);
             let connection = pin!(http2_builder(streams).serve_connection(TokioIo::new(io.clone()), service));
             let flush = |context: &mut Context<'_>| io.poll_flush_now(context);
@@ -242,11 +244,13 @@ fn http2_builder(streams: Streams) -> http2::Builder<Streams> {
     builder
 }
 
-/// Runs HTTP/2 streams, each in a task of its own, where a panic costs that stream alone.
+/// Runs HTTP/2 streams, each in a task of its own, where a panic or a client that does not take its response costs that
+/// stream alone.
 #[derive(Clone)]
 struct Streams {
     tasks: TaskTracker,
     alarm: Panics,
+    newest: NewestStream,
 }
 
 impl<F> Executor<F> for Streams
@@ -254,11 +258,15 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let alarm = self.alarm.clone();
+        let (alarm, watch) = (self.alarm.clone(), self.newest.take());
         // Boxed, so that the task is small: tasks are moved several times until they lie where they stay.
         let stream = Box::pin(stream);
         self.tasks.spawn(async move {
-            if let Err(message) = caught(stream).await {
+            let ended = match watch {
+                Some(watch) => watch.held(pin!(caught(stream))).await,
+                None => Some(caught(stream).await),
+            };
+            if let Some(Err(message)) = ended {
                 alarm.tell(message);
             }
         });

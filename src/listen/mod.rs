@@ -9,6 +9,7 @@ pub mod http;
 mod panic;
 pub mod protocol;
 pub mod socket;
+mod stream;
 mod watch;
 pub mod watched;
 

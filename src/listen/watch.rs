@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::deadline::{Activity, Patience};
 use super::protocol::Protocol;
+use super::stream::StreamWatch;
 use crate::clock::Clock;
 use crate::config::model::Listen;
 
@@ -48,6 +49,11 @@ impl Watch {
 
     pub(super) fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// That of one of its streams.
+    pub(super) fn stream(&self) -> StreamWatch {
+        StreamWatch::new(self.clock.clone(), self.responses.window)
     }
 
     /// Reads the clock, for all that happens in one poll of the connection.

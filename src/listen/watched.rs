@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::protocol::Protocol;
+use super::stream::{NewestStream, StreamWatch};
 pub use super::watch::Watch;
 
 /// A socket whose bytes are counted; goes underneath TLS, where what leaves is what the client took.
@@ -95,23 +96,32 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 
 /// A request in flight, from its head until its response's body is used up or dropped.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Watch>);
+pub(super) struct InFlight {
+    watch: Arc<Watch>,
+    /// Over HTTP/2.
+    stream: Option<Arc<StreamWatch>>,
+}
 
 impl InFlight {
-    pub(super) fn begin(watch: &Arc<Watch>) -> Self {
+    /// `newest` is told of its stream.
+    pub(super) fn begin(watch: &Arc<Watch>, newest: &NewestStream) -> Self {
         watch.request_begins();
-        Self(Arc::clone(watch))
+        let stream = (watch.protocol() == Protocol::Http2).then(|| Arc::new(watch.stream()));
+        if let Some(stream) = &stream {
+            newest.put(Arc::clone(stream));
+        }
+        Self { watch: Arc::clone(watch), stream }
     }
 
     /// The watch of the connection the request came by.
     pub(super) fn watch(&self) -> &Arc<Watch> {
-        &self.0
+        &self.watch
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.watch.request_ends();
     }
 }
 
@@ -181,7 +191,7 @@ impl<B> WatchedResponse<B> {
     fn set_waiting(&mut self, waiting: bool) {
         if waiting != self.waiting {
             self.waiting = waiting;
-            if waiting { self.in_flight.0.response_waits() } else { self.in_flight.0.response_moves() }
+            if waiting { self.in_flight.watch.response_waits() } else { self.in_flight.watch.response_moves() }
         }
     }
 }
@@ -196,8 +206,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for WatchedResponse<B> {
         this.set_waiting(false);
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         let frame = Pin::new(body).poll_frame(context);
-        if this.in_flight.0.protocol() == Protocol::Http2 {
-            this.set_waiting(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        if let Some(stream) = &this.in_flight.stream {
+            let given = match &frame {
+                Poll::Ready(Some(Ok(frame))) => Some(frame.data_ref().map_or(0, Bytes::len)),
+                Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
+            };
+            given.map_or_else(|| stream.moves(), |bytes| stream.waits(bytes));
+            this.set_waiting(given.is_some());
         }
         frame
     }
@@ -213,6 +228,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for WatchedResponse<B> {
 
 impl<B> Drop for WatchedResponse<B> {
     fn drop(&mut self) {
+        if let Some(stream) = &self.in_flight.stream {
+            stream.moves();
+        }
         self.set_waiting(false);
     }
 }

@@ -201,6 +201,25 @@ async fn h2_a_body_that_comes_late_still_meets_the_write_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h2_a_stalled_stream_is_reset_and_others_that_move_go_on() {
+    let mut lab = Lab::new(Protocol::Http2, large);
+    let mut client = lab.h2_client().await;
+    let stalled = client.send_request(get()).await.expect("it is answered");
+    // A piece of 32 KiB may take as many seconds beyond the write deadline, and others come in every five.
+    let reset = tokio::spawn(async move {
+        sleep(80 * SECOND).await;
+        stalled.into_body().collect().await.map(|body| body.to_bytes().len())
+    });
+    while !reset.is_finished() {
+        assert_eq!(h2_fetch(&mut client).await.1.len(), LARGE);
+        sleep(5 * SECOND).await;
+    }
+    let error = reset.await.expect("it does not panic").expect_err("the stream was reset");
+    assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
+    assert_eq!(h2_fetch(&mut client).await.1.len(), LARGE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn h2_a_stalled_request_body_is_aborted_at_the_head_deadline() {
     let mut lab = Lab::new(Protocol::Http2, upload);
     let post = frame(1, 0x4, 1, &[0x83, 0x87, 0x84, 0x41, 0x01, b'a']);
@@ -491,8 +510,9 @@ impl Lab {
     async fn h2_client(&mut self) -> H2Client {
         let (unused, _) = duplex(1);
         let io = TokioIo::new(std::mem::replace(&mut self.client, unused));
-        let (client, connection) =
-            client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("the connection is sound");
+        let mut builder = client::conn::http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(LARGE as u32 / 4);
+        let (client, connection) = builder.handshake(io).await.expect("the connection is sound");
         tokio::spawn(connection);
         client
     }
