@@ -87,7 +87,8 @@ impl<R: Respond> Reception<R> {
                 self.serve(socket, watch, peer, None).await
             }
             Entrance::Https(acceptor) => {
-                let Some(mut stream) = self.handshake(&acceptor, socket).await else {
+                // Boxed, so that a connection does not lie in memory as large as its handshake.
+                let Some(mut stream) = Box::pin(self.handshake(&acceptor, socket)).await else {
                     return self.connections.handshake_failed();
                 };
                 let (socket, session) = stream.get_mut();
@@ -120,11 +121,11 @@ impl<R: Respond> Reception<R> {
         &self,
         acceptor: &TlsAcceptor,
         socket: Watched<TcpStream>,
-    ) -> Option<TlsStream<Watched<TcpStream>>> {
+    ) -> Option<Box<TlsStream<Watched<TcpStream>>>> {
         let established = async {
             socket.get_ref().readable().await.ok()?;
             let _place = self.handshakes.acquire().await.ok()?;
-            acceptor.accept(socket).await.ok()
+            acceptor.accept(socket).await.ok().map(Box::new)
         };
         timeout(self.conditions.limits.handshake_timeout, established).await.ok().flatten()
     }

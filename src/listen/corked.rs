@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -87,69 +86,6 @@ fn write_some(writer: &mut impl Write, slices: &[IoSlice<'_>], room: usize) -> i
     match (fitting.count(), slices.first()) {
         (0, Some(first)) => writer.write(&first[..room.min(first.len())]),
         (fitting, _) => writer.write_vectored(&slices[..fitting]),
-    }
-}
-
-/// A stream for two: a writer that flushes after every piece, and whoever knows when there are no more pieces.
-///
-/// An HTTP/2 connection flushes after every frame of data. Here that is put off until [`LateFlush::poll_flush_now`],
-/// which is to be called whenever the connection has been polled.
-#[derive(Debug)]
-pub(super) struct LateFlush<IO>(Arc<Mutex<IO>>);
-
-impl<IO> LateFlush<IO> {
-    pub(super) fn new(io: IO) -> Self {
-        Self(Arc::new(Mutex::new(io)))
-    }
-
-    /// Held within one poll only, and both holders are polled by one task.
-    fn io(&self) -> MutexGuard<'_, IO> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> LateFlush<IO> {
-    /// Flushes what was written.
-    pub(super) fn poll_flush_now(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io()).poll_flush(context)
-    }
-}
-
-impl<IO> Clone for LateFlush<IO> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for LateFlush<IO> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io()).poll_read(context, buffer)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for LateFlush<IO> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io()).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.io()).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io()).poll_shutdown(context)
     }
 }
 

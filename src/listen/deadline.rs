@@ -26,6 +26,12 @@ pub(super) struct Activity {
     pub(super) response_patience: Option<Instant>,
     /// While a handler waits for a request's body: when patience ends.
     pub(super) request_patience: Option<Instant>,
+    /// Requests whose body was not read to its end.
+    pub(super) unread_bodies: u32,
+    /// Part of a response, or of the connection's end, is still in buffers above the socket.
+    pub(super) flush_owed: bool,
+    /// Whether an HTTP/1 connection has its buffers, which it gives up when it rests.
+    pub(super) awake: bool,
     /// When the connection was asked to finish.
     pub(super) finishing: Option<Instant>,
 }
@@ -35,6 +41,8 @@ pub(super) struct Activity {
 pub(super) enum Verdict {
     /// It may go on; ask again at `until`, or when it did something.
     Keep { until: Instant },
+    /// It is between two messages, and should give up its buffers.
+    Rest,
     /// It should close after the requests in flight.
     Finish,
     /// It is closed at once.
@@ -60,6 +68,7 @@ pub(super) fn verdict(activity: &Activity, limits: &Listen, now: Instant) -> Ver
         activity.response_patience.map(|at| (at, Verdict::Abort(AbortReason::ResponseStalled))),
         activity.request_patience.map(|at| (at, Verdict::Abort(AbortReason::RequestStalled))),
         quiet_deadline(activity, limits),
+        rest(activity),
         activity.finishing.is_none().then(|| (activity.started + limits.age_max, Verdict::Finish)),
     ];
     // HTTP/2 bodies change state in tasks of their own, which do not wake whoever asks for this verdict.
@@ -89,6 +98,19 @@ fn quiet_deadline(activity: &Activity, limits: &Listen) -> Option<(Instant, Verd
         // Frames that are no request (PING, SETTINGS) must not keep a connection, so bytes count for nothing here.
         (None, _, Protocol::Http2, _) => (activity.idle_since + limits.h2_idle_timeout, Verdict::Finish),
     })
+}
+
+/// When a connection rests. Nothing of a message may be in its buffers: bytes of a response would be lost, and the rest of
+/// a request's body would be taken for the next request.
+fn rest(activity: &Activity) -> Option<(Instant, Verdict)> {
+    let between_messages = activity.in_flight == 0
+        && activity.first_byte.is_none()
+        && activity.response_patience.is_none()
+        && activity.request_patience.is_none()
+        && activity.unread_bodies == 0
+        && !activity.flush_owed;
+    let rests = activity.awake && between_messages && activity.finishing.is_none();
+    rests.then_some((activity.idle_since + REST_AFTER, Verdict::Rest))
 }
 
 /// How much longer a client may keep the node waiting: a leaky bucket that holds time.
@@ -134,6 +156,10 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a connection with requests in flight is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Silence after which a connection rests. Long enough that a burst of requests finds the buffers it needs in place;
+/// short, because only what rests is small.
+const REST_AFTER: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests;

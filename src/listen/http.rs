@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,8 +22,9 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::corked::LateFlush;
 use super::deadline::{AbortReason, Verdict, verdict};
+use super::http1::Http1;
+use super::late_flush::{Flushed, LateFlush};
 use super::panic::caught;
 use super::protocol::Protocol;
 use super::stream::NewestStream;
@@ -87,12 +87,10 @@ pub struct Conditions {
 pub enum Ending {
     /// The client kept the node waiting.
     Aborted(AbortReason),
-    /// The connection broke while responses were on their way to the client.
-    Broken(io::Error),
     /// As the protocol has it.
     Closed,
     /// The client broke the connection or the protocol, or a response could not be completed.
-    Failed(hyper::Error),
+    Failed(Box<dyn Error + Send + Sync>),
     /// A response's body panicked.
     Panicked,
 }
@@ -122,16 +120,15 @@ where
     };
     let served = match watch.protocol() {
         Protocol::Http1 => {
-            let connection = pin!(http1_builder().serve_connection(TokioIo::new(io), service));
-            let flush = |_: &mut Context<'_>| Poll::Ready(Ok(()));
-            caught(pin!(drive(connection, flush, http1::Connection::graceful_shutdown, &watch, conditions))).await
+            let connection = pin!(Http1::new(http1_builder(), io, service, Arc::clone(&watch)));
+            caught(pin!(drive(connection, Http1::finish, Http1::rest, &watch, conditions))).await
         }
         Protocol::Http2 => {
             let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone(), newest };
             let io = LateFlush::new(io);
-            let connection = pin!(http2_builder(streams).serve_connection(TokioIo::new(io.clone()), service));
-            let flush = |context: &mut Context<'_>| io.poll_flush_now(context);
-            caught(pin!(drive(connection, flush, http2::Connection::graceful_shutdown, &watch, conditions))).await
+            let connection = http2_builder(streams).serve_connection(TokioIo::new(io.clone()), service);
+            let connection = pin!(Flushed::new(connection, io, http2::Connection::graceful_shutdown));
+            caught(pin!(drive(connection, Flushed::finish, |_| {}, &watch, conditions))).await
         }
     };
     served.unwrap_or_else(|message| {
@@ -168,16 +165,16 @@ fn watched_request(body: Incoming, in_flight: &InFlight) -> RequestBody {
     WatchedRequest::new(body, Arc::clone(in_flight.watch())).boxed_unsync()
 }
 
-/// Polls the connection, then `flush`es what it has written, and holds it to its deadlines and to the drain.
+/// Polls the connection and holds it to its deadlines and to the drain.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
-    mut flush: impl FnMut(&mut Context<'_>) -> Poll<io::Result<()>>,
     finish: fn(Pin<&mut C>),
+    rest: fn(Pin<&mut C>),
     watch: &Watch,
     conditions: &Conditions,
 ) -> Ending
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
 {
     let mut drained = pin!(conditions.drain.cancelled());
     let mut alarm = pin!(sleep_until((watch.look() + conditions.limits.head_timeout).into()));
@@ -188,9 +185,6 @@ where
             if let Poll::Ready(result) = connection.as_mut().poll(context) {
                 return Poll::Ready(result.map_or_else(Ending::Failed, |()| Ending::Closed));
             }
-            if let Poll::Ready(Err(error)) = flush(context) {
-                return Poll::Ready(Ending::Broken(error));
-            }
             let due = if finishing.is_none() && drained.as_mut().poll(context).is_ready() {
                 Verdict::Finish
             } else {
@@ -198,6 +192,7 @@ where
             };
             match due {
                 Verdict::Abort(reason) => return Poll::Ready(Ending::Aborted(reason)),
+                Verdict::Rest => rest(connection.as_mut()),
                 Verdict::Finish => {
                     finishing = Some(now);
                     finish(connection.as_mut());

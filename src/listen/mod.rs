@@ -6,6 +6,10 @@ pub mod connections;
 mod corked;
 pub mod deadline;
 pub mod http;
+mod http1;
+#[cfg(test)]
+mod lab;
+mod late_flush;
 mod panic;
 pub mod protocol;
 pub mod socket;

@@ -1,6 +1,6 @@
 //! What a connection's socket, its bodies and its driver know of each other.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::deadline::{Activity, Patience};
@@ -24,6 +24,9 @@ pub struct Watch {
     idle_since: AtomicU64,
     /// Zero while there is none.
     first_byte: AtomicU64,
+    unread_bodies: AtomicU32,
+    flush_owed: AtomicBool,
+    awake: AtomicBool,
     /// For the client to take a response: blocked writes and HTTP/2 bodies with data in hand.
     responses: Waits,
     /// For the client to send the body of a request.
@@ -42,6 +45,9 @@ impl Watch {
             in_flight: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             first_byte: AtomicU64::new(0),
+            unread_bodies: AtomicU32::new(0),
+            flush_owed: AtomicBool::new(false),
+            awake: AtomicBool::new(false),
             responses: Waits::new(limits.write_timeout),
             request_bodies: Waits::new(limits.head_timeout),
         }
@@ -74,6 +80,9 @@ impl Watch {
             first_byte: (first_byte > 0).then(|| self.instant(first_byte)),
             response_patience: self.responses.patience().map(|end| self.started + end),
             request_patience: self.request_bodies.patience().map(|end| self.started + end),
+            unread_bodies: self.unread_bodies.load(Ordering::Relaxed),
+            flush_owed: self.flush_owed.load(Ordering::Relaxed),
+            awake: self.awake.load(Ordering::Relaxed),
             finishing,
         }
     }
@@ -85,6 +94,11 @@ impl Watch {
             self.first_byte.store(now.max(1), Ordering::Relaxed);
         }
         self.request_bodies.pay(now, bytes);
+    }
+
+    /// Bytes of the next head were read together with the last request.
+    pub(super) fn read_ahead(&self) {
+        self.first_byte.store(self.latest.load(Ordering::Relaxed).max(1), Ordering::Relaxed);
     }
 
     /// The socket took `bytes`; only called within a poll of the connection.
@@ -125,6 +139,36 @@ impl Watch {
     pub(super) fn request_ends(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.idle_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// A request has a body, of which nothing was read yet.
+    pub(super) fn request_body_begins(&self) {
+        self.unread_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was read to its end. One that is dropped before never ends.
+    pub(super) fn request_body_ends(&self) {
+        self.unread_bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// hyper has written.
+    pub(super) fn flush_is_owed(&self) {
+        self.flush_owed.store(true, Ordering::Relaxed);
+    }
+
+    /// All that hyper has written, and wanted to, is with the socket.
+    pub(super) fn flushed(&self) {
+        self.flush_owed.store(false, Ordering::Relaxed);
+    }
+
+    /// An HTTP/1 connection gets its buffers.
+    pub(super) fn wakes(&self) {
+        self.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// It has given them up.
+    pub(super) fn rests(&self) {
+        self.awake.store(false, Ordering::Relaxed);
     }
 
     /// HTTP/1 bodies and handlers are polled by the connection, which has just read the clock; HTTP/2 ones are not.

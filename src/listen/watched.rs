@@ -1,6 +1,7 @@
 //! The wrappers that tell a [`Watch`] what happens: around the socket, a request's body, a response's body.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -125,17 +126,19 @@ impl Drop for InFlight {
     }
 }
 
-/// A request's body; tells when a handler waits for it.
+/// A request's body; tells when a handler waits for it, and when all of it was read.
 #[derive(Debug)]
 pub(super) struct WatchedRequest<B> {
     body: B,
     watch: Arc<Watch>,
     waiting: bool,
+    ended: bool,
 }
 
 impl<B> WatchedRequest<B> {
     pub(super) fn new(body: B, watch: Arc<Watch>) -> Self {
-        Self { body, watch, waiting: false }
+        watch.request_body_begins();
+        Self { body, watch, waiting: false, ended: false }
     }
 
     fn set_waiting(&mut self, waiting: bool) {
@@ -154,6 +157,11 @@ impl<B: Body + Unpin> Body for WatchedRequest<B> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(context);
         this.set_waiting(frame.is_pending());
+        // One with a length may be asked for no more once all of it has come.
+        let ends = matches!(frame, Poll::Ready(None)) || this.body.is_end_stream();
+        if ends && !mem::replace(&mut this.ended, true) {
+            this.watch.request_body_ends();
+        }
         frame
     }
 

@@ -1,5 +1,6 @@
 //! What reaches a socket, and when.
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -53,20 +54,6 @@ async fn a_client_that_reads_nothing_pins_one_burst() {
     assert!(received.expect("it was sent") == body, "every byte once");
 }
 
-#[test]
-fn a_late_flush_waits_until_it_is_asked() {
-    let stream = LateFlush::new(Socket { io: duplex(PIPE_BYTES).0, writes: 0, flushes: 0 });
-    let mut writer = stream.clone();
-    let context = &mut Context::from_waker(Waker::noop());
-    for _ in 0..3 {
-        assert!(Pin::new(&mut writer).poll_write(context, b"frame").is_ready());
-        assert!(Pin::new(&mut writer).poll_flush(context).is_ready());
-    }
-    assert_eq!(stream.io().flushes, 0);
-    assert!(stream.poll_flush_now(context).is_ready());
-    assert_eq!(stream.io().flushes, 1);
-}
-
 fn poll_write(corked: &mut Corked<Socket>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     Pin::new(corked).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
 }
@@ -91,7 +78,7 @@ async fn connected() -> (Corked<Socket>, tokio_rustls::client::TlsStream<DuplexS
     let name = ServerName::try_from("localhost").expect("it is a name");
     let connector = TlsConnector::from(Arc::new(client));
     let acceptor = TlsAcceptor::from(Arc::new(server));
-    let socket = Socket { io: near, writes: 0, flushes: 0 };
+    let socket = Socket { io: near, writes: 0 };
     let (accepted, connected) = tokio::join!(acceptor.accept(socket), connector.connect(name, far));
     let mut corked = Corked::new(accepted.expect("the handshake succeeds"));
     corked.tls.get_mut().0.writes = 0;
@@ -102,7 +89,6 @@ async fn connected() -> (Corked<Socket>, tokio_rustls::client::TlsStream<DuplexS
 struct Socket {
     io: DuplexStream,
     writes: usize,
-    flushes: usize,
 }
 
 impl AsyncRead for Socket {
@@ -133,9 +119,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.flushes += 1;
-        Pin::new(&mut this.io).poll_flush(context)
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

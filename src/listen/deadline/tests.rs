@@ -31,11 +31,15 @@ struct Seen {
     response_patience: Option<u64>,
     request_patience: Option<u64>,
     finishing: Option<u64>,
+    unread_bodies: u32,
+    flush_owed: bool,
+    awake: bool,
 }
 
 #[derive(Debug, PartialEq)]
 enum Expected {
     Keep(u64),
+    Rest,
     Finish,
     Abort(AbortReason),
 }
@@ -52,10 +56,14 @@ fn check(rule: &str, seen: Seen, now: u64, expected: Expected) {
         first_byte: seen.first_byte.map(at),
         response_patience: seen.response_patience.map(at),
         request_patience: seen.request_patience.map(at),
+        unread_bodies: seen.unread_bodies,
+        flush_owed: seen.flush_owed,
+        awake: seen.awake,
         finishing: seen.finishing.map(at),
     };
     let found = match verdict(&activity, &limits(), at(now)) {
         Verdict::Keep { until } => Expected::Keep((until - started).as_secs()),
+        Verdict::Rest => Expected::Rest,
         Verdict::Finish => Expected::Finish,
         Verdict::Abort(reason) => Expected::Abort(reason),
     };
@@ -104,6 +112,27 @@ fn verdicts() {
     check("then it has five seconds", finishing, 3705, Abort(FinishOverdue));
     let drained = Seen { finishing: Some(1), ..new };
     check("a drained connection without a request has them too", drained, 6, Abort(FinishOverdue));
+}
+
+#[test]
+fn a_connection_rests_between_two_messages() {
+    use Expected::{Abort, Finish, Keep, Rest};
+    let idle = Seen { requests: 1, idle_since: 100, awake: true, ..Seen::default() };
+    check("it rests once it was silent for a moment", idle, 101, Rest);
+    check("not at once", idle, 100, Keep(100));
+    check("it rests but once", Seen { awake: false, ..idle }, 101, Keep(115));
+    check("it cannot rest before its first request", Seen { requests: 0, first_byte: Some(1), ..idle }, 9, Keep(10));
+    check("nor amid a head", Seen { first_byte: Some(101), ..idle }, 102, Keep(111));
+    check("nor amid a request", Seen { in_flight: 1, ..idle }, 102, Keep(103));
+    check("nor before a request's body has come to its end", Seen { unread_bodies: 1, ..idle }, 102, Keep(115));
+    check("nor before the response has left", Seen { flush_owed: true, ..idle }, 102, Keep(115));
+    check("nor while the client does not take it", Seen { response_patience: Some(120), ..idle }, 102, Keep(120));
+    check("nor while a body is waited for", Seen { request_patience: Some(104), ..idle }, 102, Keep(104));
+    check("nor once it is to finish", Seen { finishing: Some(102), ..idle }, 103, Keep(107));
+    let abandoned = Seen { unread_bodies: 1, ..idle };
+    check("what cannot rest is closed as ever", abandoned, 115, Finish);
+    let half_head = Seen { first_byte: Some(101), ..idle };
+    check("what cannot rest is closed as ever", half_head, 111, Abort(AbortReason::HeadOverdue));
 }
 
 #[test]

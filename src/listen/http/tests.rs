@@ -1,20 +1,10 @@
 //! Stalled and honest clients against a connection, with paused time.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-
-use http_body::Frame;
-use hyper::client;
-use hyper_util::rt::TokioExecutor;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::broadcast;
-use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::config::model::LogTarget;
-use crate::listen::watched::Watched;
-use crate::telemetry::Metrics;
+use crate::listen::lab::{Answer, GET, H2Client, Lab, SECOND, Script, instant};
 
 // ---- HTTP/1: what a client may leave undone ----
 
@@ -344,12 +334,6 @@ async fn a_drain_does_not_wait_for_half_a_head() {
 
 // ---- Handlers ----
 
-type Answer = Pin<Box<dyn Future<Output = Response<Script>> + Send>>;
-
-fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async { Response::new(Script::new([(0, "hello".into())])) })
-}
-
 fn large(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
     let pieces = std::iter::repeat_n((0, Bytes::from(vec![b'x'; LARGE / 8])), 8);
     Box::pin(async { Response::new(Script::new(pieces)) })
@@ -391,143 +375,6 @@ fn panics_at_first(in_body: bool) -> impl Fn(Request<RequestBody>, Arc<ClientCon
     }
 }
 
-/// A body that gives each piece after so many seconds.
-struct Script {
-    pieces: VecDeque<(u64, Bytes)>,
-    wait: Option<Pin<Box<Sleep>>>,
-    panics: bool,
-}
-
-impl Script {
-    fn new(pieces: impl IntoIterator<Item = (u64, Bytes)>) -> Self {
-        Self { pieces: pieces.into_iter().collect(), wait: None, panics: false }
-    }
-}
-
-impl Body for Script {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        let Some((seconds, piece)) = this.pieces.front().cloned() else { return Poll::Ready(None) };
-        if seconds > 0 {
-            let wait =
-                this.wait.get_or_insert_with(|| Box::pin(sleep(SECOND * u32::try_from(seconds).expect("small"))));
-            std::task::ready!(wait.as_mut().poll(context));
-            assert!(!this.panics, "a bug in a body");
-        }
-        this.wait = None;
-        this.pieces.pop_front();
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
-    }
-}
-
-// ---- The lab ----
-
-/// One connection served over a pipe, and the client's end of it.
-struct Lab {
-    client: DuplexStream,
-    served: JoinHandle<Ending>,
-    clock: Clock,
-    started: Instant,
-    tasks: TaskTracker,
-    drain: CancellationToken,
-    events: broadcast::Receiver<Arc<Event>>,
-}
-
-impl Lab {
-    fn new<R: Respond>(protocol: Protocol, respond: R) -> Self {
-        let (client, server) = duplex(PIPE_BYTES);
-        let clock = Clock::new();
-        let events = Events::new(&LogTarget::Off, clock.clone(), Metrics::new()).expect("nothing is opened");
-        let received = events.subscribe();
-        let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
-        let conditions = Conditions {
-            limits: Arc::new(limits()),
-            clock: clock.clone(),
-            events,
-            tasks: tasks.clone(),
-            drain: drain.clone(),
-        };
-        let started = clock.now().monotonic;
-        let served = tokio::spawn(async move {
-            let watch = Arc::new(Watch::new(protocol, &conditions.limits, conditions.clock.clone()));
-            let mut socket = Watched::new(server);
-            socket.watch(Arc::clone(&watch));
-            let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
-            let client = Arc::new(ClientConnection { peer, tls: None, protocol: protocol.as_str() });
-            serve_connection(socket, watch, client, respond, &conditions).await
-        });
-        Self { client, served, clock, started, tasks, drain, events: received }
-    }
-
-    /// Whole seconds since the connection began; it rounds, because deadlines are a few microseconds off.
-    fn elapsed(&self) -> u64 {
-        (self.clock.now().monotonic - self.started + Duration::from_millis(500)).as_secs()
-    }
-
-    async fn send(&mut self, text: &str) {
-        self.client.write_all(text.as_bytes()).await.expect("the connection is sound");
-    }
-
-    /// Reads one response, chunked or with a length, and checks how it begins.
-    async fn reads(&mut self, beginning: &str) {
-        let mut text = String::new();
-        while !is_whole(&text) {
-            let byte = self.client.read_u8().await.expect("the response is whole");
-            text.push(byte.into());
-        }
-        assert!(text.starts_with(beginning), "{text}");
-    }
-
-    /// As the protocol has it, exactly then; a client that was quicker to close is no fault.
-    async fn closed_at(&mut self, seconds: u64) {
-        self.ends_at(seconds, |ending| matches!(ending, Ending::Closed | Ending::Failed(_))).await;
-    }
-
-    async fn aborted_at(&mut self, seconds: u64, reason: AbortReason) {
-        self.ends_at(seconds, |ending| matches!(ending, Ending::Aborted(found) if *found == reason)).await;
-    }
-
-    async fn ends_at(&mut self, seconds: u64, expected: impl Fn(&Ending) -> bool) {
-        let ending = timeout(1000 * SECOND, &mut self.served).await.expect("it ends").expect("it does not panic");
-        assert_eq!(self.elapsed(), seconds, "{ending:?}");
-        assert!(expected(&ending), "{ending:?}");
-    }
-
-    async fn told_of_panic(&mut self, expected: &str) {
-        let event = timeout(10 * SECOND, self.events.recv()).await.expect("it is told").expect("the node lives");
-        let expected = Event::RequestPanicked { site: "unknown".to_owned(), message: expected.to_owned() };
-        assert_eq!(*event, expected);
-    }
-
-    /// Turns the client's end into an HTTP/2 client.
-    async fn h2_client(&mut self) -> H2Client {
-        let (unused, _) = duplex(1);
-        let io = TokioIo::new(std::mem::replace(&mut self.client, unused));
-        let mut builder = client::conn::http2::Builder::new(TokioExecutor::new());
-        builder.initial_stream_window_size(LARGE as u32 / 4);
-        let (client, connection) = builder.handshake(io).await.expect("the connection is sound");
-        tokio::spawn(connection);
-        client
-    }
-}
-
-fn is_whole(response: &str) -> bool {
-    let Some((head, body)) = response.split_once("\r\n\r\n") else { return false };
-    match head.split_once("content-length: ") {
-        Some((_, rest)) => rest.lines().next().and_then(|length| length.parse().ok()) == Some(body.len()),
-        None => body.ends_with("0\r\n\r\n"),
-    }
-}
-
-type H2Client = client::conn::http2::SendRequest<Empty<Bytes>>;
-
 async fn h2_fetch(client: &mut H2Client) -> (StatusCode, Bytes) {
     let response = client.send_request(get()).await.expect("it is answered");
     let status = response.status();
@@ -549,24 +396,6 @@ fn h2_get() -> Vec<u8> {
     frame(1, 0x5, 1, &[0x82, 0x87, 0x84, 0x41, 0x01, b'a'])
 }
 
-fn limits() -> Listen {
-    Listen {
-        https: Vec::new(),
-        http: Vec::new(),
-        admin: Vec::new(),
-        connections_max: 100,
-        handshake_timeout: 5 * SECOND,
-        head_timeout: 10 * SECOND,
-        idle_timeout: 15 * SECOND,
-        h2_idle_timeout: 60 * SECOND,
-        write_timeout: 20 * SECOND,
-        age_max: 200 * SECOND,
-    }
-}
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-const SECOND: Duration = Duration::from_secs(1);
 const LARGE: usize = 256 * 1024;
-const PIPE_BYTES: usize = 16 * 1024;
