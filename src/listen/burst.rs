@@ -50,8 +50,8 @@ impl Burst {
 /// The longest TLS record (RFC 8446 §5.1): less would make more records of the same bytes.
 const BURST_MIN_BYTES: usize = 16 * 1024;
 
-/// More was not measured to be any cheaper.
-const BURST_MAX_BYTES: usize = 128 * 1024;
+/// A chunk of a stored body with the head before it. More was not measured to be cheaper, and a slow reader pins this much.
+const BURST_MAX_BYTES: usize = 80 * 1024;
 
 /// What a new connection's first records hold. A client can use a record once all of it has come, and the first packets
 /// of a connection hold no more than 14 KiB (RFC 6928): of a longest record it would wait for a second round trip.

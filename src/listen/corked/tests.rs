@@ -127,8 +127,8 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A pipe of this size takes three bursts, each twice as long as the one before.
-const BURST_MOST_BYTES: usize = 64 * 1024;
+/// The longest burst.
+const BURST_MOST_BYTES: usize = 80 * 1024;
 
 /// What a client that reads nothing takes.
 const PIPE_BYTES: usize = 128 * 1024;

@@ -1,0 +1,100 @@
+//! What load generators do to a server, and how much of it they got done.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::process::Command;
+
+use super::client::shake_hands;
+use super::peers::LOAD_CORE;
+use super::plan::{FILES, Work};
+
+/// Puts `work` on the server at `address` for some seconds; how much of it was done, in units of one.
+///
+/// # Errors
+/// A load generator is missing or says what is not understood, or a request failed.
+pub(crate) async fn apply(work: Work, address: SocketAddr, seconds: f64, scripts: &Path) -> io::Result<f64> {
+    let url = |path: &str| format!("https://localhost:{}{path}", address.port());
+    match work {
+        Work::Among(responses) => {
+            let request = format!("return wrk.format(nil, '/unique/tiny/' .. math.random(0, {}))", responses - 1);
+            let script = format!("math.randomseed({})\nrequest = function() {request} end", fastrand::u32(..));
+            wrk(&url("/"), &script, 50, seconds, scripts).await.map(|done| done.requests)
+        }
+        Work::Handshake(kind) => shake_hands(address, kind, 16, seconds).await.map(|made| made as f64),
+        Work::Hit { file, method, field, connections } => {
+            let field = field.and_then(|field| field.split_once(": "));
+            let field = field.map_or_else(String::new, |(name, value)| format!("wrk.headers['{name}'] = '{value}'"));
+            let script = format!("wrk.method = '{method}'\n{field}");
+            let done = wrk(&url(&format!("/{file}")), &script, connections, seconds, scripts).await?;
+            Ok(done.of(file))
+        }
+        Work::Hit2 { file, connections, streams } => {
+            h2load(&url(&format!("/{file}")), connections, streams, seconds).await.map(|done| done.of(file))
+        }
+        Work::Idle(_) => Err(io::Error::other("idle connections are no load")),
+        Work::Miss { file } => {
+            // A number that no run before had makes URLs that no run before asked for.
+            let salt = fastrand::u64(..);
+            let request = format!("n = n + 1 return wrk.format(nil, '/unique/{file}/{salt}-' .. n)");
+            let script = format!("local n = 0\nrequest = function() {request} end");
+            wrk(&url("/"), &script, 50, seconds, scripts).await.map(|done| done.requests)
+        }
+    }
+}
+
+/// What a load generator has received.
+struct Done {
+    requests: f64,
+    bytes: f64,
+}
+
+impl Done {
+    /// Responses with this file. Large ones that the end of the run cut off count by their bytes.
+    fn of(&self, file: &str) -> f64 {
+        let length = FILES.iter().find(|(name, _)| *name == file).map_or(0, |&(_, length)| length);
+        if length >= LARGE_BYTES { self.bytes / length as f64 } else { self.requests }
+    }
+}
+
+async fn wrk(url: &str, script: &str, connections: u32, seconds: f64, scripts: &Path) -> io::Result<Done> {
+    let file = scripts.join("load.lua");
+    fs::write(&file, format!("{script}\n{REPORT}"))?;
+    let seconds = format!("{seconds:.0}s");
+    let arguments = ["wrk", "-t1", "-c", &connections.to_string(), "-d", &seconds, "-s"].map(str::to_owned);
+    let said = run(arguments.into_iter().chain([file.display().to_string(), url.to_owned()])).await?;
+    let figures = said.lines().find_map(|line| line.strip_prefix("done ")).unwrap_or_default();
+    match figures.split(' ').map(str::parse).collect::<Result<Vec<f64>, _>>().as_deref() {
+        Ok(&[requests, bytes, failed]) if failed == 0.0 && bytes > 0.0 => Ok(Done { requests, bytes }),
+        _ => Err(io::Error::other(format!("wrk {url}: {said}"))),
+    }
+}
+
+async fn h2load(url: &str, connections: u32, streams: u32, seconds: f64) -> io::Result<Done> {
+    let options = [format!("-c{connections}"), format!("-m{streams}"), format!("-D{seconds}")];
+    let arguments = ["h2load".to_owned(), "-t1".to_owned()].into_iter().chain(options);
+    let said = run(arguments.chain([url.to_owned()])).await?;
+    let before = |word: &str| said.split(word).next()?.rsplit([' ', '(']).next()?.parse::<f64>().ok();
+    match (before(" done,"), before(") total"), before(" failed,")) {
+        (Some(requests), Some(bytes), Some(0.0)) if bytes > 0.0 => Ok(Done { requests, bytes }),
+        _ => Err(io::Error::other(format!("h2load {url}: {said}"))),
+    }
+}
+
+async fn run(words: impl Iterator<Item = String>) -> io::Result<String> {
+    let output = Command::new("taskset").args(["-c", &LOAD_CORE.to_string()]).args(words).output().await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(said) } else { Err(io::Error::other(said)) }
+}
+
+/// From here on a response that was cut off is a large part of all of them.
+const LARGE_BYTES: u64 = 1 << 20;
+
+/// What wrk prints at the end.
+const REPORT: &str = "done = function(summary)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format('done %d %d %d\\n', summary.requests, summary.bytes, failed))
+end";

@@ -1,0 +1,195 @@
+//! Holdover beside nginx, hitch with Varnish, and TLS alone: what each costs for the same work. `run.sh` is the way in.
+
+#![expect(clippy::print_stdout, reason = "it is a program for a terminal")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use self::client::Connection;
+use self::peers::{Peer, Running, Stage};
+use self::plan::{FILES, ROWS, Row, TABLES, Work};
+use self::report::Measured;
+
+mod client;
+mod floor;
+mod load;
+mod peers;
+mod plan;
+mod process;
+mod report;
+
+#[derive(Parser)]
+struct Arguments {
+    /// The binary to compare.
+    #[arg(long, default_value = "target/release/holdover")]
+    holdover: PathBuf,
+    /// The page whose tables are written.
+    #[arg(long, default_value = "docs/performance.md")]
+    page: PathBuf,
+    /// Leave the page as it is.
+    #[arg(long)]
+    no_write: bool,
+    /// Only tables whose names contain one of these words.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// One short run of each row: for a look, not for a figure.
+    #[arg(long)]
+    quick: bool,
+    /// Be the bare TLS server at this address.
+    #[arg(long, requires = "directory", hide = true)]
+    floor: Option<SocketAddr>,
+    #[arg(long, hide = true)]
+    directory: Option<PathBuf>,
+    /// What cargo hands to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match (arguments.floor, &arguments.directory) {
+        (Some(address), Some(directory)) => floor::serve(address, directory).await.map(|()| Vec::new()),
+        _ => compare(&arguments).await,
+    };
+    match done {
+        Ok(missed) if missed.is_empty() => ExitCode::SUCCESS,
+        Ok(missed) => {
+            println!("missed:\n  {}", missed.join("\n  "));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures all rows, writes the page, and returns what is out of bounds.
+async fn compare(arguments: &Arguments) -> io::Result<Vec<String>> {
+    let stage = Stage::set(&arguments.holdover)?;
+    let mut servers = Servers { stage, running: BTreeMap::new() };
+    let (runs, seconds) = if arguments.quick { (1, 1.0) } else { (RUNS, SECONDS) };
+    let mut measured = Vec::new();
+    let is_wanted = |table: &str| arguments.only.is_empty() || arguments.only.iter().any(|word| table.contains(word));
+    for row in ROWS.iter().filter(|row| is_wanted(row.table)) {
+        let figures = servers.measure(row, runs, seconds).await?;
+        println!("{}, {}: {figures:.2?}", row.table, row.name);
+        measured.push(Measured { row, figures });
+    }
+    for table in TABLES.iter().filter_map(|(name, _)| report::table(name, &measured)) {
+        println!("\n{table}");
+    }
+    if !arguments.no_write {
+        let page = fs::read_to_string(&arguments.page)?;
+        fs::write(&arguments.page, report::rewritten(&page, &measured))?;
+    }
+    Ok(report::missed(&measured))
+}
+
+/// The peers that were started, and the stage they are on.
+struct Servers {
+    /// Before the stage, so that they end before their files do.
+    running: BTreeMap<Peer, Running>,
+    stage: Stage,
+}
+
+impl Servers {
+    /// The median of `runs` of each peer, which take turns, so that whatever else the machine does meets all alike.
+    async fn measure(&mut self, row: &Row, runs: usize, seconds: f64) -> io::Result<BTreeMap<Peer, f64>> {
+        let mut figures: BTreeMap<Peer, Vec<f64>> = BTreeMap::new();
+        if let Work::Idle(connections) = row.work {
+            for &peer in row.peers {
+                figures.entry(peer).or_default().push(self.idle(peer, connections).await?);
+            }
+        } else {
+            for run in 0..runs {
+                for &peer in row.peers {
+                    let running = self.running(peer).await?;
+                    if let (Work::Among(responses), 0) = (row.work, run) {
+                        client::fill(running.address, responses, |number| format!("/unique/tiny/{number}")).await?;
+                    }
+                    let address = running.address;
+                    let before = running.server.cpu();
+                    let done = load::apply(row.work, address, seconds, self.stage.directory()).await?;
+                    let spent = self.running[&peer].server.cpu().saturating_sub(before);
+                    figures.entry(peer).or_default().push(spent.as_secs_f64() * 1e6 / done);
+                }
+            }
+        }
+        Ok(figures.into_iter().map(|(peer, figures)| (peer, median(figures))).collect())
+    }
+
+    /// Resident KiB that a connection adds to a fresh process.
+    async fn idle(&self, peer: Peer, connections: usize) -> io::Result<f64> {
+        let running = self.start(peer).await?;
+        drop(client::idle(running.address, 64, "/1k").await?);
+        let before = running.server.resident_kib();
+        let open = client::idle(running.address, connections, "/1k").await?;
+        tokio::time::sleep(SETTLED).await;
+        let after = running.server.resident_kib();
+        drop(open);
+        Ok((after - before) as f64 / connections as f64)
+    }
+
+    async fn running(&mut self, peer: Peer) -> io::Result<&Running> {
+        if !self.running.contains_key(&peer) {
+            let running = self.start(peer).await?;
+            self.running.insert(peer, running);
+        }
+        Ok(&self.running[&peer])
+    }
+
+    /// Starts a peer and waits until it gives out every file as it is.
+    async fn start(&self, peer: Peer) -> io::Result<Running> {
+        let running = self.stage.start(peer)?;
+        for attempt in 1.. {
+            match gives_out_every_file(running.address, self.stage.directory()).await {
+                Ok(()) => break,
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(io::Error::other(format!("{}: {error}\n{}", peer.title(), self.stage.log(peer))));
+                }
+                Err(_) => tokio::time::sleep(SETTLED / 10).await,
+            }
+        }
+        Ok(running)
+    }
+}
+
+async fn gives_out_every_file(address: SocketAddr, directory: &Path) -> io::Result<()> {
+    for (name, _) in FILES {
+        let expected = fs::read(directory.join(name))?;
+        // Twice, so that the second comes out of the cache.
+        for _ in 0..2 {
+            let mut connection = Connection::open(address).await?;
+            if connection.get(&format!("/{name}")).await? != expected {
+                return Err(io::Error::other(format!("/{name} is not what the origin has")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Of each row and peer.
+const RUNS: usize = 3;
+
+/// Of each run.
+const SECONDS: f64 = 2.0;
+
+/// Until connections that were opened are at rest.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// How often a peer is asked whether it answers.
+const ATTEMPTS: usize = 50;

@@ -1,0 +1,142 @@
+//! What is measured, of whom, and what it may cost.
+
+use super::client::Handshake;
+use super::peers::Peer::{self, Floor, Holdover, Nginx, Varnish};
+
+/// The bodies that are asked for: names and lengths in bytes.
+pub(crate) const FILES: [(&str, u64); 6] =
+    [("1k", 1 << 10), ("16k", 16 << 10), ("64k", 64 << 10), ("1m", 1 << 20), ("10m", 10 << 20), ("tiny", 64)];
+
+/// One line of a table.
+pub(crate) struct Row {
+    /// The table it is in.
+    pub(crate) table: &'static str,
+    /// What it says.
+    pub(crate) name: &'static str,
+    /// What is done.
+    pub(crate) work: Work,
+    /// With whom.
+    pub(crate) peers: &'static [Peer],
+    /// What Holdover's figure may be.
+    pub(crate) limits: &'static [Limit],
+}
+
+/// What is done to a server; its figure is CPU time for each, in µs, unless said otherwise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Random ones of so many small stored responses.
+    Among(u64),
+    /// A handshake.
+    Handshake(Handshake),
+    /// A stored file, with this method and field, on so many connections.
+    Hit { file: &'static str, method: &'static str, field: Option<&'static str>, connections: u32 },
+    /// The same over HTTP/2, with so many streams on each connection.
+    Hit2 { file: &'static str, connections: u32, streams: u32 },
+    /// Connections that were answered once and stay open; the figure is resident KiB for each.
+    Idle(usize),
+    /// A URL that was never asked for and is stored then.
+    Miss { file: &'static str },
+}
+
+/// A bound on Holdover's figure.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    /// So many times that of a peer.
+    Peer(Peer, f64),
+    /// So many times that of another row, named by its table and itself.
+    Row(&'static str, &'static str, f64),
+    /// So much.
+    Value(f64),
+}
+
+/// Everything that is measured, in order.
+pub(crate) const ROWS: &[Row] = &[
+    hit("1 KiB", "1k", 50, &[Limit::Peer(Nginx, 0.66), Limit::Peer(Varnish, 0.40), Limit::Peer(Floor, 1.25)]),
+    hit("16 KiB", "16k", 50, &[Limit::Peer(Nginx, 0.66), Limit::Peer(Varnish, 0.40), Limit::Peer(Floor, 1.25)]),
+    hit("64 KiB", "64k", 50, &[Limit::Peer(Nginx, 0.52), Limit::Peer(Varnish, 0.40), Limit::Peer(Floor, 1.25)]),
+    hit("1 MiB", "1m", 50, &[Limit::Peer(Nginx, 0.66), Limit::Peer(Varnish, 0.40), Limit::Peer(Floor, 1.25)]),
+    hit("10 MiB", "10m", 64, &[Limit::Peer(Nginx, 0.55), Limit::Peer(Varnish, 0.40), Limit::Peer(Floor, 1.25)]),
+    hit2("1 KiB", "1k", 50, 10, &[Limit::Peer(Nginx, 0.85)]),
+    hit2("16 KiB", "16k", 50, 10, &[Limit::Peer(Nginx, 0.50)]),
+    hit2("64 KiB", "64k", 50, 10, &[Limit::Peer(Nginx, 0.55)]),
+    hit2("1 MiB", "1m", 50, 1, &[Limit::Peer(Nginx, 0.66)]),
+    hit2("10 MiB", "10m", 64, 1, &[Limit::Peer(Nginx, 0.80)]),
+    small("304 of 1 KiB", "GET", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"),
+    small("range of 100 bytes", "GET", "Range: bytes=100-199"),
+    small("HEAD", "HEAD", "Accept: */*"),
+    Row {
+        table: MISSES,
+        name: "1 KiB",
+        work: Work::Miss { file: "1k" },
+        peers: &[Holdover, Nginx],
+        limits: &[Limit::Peer(Nginx, 0.8)],
+    },
+    Row {
+        table: MISSES,
+        name: "64 KiB",
+        work: Work::Miss { file: "64k" },
+        peers: &[Holdover, Nginx],
+        limits: &[Limit::Peer(Nginx, 0.8)],
+    },
+    Row {
+        table: CONNECTIONS,
+        name: "full handshake, µs",
+        work: Work::Handshake(Handshake::Full),
+        peers: &[Holdover, Nginx, Varnish],
+        limits: &[Limit::Peer(Nginx, 1.0)],
+    },
+    Row {
+        table: CONNECTIONS,
+        name: "resumed handshake, µs",
+        work: Work::Handshake(Handshake::Resumed),
+        peers: &[Holdover, Nginx, Varnish],
+        limits: &[Limit::Peer(Nginx, 1.0)],
+    },
+    Row {
+        table: CONNECTIONS,
+        name: "idle connection, KiB",
+        work: Work::Idle(9_500),
+        peers: &[Holdover, Nginx],
+        limits: &[Limit::Value(14.0)],
+    },
+    among("1,000", 1_000, &[]),
+    among("10,000", 10_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
+    among("100,000", 100_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
+    among("1,000,000", 1_000_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
+];
+
+const fn hit(name: &'static str, file: &'static str, connections: u32, limits: &'static [Limit]) -> Row {
+    let work = Work::Hit { file, method: "GET", field: None, connections };
+    Row { table: HITS, name, work, peers: &[Holdover, Nginx, Varnish, Floor], limits }
+}
+
+const fn hit2(name: &'static str, file: &'static str, connections: u32, streams: u32, limits: &'static [Limit]) -> Row {
+    Row { table: HITS_2, name, work: Work::Hit2 { file, connections, streams }, peers: &[Holdover, Nginx], limits }
+}
+
+const fn small(name: &'static str, method: &'static str, field: &'static str) -> Row {
+    let work = Work::Hit { file: "1k", method, field: Some(field), connections: 50 };
+    Row { table: SMALL, name, work, peers: &[Holdover, Nginx, Varnish], limits: &[Limit::Row(HITS, "1 KiB", 1.0)] }
+}
+
+const fn among(name: &'static str, responses: u64, limits: &'static [Limit]) -> Row {
+    Row { table: AMONG, name, work: Work::Among(responses), peers: &[Holdover], limits }
+}
+
+/// The tables, as their markers in the page call them.
+pub(crate) const HITS: &str = "hits over HTTP/1.1";
+pub(crate) const HITS_2: &str = "hits over HTTP/2";
+pub(crate) const SMALL: &str = "small answers";
+pub(crate) const MISSES: &str = "misses";
+pub(crate) const CONNECTIONS: &str = "connections";
+pub(crate) const AMONG: &str = "stored responses";
+
+/// The headings of their first columns.
+pub(crate) const TABLES: [(&str, &str); 6] = [
+    (HITS, "Body"),
+    (HITS_2, "Body"),
+    (SMALL, "Answer"),
+    (MISSES, "Body"),
+    (CONNECTIONS, "Connection"),
+    (AMONG, "Stored responses"),
+];

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Compares Holdover with nginx, with hitch and Varnish, and with TLS alone, on two cores: one for the server, one for the
+# load. Writes the tables of docs/performance.md and fails when a target is missed. Installs nothing. Options are handed
+# on: --only hits,misses --quick --no-write (see main.rs).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# nginx and varnishd live in sbin, which not every PATH has.
+export PATH="$PATH:/usr/sbin:/sbin"
+# Tools and the Debian packages they come in.
+declare -A packages=([nginx]=nginx-light [varnishd]=varnish [hitch]=hitch [wrk]=wrk [h2load]=nghttp2-client [taskset]=util-linux)
+missing=()
+for tool in "${!packages[@]}"; do
+    command -v "$tool" >/dev/null || missing+=("$tool (package ${packages[$tool]})")
+done
+if ((${#missing[@]})); then
+    printf 'not found: %s\n' "${missing[@]}" >&2
+    exit 2
+fi
+if (($(nproc) < 2)); then
+    echo "two cores are needed: one for the server, one for the load" >&2
+    exit 2
+fi
+# Ten thousand connections have two ends.
+ulimit -n "$(ulimit -Hn)"
+
+cargo build --release --locked
+exec cargo bench --locked --bench compare -- --holdover target/release/holdover "$@"
