@@ -51,20 +51,35 @@ impl Connection {
     /// # Errors
     /// The connection breaks, or the response is another one.
     pub(crate) async fn get(&mut self, path: &str) -> io::Result<Vec<u8>> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let (head, length) = self.ask("GET", path).await?;
+        while self.buffer.len() < head + length {
+            self.read_more().await?;
+        }
+        let rest = self.buffer.split_off(head + length);
+        let mut whole = std::mem::replace(&mut self.buffer, rest);
+        Ok(whole.split_off(head))
+    }
+
+    /// The length of the body that a response with status 200 would have.
+    ///
+    /// # Errors
+    /// As for [`Connection::get`].
+    pub(crate) async fn head(&mut self, path: &str) -> io::Result<usize> {
+        let (head, length) = self.ask("HEAD", path).await?;
+        self.buffer.drain(..head);
+        Ok(length)
+    }
+
+    /// Where the head of the response ends, and the length that it states.
+    async fn ask(&mut self, method: &str, path: &str) -> io::Result<(usize, usize)> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         self.stream.write_all(request.as_bytes()).await?;
         self.stream.flush().await?;
         loop {
-            if let Some((head, length)) = framing(&self.buffer)? {
-                let end = head + length;
-                while self.buffer.len() < end {
-                    self.read_more().await?;
-                }
-                let rest = self.buffer.split_off(end);
-                let mut whole = std::mem::replace(&mut self.buffer, rest);
-                return Ok(whole.split_off(head));
+            match framing(&self.buffer)? {
+                Some(framing) => return Ok(framing),
+                None => self.read_more().await?,
             }
-            self.read_more().await?;
         }
     }
 
@@ -109,6 +124,38 @@ pub(crate) async fn shake_hands(address: SocketAddr, kind: Handshake, lanes: u64
         ended.map_err(io::Error::other)??;
     }
     Ok(made.load(Ordering::Relaxed))
+}
+
+/// Asks for heads alone on `lanes` connections at once, until `seconds` are over; how often.
+///
+/// # Errors
+/// One of the responses is another one.
+pub(crate) async fn ask_for_heads(
+    address: SocketAddr,
+    path: &'static str,
+    lanes: u32,
+    seconds: f64,
+) -> io::Result<u64> {
+    let clock = Clock::new();
+    let begin = clock.now().monotonic;
+    let mut tasks = JoinSet::new();
+    for _ in 0..lanes {
+        let clock = clock.clone();
+        tasks.spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            let mut answers = 0;
+            while clock.now().monotonic.duration_since(begin).as_secs_f64() < seconds {
+                connection.head(path).await?;
+                answers += 1;
+            }
+            io::Result::Ok(answers)
+        });
+    }
+    let mut all = 0;
+    while let Some(ended) = tasks.join_next().await {
+        all += ended.map_err(io::Error::other)??;
+    }
+    Ok(all)
 }
 
 /// Opens `count` connections, has each answered once, and returns them idle.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use super::client::shake_hands;
+use super::client::{ask_for_heads, shake_hands};
 use super::peers::LOAD_CORE;
 use super::plan::{FILES, Work};
 
@@ -24,11 +24,13 @@ pub(crate) async fn apply(work: Work, address: SocketAddr, seconds: f64, scripts
             wrk(&url("/"), &script, 50, seconds, scripts).await.map(|done| done.requests)
         }
         Work::Handshake(kind) => shake_hands(address, kind, 16, seconds).await.map(|made| made as f64),
-        Work::Hit { file, method, field, connections } => {
+        Work::Head { path, connections } => {
+            ask_for_heads(address, path, connections, seconds).await.map(|answers| answers as f64)
+        }
+        Work::Hit { file, field, connections } => {
             let field = field.and_then(|field| field.split_once(": "));
             let field = field.map_or_else(String::new, |(name, value)| format!("wrk.headers['{name}'] = '{value}'"));
-            let script = format!("wrk.method = '{method}'\n{field}");
-            let done = wrk(&url(&format!("/{file}")), &script, connections, seconds, scripts).await?;
+            let done = wrk(&url(&format!("/{file}")), &field, connections, seconds, scripts).await?;
             Ok(done.of(file))
         }
         Work::Hit2 { file, connections, streams } => {

@@ -28,8 +28,10 @@ pub(crate) enum Work {
     Among(u64),
     /// A handshake.
     Handshake(Handshake),
-    /// A stored file, with this method and field, on so many connections.
-    Hit { file: &'static str, method: &'static str, field: Option<&'static str>, connections: u32 },
+    /// The head of a stored file, which load generators do not ask for, on so many connections.
+    Head { path: &'static str, connections: u32 },
+    /// A stored file, asked for with this field, on so many connections.
+    Hit { file: &'static str, field: Option<&'static str>, connections: u32 },
     /// The same over HTTP/2, with so many streams on each connection.
     Hit2 { file: &'static str, connections: u32, streams: u32 },
     /// Connections that were answered once and stay open; the figure is resident KiB for each.
@@ -61,9 +63,9 @@ pub(crate) const ROWS: &[Row] = &[
     hit2("64 KiB", "64k", 50, 10, &[Limit::Peer(Nginx, 0.55)]),
     hit2("1 MiB", "1m", 50, 1, &[Limit::Peer(Nginx, 0.66)]),
     hit2("10 MiB", "10m", 64, 1, &[Limit::Peer(Nginx, 0.80)]),
-    small("304 of 1 KiB", "GET", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"),
-    small("range of 100 bytes", "GET", "Range: bytes=100-199"),
-    small("HEAD", "HEAD", "Accept: */*"),
+    small("304 of 1 KiB", asked_with("If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT")),
+    small("range of 100 bytes", asked_with("Range: bytes=100-199")),
+    small("HEAD", Work::Head { path: "/1k", connections: 50 }),
     Row {
         table: MISSES,
         name: "1 KiB",
@@ -106,7 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 const fn hit(name: &'static str, file: &'static str, connections: u32, limits: &'static [Limit]) -> Row {
-    let work = Work::Hit { file, method: "GET", field: None, connections };
+    let work = Work::Hit { file, field: None, connections };
     Row { table: HITS, name, work, peers: &[Holdover, Nginx, Varnish, Floor], limits }
 }
 
@@ -114,9 +116,12 @@ const fn hit2(name: &'static str, file: &'static str, connections: u32, streams:
     Row { table: HITS_2, name, work: Work::Hit2 { file, connections, streams }, peers: &[Holdover, Nginx], limits }
 }
 
-const fn small(name: &'static str, method: &'static str, field: &'static str) -> Row {
-    let work = Work::Hit { file: "1k", method, field: Some(field), connections: 50 };
+const fn small(name: &'static str, work: Work) -> Row {
     Row { table: SMALL, name, work, peers: &[Holdover, Nginx, Varnish], limits: &[Limit::Row(HITS, "1 KiB", 1.0)] }
+}
+
+const fn asked_with(field: &'static str) -> Work {
+    Work::Hit { file: "1k", field: Some(field), connections: 50 }
 }
 
 const fn among(name: &'static str, responses: u64, limits: &'static [Limit]) -> Row {

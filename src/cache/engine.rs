@@ -8,6 +8,7 @@
 //!   chooses for it.
 //! - Who is refused leaves those that it was compared with where they are, so that what was in fashion once, at the end of
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
+//! - It frees what it has evicted late, and a thread that evicts no more never does. Every change hands that in.
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
 
 use std::hash::BuildHasher;
@@ -118,6 +119,7 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
                     self.cache.insert(key.clone(), Weighed { weight: 0, ..weighed.clone() });
                 }
                 self.cache.insert(key.clone(), weighed);
+                hand_in();
             }
             Change::Remove => {
                 // Changes that are not yet in the account would be left out of it.
@@ -133,9 +135,10 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
         is_small && self.newcomers.fetch_add(1, Ordering::Relaxed).is_multiple_of(LET_IN_EVERY)
     }
 
-    /// Takes note of all changes, and evicts what is beyond the capacity.
+    /// Takes note of all changes, evicts what is beyond the capacity, and frees what was evicted.
     pub(super) fn catch_up(&self) {
         self.cache.run_pending_tasks();
+        (0..EPOCHS).for_each(|_| hand_in());
     }
 
     /// Leaves so many bytes less of its capacity to everything else.
@@ -160,6 +163,13 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
     pub(super) fn keys(&self) -> u64 {
         self.cache.entry_count()
     }
+}
+
+/// Hands in what this thread has evicted, to be freed by whichever thread is next to look. moka leaves that to epochs, which
+/// gather up to 64 values in every thread before they free any: a worker's last evictions would take their memory for as
+/// long as it evicts no more.
+fn hand_in() {
+    crossbeam_epoch::pin().flush();
 }
 
 /// Holds the place of a key before the first one.
@@ -192,6 +202,9 @@ const STAND_INS_MIN: u64 = 64;
 
 /// Changes that moka takes note of at once.
 const HEAVY: u64 = 32;
+
+/// What is evicted in one epoch is freed in the second one after it.
+const EPOCHS: usize = 3;
 
 /// One of so many small newcomers is let in: enough for a queue to move on, too few for a scan to do harm.
 const LET_IN_EVERY: u64 = 64;

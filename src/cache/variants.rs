@@ -27,11 +27,6 @@ pub(super) enum Room {
 }
 
 impl Variants {
-    /// Nothing that could be found, of this size.
-    pub(super) fn ballast(bytes: u64) -> Self {
-        Self { variants: Vec::new(), ballast_bytes: bytes }
-    }
-
     /// Those of `before` and a new one, in place of the one with the same nominated fields.
     ///
     /// Whoever can choose the fields of requests can make any number of variants. Newcomers that nobody selects again are

@@ -12,13 +12,14 @@ use super::burst::Burst;
 /// A TLS stream that gives the socket many records at once, where the library would give it those of each write.
 #[derive(Debug)]
 pub(super) struct Corked<IO> {
-    tls: TlsStream<IO>,
+    /// Boxed, as the rest of a connection is small.
+    tls: Box<TlsStream<IO>>,
     burst: Burst,
 }
 
 impl<IO> Corked<IO> {
     /// What is written to `tls` from here on leaves when it is flushed, or when it is much.
-    pub(super) fn new(mut tls: TlsStream<IO>) -> Self {
+    pub(super) fn new(mut tls: Box<TlsStream<IO>>) -> Self {
         // The burst is the limit; one that the library keeps would be a second.
         tls.get_mut().1.set_buffer_limit(None);
         Self { tls, burst: Burst::new() }
@@ -28,7 +29,7 @@ impl<IO> Corked<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Corked<IO> {
     /// Gives the socket all that is sealed.
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sent = Pin::new(&mut self.tls).poll_flush(context);
+        let sent = Pin::new(&mut *self.tls).poll_flush(context);
         match sent {
             Poll::Ready(Ok(())) => self.burst.taken(),
             Poll::Pending => self.burst.blocked(),
@@ -40,7 +41,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Corked<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<IO> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tls).poll_read(context, buffer)
+        Pin::new(&mut *self.get_mut().tls).poll_read(context, buffer)
     }
 }
 
@@ -72,7 +73,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<IO> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tls).poll_shutdown(context)
+        Pin::new(&mut *self.get_mut().tls).poll_shutdown(context)
     }
 }
 

@@ -151,3 +151,27 @@ fn fills_and_readers_leave_a_quarter_to_what_makes_way() {
 const BOUND_BYTES: u64 = 1 << 20;
 
 const HOST: &str = "www.test";
+
+#[test]
+fn workers_that_store_at_once_find_the_room_that_evictions_make() {
+    let bench = Bench::new();
+    let refused = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (bench, refused) = (&bench, &refused);
+            scope.spawn(move || {
+                for number in 0..1000 {
+                    let key = key(&format!("/{thread}/{number}"));
+                    let Some(paid) = bench.store.reserve(BOUND_BYTES / 64) else {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
+                    let made = bench.response(&key, "de", 0);
+                    let (head, body) = (made.head.clone(), Arc::clone(&made.body));
+                    bench.store.store(&key, Arc::new(StoredResponse::new(&key, head, body, paid)));
+                }
+            });
+        }
+    });
+    assert_eq!(refused.into_inner(), 0);
+}
