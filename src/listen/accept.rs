@@ -16,7 +16,6 @@ use super::connections::{Connections, Place};
 use super::corked::Corked;
 use super::http::{Conditions, Ending, Respond, serve_connection};
 use super::protocol::Protocol;
-use super::socket;
 use super::watched::{Watch, Watched};
 use crate::serve::client::{ClientConnection, TlsFacts};
 use crate::telemetry::Event;
@@ -78,7 +77,6 @@ impl<R: Respond> Reception<R> {
     }
 
     async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, entrance: Entrance, place: Place) {
-        let Ok(()) = socket::prepare(&stream) else { return };
         let mut socket = Watched::new(stream);
         let ending = match entrance {
             Entrance::Http => {

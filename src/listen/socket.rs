@@ -1,12 +1,11 @@
-//! Listening sockets, one per worker and address, and what is set on accepted ones.
+//! Listening sockets, one per worker and address, and what accepted ones have from them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 /// An address that cannot be listened on.
 #[derive(Debug, Error)]
@@ -55,6 +54,7 @@ enum Sharing {
 
 fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address, Sharing::WithWorkers)?;
+    prepare(&socket)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -88,16 +88,12 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Prepares an accepted connection.
+/// Sets on a listener what the system hands on to the connections that it accepts, which saves each of them five calls.
 ///
 /// `TCP_USER_TIMEOUT` stays unset: Linux 6.18 applies it to clients that read steadily through a small window, and resets
 /// them. Clients that are gone are found by keep-alive, by PING and by the write deadline.
-///
-/// # Errors
-/// The client is gone already.
-pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)
@@ -120,6 +116,10 @@ const UNSENT_BYTES: u32 = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
+    use socket2::SockRef;
+
     use super::*;
 
     fn loopback(port: u16) -> SocketAddr {
@@ -133,6 +133,20 @@ mod tests {
         assert_eq!(addresses.len(), 3);
         assert_ne!(addresses[0].port(), 0);
         assert!(addresses.iter().all(|address| *address == addresses[0]));
+    }
+
+    #[test]
+    fn accepted_connections_have_what_their_listener_has() {
+        let listeners = bind("https", loopback(0), 1).expect("the loopback address has free ports");
+        let address = listeners[0].local_addr().expect("it is bound");
+        let _client = TcpStream::connect(address).expect("it listens");
+        let (accepted, _) = listeners[0].accept().expect("a client waits");
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().expect("it has options"));
+        assert!(socket.keepalive().expect("it has options"));
+        assert_eq!(socket.tcp_keepalive_time().expect("it has options"), KEEPALIVE_TIME);
+        assert_eq!(socket.tcp_keepalive_interval().expect("it has options"), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_notsent_lowat().expect("it has options"), UNSENT_BYTES);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::model::{CertificateSource, Listen, LogTarget};
 use crate::listen::http::RequestBody;
+use crate::listen::socket;
 use crate::telemetry::{Events, Metrics};
 use crate::tls::{CertificateTable, Certificates, server_config};
 
