@@ -27,7 +27,8 @@ pub(crate) enum Workload {
     Readers,
     /// As many over HTTP/2, a hundred on each connection.
     Streams,
-    /// Bodies of up to 1 MiB by Zipf's law while they are purged, one by one, by prefix and all at once.
+    /// Bodies by Zipf's law, first small ones and then such of up to 1 MiB, while they are purged: one by one, every other
+    /// one, which leaves holes, and all at once.
     Purges,
 }
 
@@ -66,7 +67,7 @@ impl Run {
     pub(crate) async fn play(&self, workload: Workload) -> anyhow::Result<()> {
         let mut crowd = JoinSet::new();
         match workload {
-            Workload::Zipf => self.spread(&mut crowd, 48, "zipf", LARGEST),
+            Workload::Zipf => self.spread(&mut crowd, 48, Self::popular),
             Workload::Misses => self.miss(&mut crowd),
             Workload::Fills => self.fill(&mut crowd),
             Workload::Readers => {
@@ -78,7 +79,7 @@ impl Run {
                 self.push_out(&mut crowd);
             }
             Workload::Purges => {
-                self.spread(&mut crowd, 24, "purges", 1 << 20);
+                self.spread(&mut crowd, 24, Self::purged);
                 self.purge(&mut crowd);
             }
         }
@@ -96,18 +97,28 @@ impl Run {
         path(room, self.fresh.fetch_add(1, Ordering::Relaxed), length)
     }
 
-    /// `count` visitors who ask for what is popular more often; most bodies are small.
-    fn spread(&self, crowd: &mut JoinSet<()>, count: usize, room: &'static str, largest: u64) {
+    /// `count` visitors who ask for what is popular more often, by its rank.
+    fn spread(&self, crowd: &mut JoinSet<()>, count: usize, choose: fn(&Self, u64) -> String) {
         for _ in 0..count {
-            let mut visitor = self.visitor(Over::Http, Pace::Full);
+            let (run, mut visitor) = (self.clone(), self.visitor(Over::Http, Pace::Full));
             crowd.spawn(async move {
                 loop {
                     // The inverse of Zipf's distribution with exponent 1.
                     let rank = (BODIES as f64).powf(fastrand::f64()) as u64;
-                    visitor.visit(&path(room, rank, length(rank, SMALLEST, largest, 8))).await;
+                    visitor.visit(&choose(&run, rank)).await;
                 }
             });
         }
+    }
+
+    fn popular(&self, rank: u64) -> String {
+        path("zipf", rank, length(rank, SMALLEST, LARGEST, 8))
+    }
+
+    fn purged(&self, rank: u64) -> String {
+        let room = if rank.is_multiple_of(2) { "purges/even" } else { "purges/odd" };
+        let largest = if self.progress() < 0.5 { 4 << 10 } else { 1 << 20 };
+        path(room, rank, length(rank, SMALLEST, largest, 8))
     }
 
     fn miss(&self, crowd: &mut JoinSet<()>) {
@@ -194,12 +205,12 @@ impl Run {
             let mut ticks = interval(Duration::from_millis(50));
             for round in 0_u64.. {
                 ticks.tick().await;
-                let document = match round % 40 {
+                let document = match round % 200 {
                     0 => r#"{"all": true}"#.to_owned(),
-                    20 => r#"{"prefixes": ["http://localhost/purges/"]}"#.to_owned(),
+                    50 | 100 | 150 => r#"{"prefixes": ["http://localhost/purges/odd/"]}"#.to_owned(),
                     _ => {
-                        let url = |rank| path("purges", rank, length(rank, SMALLEST, 1 << 20, 8));
-                        let urls: Vec<_> = (1..50).map(|rank| format!("\"http://localhost{}\"", url(rank))).collect();
+                        let urls = (1..50).map(|rank| format!("\"http://localhost{}\"", run.purged(rank)));
+                        let urls: Vec<_> = urls.collect();
                         format!(r#"{{"urls": [{}]}}"#, urls.join(", "))
                     }
                 };
