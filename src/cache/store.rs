@@ -224,11 +224,14 @@ impl Store {
         }
     }
 
-    /// Whether a quarter of the bound stays free or with what could be evicted, when fills and readers hold so much more:
-    /// those never make way.
+    /// Whether half of the bound stays free or with what could be evicted, when fills and readers hold so much more: those
+    /// never make way.
     fn leaves_enough(&self, more_bytes: u64) -> bool {
+        if more_bytes == 0 {
+            return true;
+        }
         let held = self.ledger.used().saturating_sub(self.engine.weight()).saturating_add(more_bytes);
-        held <= self.ledger.bound() / 4 * 3
+        held <= self.ledger.bound() / 2
     }
 
     /// Takes from the bound what the process, with `resident_bytes` in RAM, takes beyond what is counted here and what is

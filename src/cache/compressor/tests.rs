@@ -99,7 +99,8 @@ fn what_gzip_cannot_shrink_the_others_may() {
 fn a_coding_without_room_is_tried_again_after_a_while() {
     let bench = Bench::new(100_000);
     let codings = codings(&bench.store("/x", &[b'x'; 40_000]));
-    let busy = bench.store.reserve(bench.store.ledger().bound() - bench.store.ledger().used()).expect("fits");
+    let ledger = bench.store.ledger();
+    let busy = ledger.reserve(ledger.bound() - ledger.used()).expect("fits");
     bench.order(&codings, ContentCoding::Brotli);
     assert_eq!(bench.compressor.run_waiting(), 1);
     bench.shows("outcome=\"no-room\"} 1");
