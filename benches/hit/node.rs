@@ -1,5 +1,4 @@
-//! A hit on the road of requests: the whole of it, from the request's head to the last byte of the body handed over,
-//! with all that is counted; only HTTP's framing and TLS are missing.
+//! A node without sockets that answers from what is stored, for benches and tests of hits.
 
 use std::hint::black_box;
 use std::io;
@@ -11,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput};
 use holdover::cache::chunks::GrowingBody;
+use holdover::cache::compressor::Compressor;
 use holdover::cache::stored::{StoredHead, StoredResponse};
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
@@ -36,71 +35,16 @@ use http_body_util::Empty;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-fn main() {
-    let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
-    sizes(&mut criterion);
-    numbers(&mut criterion);
-    criterion.final_summary();
-}
-
-/// Bodies are handed over in chunks, never copied, so a hit of 1 MiB costs little more than one of 1 KiB.
-fn sizes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("hit/size");
-    for (name, bytes) in [("1 KiB", 1 << 10), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
-        let node = Node::new();
-        node.store("/object", bytes);
-        group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(name, |bencher| {
-            bencher.iter_batched(
-                || request("/object"),
-                |request| node.hit(request, bytes),
-                criterion::BatchSize::SmallInput,
-            );
-        });
-    }
-    group.finish();
-}
-
-/// Among many small stored responses, every one of them asked for in turn: how far from flat a hit's cost is. Ten million
-/// take some 7 GiB, and are stored when `HOLDOVER_BENCH_MILLIONS` is set.
-fn numbers(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("hit/among");
-    // As a test it runs once, unoptimized.
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let most = match std::env::var_os("HOLDOVER_BENCH_MILLIONS") {
-        Some(_) => 10_000_000,
-        None if is_bench => 1_000_000,
-        None => 1_000,
-    };
-    for count in [1_000, 10_000, 100_000, 1_000_000, 10_000_000].into_iter().filter(|&count| count <= most) {
-        let node = Node::new();
-        for number in 0..count {
-            node.store(&path(number), SMALL_BYTES);
-        }
-        let mut number = 0;
-        group.bench_function(count.to_string(), |bencher| {
-            let next = || {
-                number = (number + STRIDE) % count;
-                request(&path(number))
-            };
-            bencher.iter_batched(next, |request| node.hit(request, SMALL_BYTES), criterion::BatchSize::SmallInput);
-        });
-    }
-    group.finish();
-}
-
 /// A node without sockets, and a client of it.
-struct Node {
+pub(crate) struct Node {
     worker: Arc<Worker>,
+    compressor: Arc<Compressor>,
     client: Arc<ClientConnection>,
     clock: Clock,
 }
 
 impl Node {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let surroundings = Surroundings {
             file: "bench.toml",
             region: "",
@@ -119,11 +63,26 @@ impl Node {
             protocol: "h1",
             tls: Some(TlsFacts { sni: Some(Arc::from("www.test")) }),
         };
-        Self { worker: assembly.worker(TaskTracker::new()), client: Arc::new(client), clock }
+        let (worker, compressor) = (assembly.worker(TaskTracker::new()), Arc::clone(&assembly.compressor));
+        Self { worker, compressor, client: Arc::new(client), clock }
     }
 
     /// Stores a response as a fill would.
-    fn store(&self, path: &str, bytes: usize) {
+    pub(crate) fn store(&self, path: &str, bytes: usize) {
+        self.store_as(path, bytes, false);
+    }
+
+    /// Stores a response that may be coded.
+    pub(crate) fn store_codable(&self, path: &str, bytes: usize) {
+        self.store_as(path, bytes, true);
+    }
+
+    /// Makes the content codings that were ordered.
+    pub(crate) fn compress(&self) {
+        self.compressor.run_waiting();
+    }
+
+    fn store_as(&self, path: &str, bytes: usize, codable: bool) {
         let (store, key) = (&self.worker.shared.store, key(path));
         let mut body = GrowingBody::new(Some(bytes as u64));
         body.append(&vec![b'x'; bytes]);
@@ -144,35 +103,34 @@ impl Node {
             nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
             origin: Arc::from("primary"),
             stamps: Arc::clone(store.fence("www.test", path).stamps()),
-            codable: false,
+            codable,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
         store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     }
 
-    /// One request, answered from the store and read to the end.
-    fn hit(&self, request: Request<Empty<Bytes>>, bytes: usize) {
+    /// The status that a request is answered with, and how many bytes.
+    pub(crate) fn answer(&self, request: Asked) -> (StatusCode, usize) {
         let response = ready(handle(Arc::clone(&self.worker), request, Arc::clone(&self.client)));
-        let mut body = response.into_body();
+        let (status, mut body) = (response.status(), response.into_body());
         let mut received = 0;
         while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
         {
             received += black_box(frame).data_ref().map_or(0, Bytes::len);
         }
-        assert_eq!(received, bytes);
+        (status, received)
     }
 }
 
+/// A request without a body.
+pub(crate) type Asked = Request<Empty<Bytes>>;
+
 /// What a browser asks.
-fn request(path: &str) -> Request<Empty<Bytes>> {
+pub(crate) fn request(path: &str) -> Asked {
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = path.parse().expect("it is a path");
     *request.headers_mut() = fields(REQUEST_FIELDS);
     request
-}
-
-fn path(number: usize) -> String {
-    format!("/assets/{number}.js")
 }
 
 fn key(path: &str) -> CacheKey {
@@ -211,12 +169,6 @@ impl Dial for Nowhere {
     }
 }
 
-/// The body of a small response.
-const SMALL_BYTES: usize = 64;
-
-/// A prime that divides no number of responses, so that all of them are asked for, and neighbors not in a row.
-const STRIDE: usize = 7919;
-
 const CONFIG: &str = r#"
 [listen]
 https = ["127.0.0.1:8443"]
@@ -240,6 +192,9 @@ name = "primary"
 url = "http://primary.test"
 "#;
 
+/// Of every response.
+pub(crate) const ETAG: &str = "\"5f3c1b2a9d8e7\"";
+
 const REQUEST_FIELDS: &[(&str, &str)] = &[
     ("host", "www.test"),
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
@@ -253,7 +208,7 @@ const RESPONSE_FIELDS: &[(&str, &str)] = &[
     ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
     ("content-type", "text/javascript; charset=utf-8"),
     ("cache-control", "public, max-age=86400"),
-    ("etag", "\"5f3c1b2a9d8e7\""),
+    ("etag", ETAG),
     ("last-modified", "Wed, 31 Dec 2025 00:00:00 GMT"),
     ("vary", "accept-encoding"),
     ("x-content-type-options", "nosniff"),
