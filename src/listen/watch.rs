@@ -64,7 +64,7 @@ impl Watch {
 
     /// Reads the clock, for all that happens in one poll of the connection.
     pub(super) fn look(&self) -> Instant {
-        let now = self.clock.now().monotonic;
+        let now = self.clock.monotonic();
         self.latest.store(micros(now.saturating_duration_since(self.started)), Ordering::Relaxed);
         now
     }
