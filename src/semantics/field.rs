@@ -114,6 +114,35 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// A number in decimal digits, written without an allocation.
+pub(super) struct Decimal {
+    digits: [u8; DIGITS_MAX],
+    start: usize,
+}
+
+impl Decimal {
+    pub(super) fn of(mut number: u64) -> Self {
+        let (mut digits, mut start) = ([b'0'; DIGITS_MAX], DIGITS_MAX);
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return Self { digits, start };
+            }
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[self.start..]).expect("digits are text")
+    }
+}
+
+/// A field value of these digits, in one allocation of their size.
+pub fn decimal_value(number: u64) -> HeaderValue {
+    HeaderValue::from_str(Decimal::of(number).as_str()).expect("digits are a valid field value")
+}
+
 /// The length of the quoted string that `text` begins with, both quotes included.
 fn quoted_length(text: &[u8]) -> Option<usize> {
     let mut at = 1;
@@ -125,6 +154,9 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
         }
     }
 }
+
+/// Digits of the largest number.
+const DIGITS_MAX: usize = 20;
 
 /// Large values of delta-seconds stand for this one (RFC 9111 §1.2.2): 68 years.
 const DELTA_SECONDS_MAX: u64 = 1 << 31;
@@ -146,6 +178,13 @@ pub(super) const WEIGHT_MAX: u16 = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_in_decimal_digits() {
+        for number in [0, 9, 10, 1024, u64::MAX - 1, u64::MAX] {
+            assert_eq!(decimal_value(number), number.to_string());
+        }
+    }
 
     #[test]
     fn members_of_a_list() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 
-use super::field;
+use super::field::{self, Decimal};
 use super::query::QueryPolicy;
 use super::target::Target;
 use super::vary;
@@ -134,10 +134,10 @@ fn push_escaped(text: &mut String, value: &[u8]) {
 pub fn cache_key(scheme: &str, target: &Target) -> CacheKey {
     // "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent." (RFC
     // 9110 §4.2.3)
-    let port =
-        target.port.filter(|&port| port != default_port(scheme)).map_or_else(String::new, |port| format!(":{port}"));
+    let port = target.port.filter(|&port| port != default_port(scheme)).map(|port| Decimal::of(port.into()));
+    let (colon, port) = port.as_ref().map_or(("", ""), |port| (":", port.as_str()));
     let (open, close) = if target.host.contains(':') { ("[", "]") } else { ("", "") };
-    CacheKey(concatenated(&[scheme, "://", open, &target.host, close, &port, &target.path_and_query]))
+    CacheKey(concatenated(&[scheme, "://", open, &target.host, close, colon, port, &target.path_and_query]))
 }
 
 /// The port of `scheme` where none is written (RFC 9110 §4.2.1, §4.2.2).

@@ -7,7 +7,7 @@ pub mod coded_tag;
 pub mod content_coding;
 pub mod date;
 pub mod digest;
-mod field;
+pub mod field;
 pub mod field_lines;
 pub mod forwarding;
 pub mod freshness;

@@ -131,7 +131,7 @@ impl<'a> Authority<'a> {
                 (Host::Address(address.parse().map_err(|_| BadTarget::Host)?), port)
             }
             None => {
-                let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+                let (name, port) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
                 (Host::name(name)?, port)
             }
         };
@@ -151,12 +151,15 @@ enum Host<'a> {
 impl<'a> Host<'a> {
     fn name(text: &'a str) -> Result<Self, BadTarget> {
         let name = text.strip_suffix('.').unwrap_or(text);
+        let mut label_bytes = 0;
         let valid = name.len() <= NAME_BYTES_MAX
-            && name.split('.').all(|label| {
-                (1..=LABEL_BYTES_MAX).contains(&label.len())
-                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && name.bytes().all(|byte| {
+                let is_label_byte = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+                let is_end = byte == b'.' && label_bytes > 0;
+                label_bytes = if is_label_byte { label_bytes + 1 } else { 0 };
+                is_end || (is_label_byte && label_bytes <= LABEL_BYTES_MAX)
             });
-        if valid { Ok(Self::Name(name)) } else { Err(BadTarget::Host) }
+        if valid && label_bytes > 0 { Ok(Self::Name(name)) } else { Err(BadTarget::Host) }
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
@@ -193,7 +196,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, BadTarget> {
 
 fn path_and_query(uri: &Uri) -> Result<Box<str>, BadTarget> {
     let written = uri.path_and_query().ok_or(BadTarget::Path)?.as_str();
-    let (path, query) = written.split_at(written.find('?').unwrap_or(written.len()));
+    let (path, query) = written.split_at(written.bytes().position(|byte| byte == b'?').unwrap_or(written.len()));
     // The query belongs to the resource; nobody else can know which of its spellings are equivalent.
     if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BadTarget::Byte);
