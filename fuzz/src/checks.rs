@@ -12,6 +12,7 @@ use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, R
 use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
 use holdover::semantics::digest::{Algorithm, of_content};
+use holdover::semantics::forwarding::Signature;
 use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, lifetime};
 use holdover::semantics::invalidation::invalidated;
 use holdover::semantics::key::{KeyPolicy, cache_key};
@@ -311,13 +312,14 @@ pub fn forwarding(input: &[u8]) {
     assert_eq!(headers, once);
     forwarding::join_cookies(&mut headers);
     // A node knows its own mark, in whichever of the two fields.
+    let signature = Signature::new(&node);
     for append in [
-        |headers: &mut HeaderMap, node: &str| forwarding::append_via(headers, Version::HTTP_11, node),
-        forwarding::append_cdn_loop,
+        |signature: &Signature, headers: &mut HeaderMap| signature.append_via(headers, Version::HTTP_11),
+        Signature::append_cdn_loop,
     ] {
         let mut marked = headers.clone();
-        append(&mut marked, &node);
-        assert!(node.is_empty() || forwarding::loops(&marked, &node), "{node:?}");
+        append(&signature, &mut marked);
+        assert!(node.is_empty() || signature.loops(&marked), "{node:?}");
     }
     let member = CacheStatusMember::new(CacheStatus::Hit).render(&node, Some(&node));
     assert!(member.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));

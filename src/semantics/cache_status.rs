@@ -1,10 +1,8 @@
 //! How a request was handled, in the words of Cache-Status (RFC 9211).
 
-use std::fmt::Write;
-
 use http::{HeaderValue, StatusCode};
 
-use super::field::is_token_byte;
+use super::field::{Decimal, is_token_byte};
 
 /// How the cache handled a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +104,10 @@ impl CacheStatusMember {
     /// member of the list represents a cache that has handled the request." With the text of the `key` that the cache was
     /// asked by, where the recipient may know it.
     pub fn render(&self, node: &str, key: Option<&str>) -> HeaderValue {
-        let mut text = String::with_capacity(64 + node.len());
+        let ttl = self.ttl.map(|ttl| (ttl < 0, Decimal::of(ttl.unsigned_abs().min(INTEGER_MAX))));
+        let digits = ttl.as_ref().map_or("", |(_, digits)| digits.as_str());
+        // Exactly what a hit takes, so that its text becomes the value without being copied.
+        let mut text = String::with_capacity(node.len() + "; hit; ttl=".len() + digits.len());
         push_item(&mut text, node);
         match self.status {
             CacheStatus::Hit => text.push_str("; hit"),
@@ -119,9 +120,9 @@ impl CacheStatusMember {
                 }
             }
         }
-        if let Some(ttl) = self.ttl {
-            let ttl = ttl.clamp(-INTEGER_MAX, INTEGER_MAX);
-            write!(text, "; ttl={ttl}").expect("a String takes any text");
+        if let Some((is_negative, _)) = ttl {
+            text.push_str(if is_negative { "; ttl=-" } else { "; ttl=" });
+            text.push_str(digits);
         }
         // stored and collapsed describe what came of a request that went forward.
         if matches!(self.status, CacheStatus::Forward(_)) {
@@ -175,7 +176,7 @@ fn push_string(item: &mut String, characters: impl Iterator<Item = char>) {
 const KEY_CHARACTERS_MAX: usize = 1024;
 
 /// Largest integer of a structured field (RFC 8941 §3.3.1).
-const INTEGER_MAX: i64 = 999_999_999_999_999;
+const INTEGER_MAX: u64 = 999_999_999_999_999;
 
 #[cfg(test)]
 mod tests {

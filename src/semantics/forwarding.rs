@@ -66,35 +66,47 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds this node to Via: the version of the message as received, and its pseudonym (§7.6.3).
-pub fn append_via(headers: &mut HeaderMap, version: Version, node: &str) {
-    let version = match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
-    append(headers, VIA, [version, " ", &pseudonym(node)].concat());
+/// A node's name as other intermediaries read it: a pseudonym in Via (§7.6.3) and an identifier in CDN-Loop.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    pseudonym: HeaderValue,
+    /// What is added to Via, by the version of the message; made once, because every response carries one.
+    via: [(Version, HeaderValue); 5],
 }
 
-/// Adds this node to CDN-Loop: "Conforming Content Delivery Networks SHOULD add a cdn-info to this header field in all
-/// requests they generate or forward" (RFC 8586 §2).
-pub fn append_cdn_loop(headers: &mut HeaderMap, node: &str) {
-    append(headers, CDN_LOOP, pseudonym(node).into_owned());
-}
+impl Signature {
+    /// Of the node called `node`.
+    pub fn new(node: &str) -> Self {
+        let pseudonym = pseudonym(node);
+        let value = |text: &str| HeaderValue::from_str(text).expect("a token is a valid field value");
+        let via = VERSIONS.map(|(version, number)| (version, value(&[number, " ", &pseudonym].concat())));
+        Self { pseudonym: value(&pseudonym), via }
+    }
 
-/// Whether the request has been through this node before, by Via or CDN-Loop.
-pub fn loops(headers: &HeaderMap, node: &str) -> bool {
-    let node = pseudonym(node);
-    let is_node = |name: &[u8]| name.eq_ignore_ascii_case(node.as_bytes());
-    // Via = #( received-protocol RWS received-by [ RWS comment ] )
-    let received_by = |member: &[u8]| {
-        member.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty()).nth(1).is_some_and(is_node)
-    };
-    // cdn-info = cdn-id *( OWS ";" OWS parameter )
-    let cdn_id = |member: &[u8]| member.split(|&byte| byte == b';').next().is_some_and(|id| is_node(field::trim(id)));
-    field::members(headers, VIA).any(received_by) || field::members(headers, CDN_LOOP).any(cdn_id)
+    /// Adds this node to Via: the version of the message as received, and its pseudonym (§7.6.3).
+    pub fn append_via(&self, headers: &mut HeaderMap, version: Version) {
+        let (_, value) = self.via.iter().find(|(known, _)| *known == version).unwrap_or(&self.via[0]);
+        append(headers, VIA, value.clone());
+    }
+
+    /// Adds this node to CDN-Loop: "Conforming Content Delivery Networks SHOULD add a cdn-info to this header field in all
+    /// requests they generate or forward" (RFC 8586 §2).
+    pub fn append_cdn_loop(&self, headers: &mut HeaderMap) {
+        append(headers, CDN_LOOP, self.pseudonym.clone());
+    }
+
+    /// Whether the request has been through this node before, by Via or CDN-Loop.
+    pub fn loops(&self, headers: &HeaderMap) -> bool {
+        let is_node = |name: &[u8]| name.eq_ignore_ascii_case(self.pseudonym.as_bytes());
+        // Via = #( received-protocol RWS received-by [ RWS comment ] )
+        let received_by = |member: &[u8]| {
+            member.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty()).nth(1).is_some_and(is_node)
+        };
+        // cdn-info = cdn-id *( OWS ";" OWS parameter )
+        let cdn_id =
+            |member: &[u8]| member.split(|&byte| byte == b';').next().is_some_and(|id| is_node(field::trim(id)));
+        field::members(headers, VIA).any(received_by) || field::members(headers, CDN_LOOP).any(cdn_id)
+    }
 }
 
 /// How often an OPTIONS request may still be forwarded, if it says so in a way that can be read; the least of several
@@ -163,12 +175,9 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     name.starts_with("content-") || name.ends_with("-cache-control") || END_TO_END.contains(&name)
 }
 
-/// A full map, or a name that is no value, costs the note and not the message.
-fn append(headers: &mut HeaderMap, name: impl http::header::IntoHeaderName, text: String) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        // The error only says that the map is full.
-        let _ = headers.try_append(name, value);
-    }
+/// A full map costs the note, and not the message.
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_append(name, value);
 }
 
 /// `node` as a token, which a pseudonym has to be.
@@ -183,6 +192,15 @@ fn pseudonym(node: &str) -> Cow<'_, str> {
 pub const PLAIN_BYTES_MAX: usize = 4096;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Versions as Via writes them; any other is written as the first.
+const VERSIONS: [(Version, &str); 5] = [
+    (Version::HTTP_11, "1.1"),
+    (Version::HTTP_09, "0.9"),
+    (Version::HTTP_10, "1.0"),
+    (Version::HTTP_2, "2"),
+    (Version::HTTP_3, "3"),
+];
 
 const HOP_BY_HOP: [&str; 10] = [
     "http2-settings",
@@ -288,9 +306,10 @@ mod tests {
     #[test]
     fn via_and_cdn_loop_are_appended() {
         let mut headers = fields(&[("via", "1.0 fred"), ("cdn-loop", "other; trace=\"x\"")]);
-        append_via(&mut headers, Version::HTTP_11, "holdover");
-        append_via(&mut headers, Version::HTTP_2, "my node, é");
-        append_cdn_loop(&mut headers, "holdover");
+        let (plain, other) = (Signature::new("holdover"), Signature::new("my node, é"));
+        plain.append_via(&mut headers, Version::HTTP_11);
+        other.append_via(&mut headers, Version::HTTP_2);
+        plain.append_cdn_loop(&mut headers);
         let expected = fields(&[
             ("via", "1.0 fred"),
             ("via", "1.1 holdover"),
@@ -299,7 +318,7 @@ mod tests {
             ("cdn-loop", "holdover"),
         ]);
         assert_eq!(headers, expected);
-        assert!(loops(&headers, "my node, é"));
+        assert!(other.loops(&headers));
     }
 
     #[test]
@@ -337,7 +356,7 @@ mod tests {
             (&[("cdn-loop", "other; by=holdover")], false),
             (&[("cdn-loop", "other; by=\"x, holdover\"")], false),
         ] {
-            assert_eq!(loops(&fields(lines), "holdover"), expected, "{lines:?}");
+            assert_eq!(Signature::new("holdover").loops(&fields(lines)), expected, "{lines:?}");
         }
     }
 

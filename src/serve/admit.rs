@@ -46,7 +46,7 @@ pub fn admit(
     if matches!(*method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    if forwarding::loops(headers, &shared.node) {
+    if shared.signature.loops(headers) {
         return Err(Refusal::Loop);
     }
     if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {

@@ -69,8 +69,8 @@ impl ResponseBody {
     }
 
     /// Hands over the record that this body's end closes.
-    pub fn closing(mut self, outcome: Outcome) -> Self {
-        self.outcome = Some(Box::new(outcome));
+    pub fn closing(mut self, outcome: Box<Outcome>) -> Self {
+        self.outcome = Some(outcome);
         self
     }
 

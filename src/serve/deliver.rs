@@ -1,9 +1,10 @@
 //! From a representation to the response this client asked for: preconditions, range, HEAD.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 
 use super::body::{ResponseBody, Source};
 use super::parts::Parts;
+use crate::semantics::field::decimal_value;
 use crate::semantics::range::{self, RangeAnswer};
 use crate::semantics::transformation::DIGESTS;
 use crate::semantics::validator::{self, Precondition};
@@ -34,7 +35,7 @@ pub fn deliver(
         return not_modified(headers, age);
     }
     if let Some(age) = age {
-        headers.insert(header::AGE, HeaderValue::from(age));
+        headers.insert(header::AGE, decimal_value(age));
     }
     let Some(length) = length else {
         if *method == Method::HEAD {
@@ -47,7 +48,7 @@ pub fn deliver(
         remove(&mut headers, &CONTENT_DIGESTS);
         // RFC 9110 §8.6: no Content-Length "in any response with a status code of […] 204 (No Content)".
         if status != StatusCode::NO_CONTENT {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            headers.insert(header::CONTENT_LENGTH, decimal_value(length));
         }
         return with(status, headers, ResponseBody::empty());
     }
@@ -109,7 +110,7 @@ pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<Respon
         headers.remove(header::LAST_MODIFIED);
     }
     if let Some(age) = age {
-        headers.insert(header::AGE, HeaderValue::from(age));
+        headers.insert(header::AGE, decimal_value(age));
     }
     with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
 }

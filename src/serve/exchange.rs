@@ -13,6 +13,7 @@ use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::request::connect::RequestBody;
 use crate::origin::request::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
+use crate::semantics::forwarding::Signature;
 use crate::semantics::key::{CacheKey, cache_key, default_port};
 use crate::semantics::target::Target;
 use crate::semantics::{coded_tag, forwarding, range};
@@ -22,8 +23,8 @@ use crate::semantics::{coded_tag, forwarding, range};
 pub struct Exchange {
     /// The site it is for.
     pub site: Arc<Site>,
-    /// This node's name.
-    pub node: Arc<str>,
+    /// What this node adds to what it forwards.
+    pub signature: Arc<Signature>,
     /// The client's connection.
     pub client: Arc<ClientConnection>,
     /// When its head had arrived.
@@ -169,8 +170,8 @@ impl Exchange {
         headers.insert(FORWARDED_HOST, HeaderValue::try_from(authority.as_str()).unwrap_or(EMPTY));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         forwarding::join_cookies(&mut headers);
-        forwarding::append_via(&mut headers, self.version, &self.node);
-        forwarding::append_cdn_loop(&mut headers, &self.node);
+        self.signature.append_via(&mut headers, self.version);
+        self.signature.append_cdn_loop(&mut headers);
         Forward {
             method,
             target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),

@@ -40,7 +40,7 @@ where
 {
     let arrival = worker.shared.clock.now();
     let (mut parts, body) = request.into_parts();
-    let mut outcome = Pending::open(&worker.shared, &client, &parts, arrival);
+    let mut outcome = Pending::open(&worker, &client, &parts, arrival);
     if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
         outcome.tells_more();
     }
@@ -69,13 +69,12 @@ async fn answer(
     };
     let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
     outcome.routed(&site, &target);
-    let node = &worker.shared.node;
     let admission =
         admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
     let asked = RequestDirectives::from_headers(&request.headers, site.config.request_directives);
     let mut exchange = Exchange {
         site,
-        node: Arc::clone(node),
+        signature: Arc::clone(&worker.signature),
         client: Arc::clone(client),
         arrival,
         method: request.method,
@@ -122,7 +121,8 @@ async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pen
             Ok(answer)
         }
         (Way::Forward { .. }, _) if exchange.asked.only_if_cached => Err(Refusal::NotCached(reason)),
-        (Way::Forward { fallback }, stored) => miss(stored, fallback).answer().await,
+        // Boxed for the same reason as a bypass.
+        (Way::Forward { fallback }, stored) => Box::pin(miss(stored, fallback).answer()).await,
         (Way::Unavailable, stored) => {
             miss(stored, Fallback::Nothing).try_in_the_dark(now);
             Err(Refusal::OriginsDown(reason))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
@@ -13,13 +13,14 @@ use super::error_page::ErrorPage;
 use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
-use super::worker::Shared;
+use super::worker::Worker;
 use crate::clock::Now;
 use crate::origin::request::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
+use crate::semantics::date;
+use crate::semantics::field::decimal_value;
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
-use crate::semantics::{date, forwarding};
 use crate::telemetry::{AccessRecord, RequestSample, SiteMetrics};
 
 /// A response on its way to the client, and how it came about.
@@ -87,17 +88,17 @@ impl FetchFacts {
 /// The record of a request that has no answer yet. Dropped as such, it says that its client left before there was one.
 #[derive(Debug)]
 pub struct Pending {
-    outcome: Option<Outcome>,
+    outcome: Option<Box<Outcome>>,
 }
 
 impl Pending {
     /// Opens the record of a request that arrived at `arrival`.
-    pub fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
-        Self { outcome: Some(Outcome::open(shared, client, request, arrival)) }
+    pub fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
+        Self { outcome: Some(Outcome::open(worker, client, request, arrival)) }
     }
 
     /// The request is for `site`.
-    pub fn routed(&mut self, site: &Site, target: &Target) {
+    pub fn routed(&mut self, site: &Arc<Site>, target: &Target) {
         if let Some(outcome) = &mut self.outcome {
             outcome.routed(site, target);
         }
@@ -112,7 +113,7 @@ impl Pending {
 
     /// The error page of the request's site, if it is for a site and that has one.
     pub fn error_page(&self) -> Option<&ErrorPage> {
-        self.outcome.as_ref()?.error_page.as_ref()
+        self.outcome.as_ref()?.site.as_ref()?.error_page.as_ref()
     }
 
     /// Whether the client is told more of its response than others are.
@@ -143,7 +144,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(mut outcome) = self.outcome.take() {
-            outcome.record.status = CLIENT_LEFT;
+            outcome.status = CLIENT_LEFT;
             outcome.close(false);
         }
     }
@@ -152,18 +153,24 @@ impl Drop for Pending {
 /// The record of one request, closed by the end of its response's body.
 #[derive(Debug)]
 pub struct Outcome {
-    shared: Arc<Shared>,
-    metrics: Arc<SiteMetrics>,
+    worker: Arc<Worker>,
+    /// The site that the request is for, if it is for one.
+    site: Option<Arc<Site>>,
+    protocol: &'static str,
+    method: Method,
     arrival: Now,
-    record: AccessRecord,
-    x_cache: bool,
+    first_byte: Duration,
+    status: u16,
+    cache: &'static str,
+    stale: Option<&'static str>,
+    body_bytes: u64,
+    broken: bool,
+    /// What only the log wants to know; present when it is on.
+    record: Option<Box<AccessRecord>>,
     /// Present when the request may come into the sample of its site.
     prospect: Option<Box<Prospect>>,
-    error_page: Option<ErrorPage>,
     /// Present when the client is told more.
     debug: Option<Debug>,
-    stale: Option<&'static str>,
-    broken: bool,
 }
 
 /// What only some clients are told.
@@ -174,118 +181,81 @@ struct Debug {
 }
 
 impl Outcome {
-    fn open(shared: &Arc<Shared>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
-        let logged = shared.access_log.is_on();
-        let text = |name| {
-            let value = request.headers.get(name).filter(|_| logged)?;
-            Some(Box::from(String::from_utf8_lossy(value.as_bytes())))
-        };
-        let path = if logged { request.uri.path_and_query().map_or("", |path| path.as_str()) } else { "" };
-        let record = AccessRecord {
-            time: arrival.wall,
-            client: client.peer.ip(),
+    fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Now) -> Box<Self> {
+        let record = worker.shared.access_log.is_on().then(|| Box::new(record(worker, client, request, arrival)));
+        Box::new(Self {
+            worker: Arc::clone(worker),
+            site: None,
             protocol: client.protocol,
-            tls: client.tls.is_some(),
-            site: Arc::clone(&shared.unrouted.name),
             method: request.method.clone(),
-            scheme: client.scheme(),
-            host: Box::default(),
-            path_and_query: path.into(),
-            status: 0,
-            body_bytes: 0,
-            complete: false,
-            duration: Duration::ZERO,
-            first_byte: Duration::ZERO,
-            cache: REFUSED,
-            detail: None,
-            ttl: None,
-            stored: false,
-            collapsed: false,
-            age: None,
-            origin: None,
-            address: None,
-            attempts: 0,
-            origin_status: None,
-            origin_time: None,
-            user_agent: text(header::USER_AGENT),
-            referer: text(header::REFERER),
-        };
-        let metrics = Arc::clone(&shared.unrouted.metrics);
-        let shared = Arc::clone(shared);
-        Self {
-            shared,
-            metrics,
             arrival,
-            record,
-            x_cache: false,
-            prospect: None,
-            error_page: None,
-            debug: None,
+            first_byte: Duration::ZERO,
+            status: 0,
+            cache: REFUSED,
             stale: None,
+            body_bytes: 0,
             broken: false,
+            record,
+            prospect: None,
+            debug: None,
+        })
+    }
+
+    fn routed(&mut self, site: &Arc<Site>, target: &Target) {
+        self.site = Some(Arc::clone(site));
+        if let Some(record) = &mut self.record {
+            record.site = Arc::clone(&site.name);
+            record.host = target.host.clone();
+            record.path_and_query = target.path_and_query.clone();
         }
     }
 
-    fn routed(&mut self, site: &Site, target: &Target) {
-        self.metrics = Arc::clone(&site.metrics);
-        self.record.site = Arc::clone(&site.name);
-        self.x_cache = site.config.response.x_cache;
-        self.error_page = site.error_page.clone();
-        if self.shared.access_log.is_on() {
-            self.record.host = target.host.clone();
-            self.record.path_and_query = target.path_and_query.clone();
-        }
-    }
-
-    fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
+    fn finish(mut self: Box<Self>, answer: Answer) -> Response<ResponseBody> {
         let Answer { mut response, version, cache, age, origin, fetched, kept } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
-        let now = self.shared.clock.now();
-        let record = &mut self.record;
-        record.first_byte = now.monotonic.saturating_duration_since(self.arrival.monotonic);
-        record.status = response.status().as_u16();
-        record.age = age;
-        record.origin = origin;
-        if let Some(facts) = fetched {
-            record.origin = Some(facts.origin);
-            record.address = Some(facts.address);
-            record.attempts = facts.attempts;
-            record.origin_status = Some(facts.status.as_u16());
-            record.origin_time = Some(facts.time);
-        }
+        self.first_byte = self.time_since_arrival();
+        self.status = response.status().as_u16();
+        let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
         let headers = response.headers_mut();
-        if let Some(member) = cache {
-            record.cache = member.status.as_str();
-            record.detail = member.detail;
-            record.ttl = member.ttl;
-            record.stored = member.stored;
-            record.collapsed = member.collapsed;
+        if let Some(member) = &cache {
+            self.cache = member.status.as_str();
             self.stale = member.detail.filter(|_| member.stale);
-            let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
-            // RFC 9211 §2: caches closer to the client append their member after the others.
-            headers.append(CACHE_STATUS, member.render(&self.shared.node, key));
-            forwarding::append_via(headers, version, &self.shared.node);
-            if self.x_cache {
-                headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
-            }
+            self.mark(headers, member, version);
         }
-        if self.debug.is_some()
-            && let Some(origin) = record.origin.as_ref().and_then(|name| HeaderValue::try_from(&**name).ok())
+        if let Some(origin) = origin.filter(|_| self.debug.is_some())
+            && let Ok(origin) = HeaderValue::try_from(&**origin)
         {
             headers.insert(HOLDOVER_ORIGIN, origin);
         }
         if !headers.contains_key(header::DATE) {
-            headers.insert(header::DATE, date::format_http_date(now.wall));
+            headers.insert(header::DATE, date::format_http_date(self.worker.shared.clock.now().wall));
         }
-        if self.record.method == Method::HEAD {
+        if let Some(record) = &mut self.record {
+            record.age = age;
+            record.origin = origin.cloned();
+            cache.iter().for_each(|member| note_cache(record, member));
+            fetched.iter().for_each(|facts| note_fetch(record, facts));
+        }
+        if self.method == Method::HEAD {
             response = bodiless(response);
         }
         response.map(|body| body.closing(self))
     }
 
+    /// What the cache says of the response.
+    fn mark(&self, headers: &mut HeaderMap, member: &CacheStatusMember, version: Version) {
+        let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
+        // RFC 9211 §2: caches closer to the client append their member after the others.
+        headers.append(CACHE_STATUS, member.render(&self.worker.shared.node, key));
+        self.worker.signature.append_via(headers, version);
+        if self.site.as_ref().is_some_and(|site| site.config.response.x_cache) {
+            headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
+        }
+    }
+
     /// Counts body bytes handed to the client's connection.
     pub fn sent(&mut self, bytes: u64) {
-        self.record.body_bytes += bytes;
+        self.body_bytes += bytes;
     }
 
     /// The body ended before its end.
@@ -294,29 +264,91 @@ impl Outcome {
     }
 
     /// Counts and logs the request; `complete` when its last byte was handed to the client's connection.
-    pub fn close(mut self, complete: bool) {
-        let now = self.shared.clock.monotonic();
-        let record = &mut self.record;
-        record.complete = complete && !self.broken;
-        record.duration = now.saturating_duration_since(self.arrival.monotonic);
-        self.metrics.record(&RequestSample {
-            protocol: record.protocol,
-            method: &record.method,
-            status: record.status,
-            cache: record.cache,
+    pub fn close(self, complete: bool) {
+        let complete = complete && !self.broken;
+        let duration = self.time_since_arrival();
+        self.metrics().record(&RequestSample {
+            protocol: self.protocol,
+            method: &self.method,
+            status: self.status,
+            cache: self.cache,
             stale: self.stale,
-            body_bytes: record.body_bytes,
-            complete: record.complete,
-            duration: record.duration,
-            first_byte: record.first_byte,
+            body_bytes: self.body_bytes,
+            complete,
+            duration,
+            first_byte: self.first_byte,
         });
-        if let Some(prospect) = self.prospect.filter(|_| record.status != CLIENT_LEFT) {
-            prospect.close(record.status, record.body_bytes);
+        if let Some(prospect) = self.prospect.filter(|_| self.status != CLIENT_LEFT) {
+            prospect.close(self.status, self.body_bytes);
         }
-        if self.shared.access_log.is_on() {
-            self.shared.access_log.write(self.record);
+        if let Some(record) = self.record {
+            self.worker.shared.access_log.write(AccessRecord {
+                status: self.status,
+                body_bytes: self.body_bytes,
+                complete,
+                duration,
+                first_byte: self.first_byte,
+                cache: self.cache,
+                ..*record
+            });
         }
     }
+
+    fn metrics(&self) -> &SiteMetrics {
+        self.site.as_ref().map_or(&self.worker.shared.unrouted.metrics, |site| &site.metrics)
+    }
+
+    fn time_since_arrival(&self) -> Duration {
+        self.worker.shared.clock.monotonic().saturating_duration_since(self.arrival.monotonic)
+    }
+}
+
+/// What the log says of a request that is not yet answered, and belongs to no site.
+fn record(worker: &Worker, client: &ClientConnection, request: &Parts, arrival: Now) -> AccessRecord {
+    let text = |name| Some(Box::from(String::from_utf8_lossy(request.headers.get(name)?.as_bytes())));
+    AccessRecord {
+        time: arrival.wall,
+        client: client.peer.ip(),
+        protocol: client.protocol,
+        tls: client.tls.is_some(),
+        site: Arc::clone(&worker.shared.unrouted.name),
+        method: request.method.clone(),
+        scheme: client.scheme(),
+        host: Box::default(),
+        path_and_query: request.uri.path_and_query().map_or("", |path| path.as_str()).into(),
+        status: 0,
+        body_bytes: 0,
+        complete: false,
+        duration: Duration::ZERO,
+        first_byte: Duration::ZERO,
+        cache: REFUSED,
+        detail: None,
+        ttl: None,
+        stored: false,
+        collapsed: false,
+        age: None,
+        origin: None,
+        address: None,
+        attempts: 0,
+        origin_status: None,
+        origin_time: None,
+        user_agent: text(header::USER_AGENT),
+        referer: text(header::REFERER),
+    }
+}
+
+fn note_cache(record: &mut AccessRecord, member: &CacheStatusMember) {
+    record.detail = member.detail;
+    record.ttl = member.ttl;
+    record.stored = member.stored;
+    record.collapsed = member.collapsed;
+}
+
+fn note_fetch(record: &mut AccessRecord, facts: &FetchFacts) {
+    record.address = Some(facts.address);
+    record.attempts = facts.attempts;
+    record.origin_status = Some(facts.status.as_u16());
+    record.origin_time = Some(facts.time);
 }
 
 /// RFC 9110 §9.3.2: to HEAD "the server MUST NOT send content in the response"; the HTTP library sees to it over HTTP/1
@@ -324,7 +356,7 @@ impl Outcome {
 fn bodiless(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.length().filter(|&length| length > 0) {
-        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        head.headers.insert(header::CONTENT_LENGTH, decimal_value(length));
     }
     Response::from_parts(head, ResponseBody::empty())
 }

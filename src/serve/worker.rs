@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::model::Secret;
 use crate::origin::request::fetch::{FetchError, Fetcher};
 use crate::origin::request::idle::TEND_INTERVAL;
+use crate::semantics::forwarding::Signature;
 use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
 /// One worker's means; connections to origins are its own, the rest is shared with the other workers.
@@ -21,6 +22,8 @@ use crate::telemetry::{AccessLog, Events, SiteMetrics};
 pub struct Worker {
     /// Shared by all workers of the node.
     pub shared: Arc<Shared>,
+    /// What messages bear: each worker has its own, so that they do not count its users together.
+    pub signature: Arc<Signature>,
     /// Asks origins.
     pub fetcher: Arc<Fetcher>,
     /// Fills and body pumps, which outlive the requests that started them; a drain waits for them.
@@ -42,8 +45,10 @@ impl Worker {
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// The node's name in `Via` and `Cache-Status`.
+    /// The node's name in `Cache-Status`.
     pub node: Arc<str>,
+    /// What requests bear that have been here.
+    pub signature: Signature,
     /// What clients present that want to know more of their responses.
     pub debug_token: Option<Secret>,
     /// The port of the first HTTPS listener, for redirects.
