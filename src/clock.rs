@@ -36,11 +36,6 @@ impl Clock {
         sample(**self.anchor.load(), self.monotonic())
     }
 
-    /// The monotonic clock now, for differences alone: cheaper than both.
-    pub fn monotonic(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
     /// The monotonic clock now: for deadlines and differences, at half the price of both.
     pub fn monotonic(&self) -> Instant {
         tokio::time::Instant::now().into_std()

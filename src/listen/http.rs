@@ -108,14 +108,14 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin,
     R: Respond,
 {
-    let alarm = Panics { events: conditions.events.clone(), client: Arc::clone(&client) };
+    let alarm = Panics { events: conditions.events.clone(), client };
+    let handler = Arc::new(Handler { respond, alarm: alarm.clone() });
     let newest = NewestStream::default();
     let service = {
-        let (watch, alarm, newest) = (Arc::clone(&watch), alarm.clone(), newest.clone());
+        let (watch, newest) = (Arc::clone(&watch), newest.clone());
         service_fn(move |request: Request<Incoming>| {
-            let (respond, alarm) = (respond.clone(), alarm.clone());
-            let in_flight = InFlight::begin(&watch, &newest);
-            async move { Ok::<_, Infallible>(answer(respond, request, in_flight, alarm).await) }
+            let (handler, in_flight) = (Arc::clone(&handler), InFlight::begin(&watch, &newest));
+            async move { Ok::<_, Infallible>(answer(&handler, request, in_flight).await) }
         })
     };
     let served = match watch.protocol() {
@@ -137,19 +137,24 @@ where
     })
 }
 
+/// What answers the requests of one connection.
+struct Handler<R> {
+    respond: R,
+    alarm: Panics,
+}
+
 /// Answers one request; a handler that panics costs that request alone.
 async fn answer<R: Respond>(
-    respond: R,
+    handler: &Handler<R>,
     request: Request<Incoming>,
     in_flight: InFlight,
-    alarm: Panics,
 ) -> Response<WatchedResponse<R::Body>> {
     let request = request.map(|body| watched_request(body, &in_flight));
-    let client = Arc::clone(&alarm.client);
-    match caught(pin!(async move { respond.respond(request, client).await })).await {
+    let client = Arc::clone(&handler.alarm.client);
+    match caught(pin!(async { handler.respond.respond(request, client).await })).await {
         Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
         Err(message) => {
-            alarm.tell(message);
+            handler.alarm.tell(message);
             let mut response = Response::new(WatchedResponse::new(None, in_flight));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response
