@@ -15,6 +15,7 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     sizes(&mut criterion);
+    codings(&mut criterion);
     numbers(&mut criterion);
     criterion.final_summary();
 }
@@ -37,8 +38,23 @@ fn sizes(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A text that was compressed before, for a client that takes it so.
+fn codings(criterion: &mut Criterion) {
+    let node = Node::new();
+    node.store_codable("/text", 64 << 10);
+    // The first one orders what the others get.
+    node.answer(request("/text"));
+    node.compress();
+    let (status, coded_bytes) = node.answer(request("/text"));
+    assert!(status == StatusCode::OK && coded_bytes < 64 << 10);
+    criterion.bench_function("hit/coded", |bencher| {
+        let ask = || request("/text");
+        bencher.iter_batched(ask, |request| hit(&node, request, coded_bytes), criterion::BatchSize::SmallInput);
+    });
+}
+
 /// Among many small stored responses, every one of them asked for in turn: how far from flat a hit's cost is. Ten million
-/// take some 7 GiB, and are stored when `HOLDOVER_BENCH_MILLIONS` is set.
+/// take some 11 GiB, and are stored when `HOLDOVER_BENCH_MILLIONS` is set.
 fn numbers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit/among");
     // As a test it runs once, unoptimized.

@@ -19,8 +19,7 @@ use super::purge::{PurgeMode, Purges, Receipt, Selector};
 use super::stamps::Fence;
 use super::stored::StoredResponse;
 use super::variants::{Room, Variants};
-use crate::semantics::key::{CacheKey, cache_key};
-use crate::semantics::target::Target;
+use crate::semantics::key::CacheKey;
 
 /// Stored responses under a byte bound. Clones share them.
 #[derive(Clone, Debug)]

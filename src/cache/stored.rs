@@ -123,5 +123,5 @@ impl StoredResponse {
 const CODINGS_BYTES: usize = 144;
 
 /// The response itself, 240, what holds its body, 64, its part of the engine, 340, and what the allocator adds to these and
-/// to the other seven of its allocations; `cargo bench --bench stored` compares the sum with the memory of the process.
+/// to its other allocations, rounded up; `cargo bench --bench stored` compares the sum with the memory of the process.
 const ENTRY_BYTES: usize = 784;

@@ -12,7 +12,7 @@ use super::burst::Burst;
 /// A TLS stream that gives the socket many records at once, where the library would give it those of each write.
 #[derive(Debug)]
 pub(super) struct Corked<IO> {
-    /// Boxed, as the rest of a connection is small.
+    /// Boxed, because it is large and is handed on several times.
     tls: Box<TlsStream<IO>>,
     burst: Burst,
 }

@@ -87,7 +87,7 @@ impl Lab {
     }
 
     /// Whole seconds since the connection began; it rounds, because deadlines are a few microseconds off.
-    pub(super) fn elapsed(&self) -> u64 {
+    pub(super) fn seconds(&self) -> u64 {
         (self.clock.now().monotonic - self.started + Duration::from_millis(500)).as_secs()
     }
 
@@ -116,7 +116,7 @@ impl Lab {
 
     pub(super) async fn ends_at(&mut self, seconds: u64, expected: impl Fn(&Ending) -> bool) {
         let ending = timeout(1000 * SECOND, &mut self.served).await.expect("it ends").expect("it does not panic");
-        assert_eq!(self.elapsed(), seconds, "{ending:?}");
+        assert_eq!(self.seconds(), seconds, "{ending:?}");
         assert!(expected(&ending), "{ending:?}");
     }
 
