@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, VARY};
 
 use super::date::http_date;
-use super::field::{self, Members};
+use super::field::{self, Decimal, Members};
 use super::validator::EntityTag;
 
 /// What part of a stored representation answers a GET.
@@ -118,7 +118,8 @@ fn satisfied(ranges: &[ByteRange], complete_length: u64) -> RangeAnswer {
 
 /// Content-Range of a 206 (§14.4).
 pub fn content_range(part: Part, complete_length: u64) -> HeaderValue {
-    text_value(format!("bytes {}-{}/{complete_length}", part.first, part.last))
+    let [first, last, complete] = [part.first, part.last, complete_length].map(Decimal::of);
+    text_value(["bytes ", first.as_str(), "-", last.as_str(), "/", complete.as_str()].concat())
 }
 
 /// Content-Range of a 416: "Content-Range: bytes */47022" (§15.5.17).
