@@ -21,11 +21,11 @@ fn a_hit_asks_for_memory_a_handful_of_times() {
     assert!(status == StatusCode::OK && coded < KIBIBYTE, "{status}, {coded} bytes");
     let head = |request: &mut Asked| *request.method_mut() = Method::HEAD;
     let counts = [
-        ("plain", count(&node, "/plain", |_| {}, (StatusCode::OK, KIBIBYTE)), 10),
+        ("plain", count(&node, "/plain", |_| {}, (StatusCode::OK, KIBIBYTE)), 11),
         ("conditional", count(&node, "/plain", if_none_match, (StatusCode::NOT_MODIFIED, 0)), 10),
         ("head", count(&node, "/plain", head, (StatusCode::OK, 0)), 11),
-        ("range", count(&node, "/plain", range, (StatusCode::PARTIAL_CONTENT, 100)), 13),
-        ("coded", count(&node, "/codable", |_| {}, (StatusCode::OK, coded)), 13),
+        ("range", count(&node, "/plain", range, (StatusCode::PARTIAL_CONTENT, 100)), 14),
+        ("coded", count(&node, "/codable", |_| {}, (StatusCode::OK, coded)), 14),
     ];
     assert!(counts.iter().all(|(_, count, most)| count <= most), "(case, allocations, at most): {counts:?}");
 }
@@ -35,7 +35,8 @@ fn a_hit_on_a_long_body_asks_no_more_often() {
     let node = Node::new();
     node.store("/short", KIBIBYTE);
     node.store("/long", 1024 * KIBIBYTE);
-    assert_eq!(least(&node, "/short", |_| {}), least(&node, "/long", |_| {}));
+    let (short, long) = (least(&node, "/short", |_| {}), least(&node, "/long", |_| {}));
+    assert!(long <= short, "{long}, and {short} for a short one");
 }
 
 #[test]

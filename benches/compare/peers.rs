@@ -183,8 +183,10 @@ fn origin_server(address: SocketAddr, directory: &Path) -> String {
     let root = text(directory);
     let unique = |name| format!("location /unique/{name}/ {{ rewrite ^ /{name} break; }} ");
     let rewrites: String = FILES.iter().map(|(name, _)| unique(name)).collect();
+    // The root is what probes ask for.
     format!(
-        "server {{ listen {address}; root {root}; add_header Cache-Control \"public, max-age=86400\"; {rewrites} }}"
+        "server {{ listen {address}; root {root}; add_header Cache-Control \"public, max-age=86400\";\n\
+         location = / {{ return 204; }} {rewrites} }}"
     )
 }
 

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # nginx and varnishd live in sbin, which not every PATH has.
 export PATH="$PATH:/usr/sbin:/sbin"
 # Tools and the Debian packages they come in.
-declare -A packages=([nginx]=nginx-light [varnishd]=varnish [hitch]=hitch [wrk]=wrk [h2load]=nghttp2-client [taskset]=util-linux)
+declare -A packages=([nginx]=nginx-light [varnishd]=varnish [hitch]=hitch [wrk]=wrk [h2load]=nghttp2-client [taskset]=util-linux [make]=make)
 missing=()
 for tool in "${!packages[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool (package ${packages[$tool]})")
@@ -24,5 +24,5 @@ fi
 # Ten thousand connections have two ends.
 ulimit -n "$(ulimit -Hn)"
 
-cargo build --release --locked
-exec cargo bench --locked --bench compare -- --holdover target/release/holdover "$@"
+cargo build --release --locked --features jemalloc
+exec cargo bench --locked --features jemalloc --bench compare -- "$@"

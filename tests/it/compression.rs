@@ -274,8 +274,8 @@ async fn a_moment_without_room_does_not_refuse_a_coding_for_good() {
     let mut client = lab.client().await;
     client.get_with("/x", &[ANY]).await;
     let store = &lab.shared().store;
-    // A moment in which fills in flight have what was left.
-    let busy = store.reserve(store.ledger().bound() - store.ledger().used()).unwrap();
+    // A moment in which nothing is left.
+    let busy = store.ledger().reserve(store.ledger().bound() - store.ledger().used()).unwrap();
     assert_eq!(lab.compresses(), 1);
     drop(busy);
     for (pause, tried) in [(0, 0), (5, 0), (6, 1)] {

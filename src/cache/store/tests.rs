@@ -1,6 +1,6 @@
 //! What the store makes of its engine: whatever comes and goes, the engine knows what is there, and makes room.
 
-use std::sync::Barrier;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -154,23 +154,24 @@ fn fills_and_readers_leave_half_to_what_makes_way() {
     assert!(bench.store.reserve(1).is_some());
 }
 
-const BOUND_BYTES: u64 = 1 << 20;
-
-const HOST: &str = "www.test";
-
 #[test]
 fn what_a_silent_worker_has_evicted_is_room_for_others() {
     let bench = Bench::new();
-    let (stored, others) = (Barrier::new(2), Barrier::new(2));
+    let ((stored, has_stored), (done, is_done)) = (mpsc::channel(), mpsc::channel::<()>());
     thread::scope(|scope| {
-        scope.spawn(|| {
-            (0..500).for_each(|number| drop(bench.store(&format!("/{number}"), "de", BOUND_BYTES / 64)));
-            stored.wait();
-            others.wait();
+        let worker = &bench;
+        scope.spawn(move || {
+            (0..500).for_each(|number| drop(worker.store(&format!("/{number}"), "de", BOUND_BYTES / 64)));
+            stored.send(()).expect("somebody waits");
+            let _ = is_done.recv();
         });
-        stored.wait();
+        has_stored.recv().expect("all were stored");
         let room = bench.store.reserve(BOUND_BYTES / 16);
-        others.wait();
+        drop(done);
         assert!(room.is_some(), "{} bytes in use", bench.store.ledger().used());
     });
 }
+
+const BOUND_BYTES: u64 = 1 << 20;
+
+const HOST: &str = "www.test";
