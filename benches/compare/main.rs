@@ -110,6 +110,10 @@ impl Servers {
                 figures.entry(peer).or_default().push(self.idle(peer, connections).await?);
             }
         } else {
+            if let Work::Among(_) = row.work {
+                // A cache that is full of other things has room for none of these.
+                self.running.clear();
+            }
             for run in 0..runs {
                 for &peer in row.peers {
                     let running = self.running(peer).await?;
