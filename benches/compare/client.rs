@@ -32,6 +32,8 @@ pub(crate) enum Handshake {
 
 /// A connection that speaks HTTP/1.1.
 pub(crate) struct Connection {
+    /// With its port, as load generators write it: it is part of the cache key.
+    host: String,
     stream: TlsStream<TcpStream>,
     buffer: Vec<u8>,
 }
@@ -43,7 +45,7 @@ impl Connection {
     /// TCP or TLS fails.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = connect(address, &connector(Handshake::Full)).await?;
-        Ok(Self { stream, buffer: Vec::new() })
+        Ok(Self { host: format!("localhost:{}", address.port()), stream, buffer: Vec::new() })
     }
 
     /// The body of a response with status 200 and a `Content-Length`.
@@ -72,7 +74,7 @@ impl Connection {
 
     /// Where the head of the response ends, and the length that it states.
     async fn ask(&mut self, method: &str, path: &str) -> io::Result<(usize, usize)> {
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host);
         self.stream.write_all(request.as_bytes()).await?;
         self.stream.flush().await?;
         loop {

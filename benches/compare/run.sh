@@ -25,4 +25,12 @@ fi
 ulimit -n "$(ulimit -Hn)"
 
 cargo build --release --locked --features jemalloc
-exec cargo bench --locked --features jemalloc --bench compare -- "$@"
+status=0
+cargo bench --locked --features jemalloc --bench compare -- "$@" || status=1
+# With options a part was asked for, and that was all of it.
+if (($# == 0)); then
+    benches/compare/workers.sh target/release/holdover || status=1
+    cargo bench --locked --bench stored || status=1
+    cargo bench --locked --bench ratio || status=1
+fi
+exit "$status"
