@@ -88,7 +88,7 @@ fn ratios(one: &Measured, measured: &[Measured]) -> Vec<Ratio> {
                 let other = measured.iter().find(|other| (other.row.table, other.row.name) == (table, name))?;
                 (*other.figures.get(&Peer::Holdover)?, most, name.to_owned())
             }
-            Limit::Value(most) => (1.0, most, "1 KiB".to_owned()),
+            Limit::Value(most) => (1.0, most, "KiB".to_owned()),
         };
         Some(Ratio { value: own / figure, most, against })
     };

@@ -12,8 +12,8 @@ use crate::serve::survival::surveyor::survey;
 use crate::serve::worker::Shared;
 use crate::telemetry::{Event, Events, Metrics, process};
 
-/// Keeps the clock on wall time and the process within its memory, frees the memory of what was purged or held long enough, surveys what would survive an
-/// outage, shows open connections, and tells of lost log lines.
+/// Keeps the clock on wall time and the process within its memory, frees the memory of what was purged or held long
+/// enough, surveys what would survive an outage, shows open connections, and tells of lost log lines.
 pub(super) struct Housekeeping {
     shared: Arc<Shared>,
     metrics: Metrics,
