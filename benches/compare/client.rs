@@ -183,32 +183,6 @@ pub(crate) async fn idle(address: SocketAddr, count: usize, path: &'static str) 
     Ok(all)
 }
 
-/// Asks for `path(number)` for every number below `count`.
-///
-/// # Errors
-/// One of the responses is not whole.
-pub(crate) async fn fill(address: SocketAddr, count: u64, path: fn(u64) -> String) -> io::Result<()> {
-    let next = Arc::new(AtomicU64::new(0));
-    let mut tasks = JoinSet::new();
-    for _ in 0..LANES {
-        let next = Arc::clone(&next);
-        tasks.spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    return io::Result::Ok(());
-                }
-                connection.get(&path(number)).await?;
-            }
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(io::Error::other)??;
-    }
-    Ok(())
-}
-
 async fn connect(address: SocketAddr, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 use tokio::process::Command;
 
 use super::client::{ask_for_heads, shake_hands};
+use super::full::PATH;
 use super::peers::LOAD_CORE;
 use super::plan::{FILES, Work};
 
@@ -19,7 +20,7 @@ pub(crate) async fn apply(work: Work, address: SocketAddr, seconds: f64, scripts
     let url = |path: &str| format!("https://localhost:{}{path}", address.port());
     match work {
         Work::Among(responses) => {
-            let request = format!("return wrk.format(nil, '/unique/tiny/' .. math.random(0, {}))", responses - 1);
+            let request = format!("return wrk.format(nil, '{PATH}' .. math.random(0, {}))", responses - 1);
             let script = format!("math.randomseed({})\nrequest = function() {request} end", fastrand::u32(..));
             wrk(&url("/"), &script, 50, seconds, scripts).await.map(|done| done.requests)
         }

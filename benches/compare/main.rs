@@ -19,11 +19,17 @@ use self::report::Measured;
 
 mod client;
 mod floor;
+mod full;
 mod load;
 mod peers;
 mod plan;
 mod process;
 mod report;
+
+/// As in the binary that is compared: parts of it run in here.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 struct Arguments {
@@ -47,6 +53,11 @@ struct Arguments {
     floor: Option<SocketAddr>,
     #[arg(long, hide = true)]
     directory: Option<PathBuf>,
+    /// Be a node with so many stored responses.
+    #[arg(long, requires = "config", hide = true)]
+    full: Option<u64>,
+    #[arg(long, hide = true)]
+    config: Option<PathBuf>,
     /// What cargo hands to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -55,8 +66,13 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match (arguments.floor, &arguments.directory) {
-        (Some(address), Some(directory)) => floor::serve(address, directory).await.map(|()| Vec::new()),
+    let done = match &arguments {
+        Arguments { floor: Some(address), directory: Some(directory), .. } => {
+            floor::serve(*address, directory).await.map(|()| Vec::new())
+        }
+        Arguments { full: Some(responses), config: Some(file), .. } => {
+            full::serve(file, *responses).await.map(|()| Vec::new())
+        }
         _ => compare(&arguments).await,
     };
     match done {
@@ -110,16 +126,14 @@ impl Servers {
                 figures.entry(peer).or_default().push(self.idle(peer, connections).await?);
             }
         } else {
-            if let Work::Among(_) = row.work {
-                // A cache that is full of other things has room for none of these.
+            if let Work::Among(responses) = row.work {
+                // None but the one it is about, for it takes much memory.
                 self.running.clear();
+                self.running.insert(Peer::Holdover, self.full(responses).await?);
             }
-            for run in 0..runs {
+            for _ in 0..runs {
                 for &peer in row.peers {
                     let running = self.running(peer).await?;
-                    if let (Work::Among(responses), 0) = (row.work, run) {
-                        client::fill(running.address, responses, |number| format!("/unique/tiny/{number}")).await?;
-                    }
                     let address = running.address;
                     let before = running.server.cpu();
                     let done = load::apply(row.work, address, seconds, self.stage.directory()).await?;
@@ -149,6 +163,23 @@ impl Servers {
             self.running.insert(peer, running);
         }
         Ok(&self.running[&peer])
+    }
+
+    /// Starts a node with so many stored responses.
+    async fn full(&self, responses: u64) -> io::Result<Running> {
+        let running = self.stage.start_full(responses)?;
+        let full = self.stage.directory().join(full::FULL);
+        let mut waited = Duration::ZERO;
+        while !full.exists() {
+            if waited > FILLED {
+                let log = self.stage.log(Peer::Holdover);
+                return Err(io::Error::other(format!("a node of {responses} responses is not full\n{log}")));
+            }
+            tokio::time::sleep(SETTLED / 10).await;
+            waited += SETTLED / 10;
+        }
+        fs::remove_file(full)?;
+        Ok(running)
     }
 
     /// Starts a peer and waits until it gives out every file as it is.
@@ -194,6 +225,9 @@ const SECONDS: f64 = 2.0;
 
 /// Until connections that were opened are at rest.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// Until a node has ten million stored responses, at most.
+const FILLED: Duration = Duration::from_secs(120);
 
 /// How often a peer is asked whether it answers.
 const ATTEMPTS: usize = 50;

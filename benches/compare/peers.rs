@@ -92,7 +92,7 @@ impl Stage {
         let directory = text(&self.directory);
         let commands = match peer {
             Peer::Holdover => {
-                let file = self.write("holdover.toml", &self.holdover_configuration(address)?)?;
+                let file = self.write("holdover.toml", &self.holdover_configuration(address, MEMORY)?)?;
                 vec![words(&[text(&self.holdover), "run", "--config", text(&file)])]
             }
             Peer::Nginx => {
@@ -121,6 +121,19 @@ impl Stage {
         Ok(Running { server, address })
     }
 
+    /// Starts a node that fills its cache with so many responses by itself.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn start_full(&self, responses: u64) -> io::Result<Running> {
+        let address = free_address()?;
+        let file = self.write("holdover.toml", &self.holdover_configuration(address, FULL_MEMORY)?)?;
+        let own = std::env::current_exe()?;
+        let command = words(&[text(&own), "--full", &responses.to_string(), "--config", text(&file)]);
+        let log = self.directory.join(format!("{:?}.log", Peer::Holdover));
+        Ok(Running { server: Server::start(&[command], SERVER_CORE, &log)?, address })
+    }
+
     /// What a peer has said, for when it does not answer.
     pub(crate) fn log(&self, peer: Peer) -> String {
         fs::read_to_string(self.directory.join(format!("{peer:?}.log"))).unwrap_or_default()
@@ -132,7 +145,7 @@ impl Stage {
         Ok(path)
     }
 
-    fn holdover_configuration(&self, address: SocketAddr) -> io::Result<String> {
+    fn holdover_configuration(&self, address: SocketAddr, memory: &str) -> io::Result<String> {
         let (origin, admin, directory) = (self.origin, free_address()?, text(&self.directory));
         Ok(format!(
             r#"
@@ -147,7 +160,7 @@ listen = ["{admin}"]
 access = "off"
 events = "off"
 [cache]
-memory = "4GiB"
+memory = "{memory}"
 [[certificate]]
 chain = "{directory}/chain.pem"
 key = "{directory}/key.pem"
@@ -230,6 +243,12 @@ fn words(words: &[&str]) -> Vec<String> {
 fn text(path: &Path) -> &str {
     path.to_str().expect("the directory's name is ours")
 }
+
+/// The bound of a cache; nginx and Varnish get half of it and need less.
+const MEMORY: &str = "4GiB";
+
+/// More than ten million small responses take.
+const FULL_MEMORY: &str = "14GiB";
 
 /// Where servers run.
 const SERVER_CORE: usize = 0;

@@ -4,8 +4,8 @@ use super::client::Handshake;
 use super::peers::Peer::{self, Floor, Holdover, Nginx, Varnish};
 
 /// The bodies that are asked for: names and lengths in bytes.
-pub(crate) const FILES: [(&str, u64); 6] =
-    [("1k", 1 << 10), ("16k", 16 << 10), ("64k", 64 << 10), ("1m", 1 << 20), ("10m", 10 << 20), ("tiny", 64)];
+pub(crate) const FILES: [(&str, u64); 5] =
+    [("1k", 1 << 10), ("16k", 16 << 10), ("64k", 64 << 10), ("1m", 1 << 20), ("10m", 10 << 20)];
 
 /// One line of a table.
 pub(crate) struct Row {
@@ -105,6 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
     among("10,000", 10_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
     among("100,000", 100_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
     among("1,000,000", 1_000_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
+    among("10,000,000", 10_000_000, &[Limit::Row(AMONG, "1,000", 1.3)]),
 ];
 
 const fn hit(name: &'static str, file: &'static str, connections: u32, limits: &'static [Limit]) -> Row {

@@ -21,6 +21,10 @@ if (($(nproc) < 2)); then
     echo "two cores are needed: one for the server, one for the load" >&2
     exit 2
 fi
+if (($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) < 14 << 20)); then
+    echo "14 GiB of free memory are needed: for ten million stored responses" >&2
+    exit 2
+fi
 # Ten thousand connections have two ends.
 ulimit -n "$(ulimit -Hn)"
 

@@ -1,0 +1,116 @@
+//! A node whose cache is full from the beginning: to have as many responses come from an origin would take an hour.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use holdover::cache::chunks::GrowingBody;
+use holdover::cache::ledger::Reservation;
+use holdover::cache::store::Store;
+use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::clock::Clock;
+use holdover::config::{Surroundings, load};
+use holdover::node::start::start;
+use holdover::semantics::field_lines::FieldLines;
+use holdover::semantics::freshness::Lifetime;
+use holdover::semantics::key::cache_key;
+use holdover::semantics::target::Target;
+use holdover::semantics::vary::Nominated;
+use holdover::telemetry::{Events, Metrics};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+/// Serves by the configuration in `file` with so many small responses in its cache, and writes a file called [`FULL`]
+/// beside it as soon as they all are.
+///
+/// # Errors
+/// The configuration is not sound, the node does not start, or its cache does not keep them all.
+pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
+    let text = fs::read_to_string(file)?;
+    let surroundings = Surroundings {
+        file: &file.display().to_string(),
+        region: "",
+        cores: 1,
+        environment: &|_| None,
+        read_file: &|path: &Path| fs::read_to_string(path),
+    };
+    let config = load(&text, &surroundings).map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+    let (clock, metrics) = (Clock::new(), Metrics::new());
+    let events = Events::new(&config.log.events, clock.clone(), metrics.clone())?;
+    let node = start(config, clock.clone(), events, metrics).await.map_err(io::Error::other)?;
+    let address = node.address("https").ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let store = &node.admin().shared.store;
+    let now = clock.now().monotonic;
+    for number in 0..responses {
+        put(store, address, number, now)?;
+    }
+    let mut kept = 0;
+    store.visit(|_, _| kept += 1);
+    if kept < responses {
+        return Err(io::Error::other(format!("of {responses} responses {kept} were kept")));
+    }
+    fs::write(file.with_file_name(FULL), "")?;
+    std::future::pending().await
+}
+
+/// Stores a response as a fill would.
+fn put(store: &Store, address: SocketAddr, number: u64, now: Instant) -> io::Result<()> {
+    let path = format!("{PATH}{number}");
+    let fence = store.fence("localhost", &path);
+    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query: path.into() };
+    let key = cache_key("https", &target);
+    let mut body = GrowingBody::new(Some(BODY_BYTES));
+    body.append(&[b'x'; BODY_BYTES as usize]);
+    let body = body.seal(paid(store, BODY_BYTES)?).expect("nothing was forgotten");
+    let head = StoredHead {
+        version: Version::HTTP_11,
+        status: StatusCode::OK,
+        fields: FieldLines::of(&fields(FIELDS)),
+        lifetime: Lifetime {
+            freshness: Duration::from_secs(24 * 60 * 60),
+            initial_age: Duration::ZERO,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            prohibition: None,
+        },
+        received: now,
+        nominated: Nominated::of(&[], &HeaderMap::new()),
+        origin: Arc::from("origin"),
+        stamps: Arc::clone(fence.stamps()),
+        codable: false,
+    };
+    let paid = paid(store, head.cost(key.as_str().len()))?;
+    store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+    Ok(())
+}
+
+fn paid(store: &Store, bytes: u64) -> io::Result<Reservation> {
+    store.reserve(bytes).ok_or_else(|| io::Error::other("the cache is too small"))
+}
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let line = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    lines.iter().map(line).collect()
+}
+
+/// The path of one of them.
+pub(crate) const PATH: &str = "/full/";
+
+/// Says that a cache is full, beside its configuration.
+pub(crate) const FULL: &str = "full";
+
+const BODY_BYTES: u64 = 64;
+
+/// As the origin sends them.
+const FIELDS: &[(&str, &str)] = &[
+    ("server", "nginx"),
+    ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+    ("content-type", "application/octet-stream"),
+    ("content-length", "64"),
+    ("last-modified", "Wed, 31 Dec 2025 00:00:00 GMT"),
+    ("etag", "\"69546f00-40\""),
+    ("cache-control", "public, max-age=86400"),
+    ("accept-ranges", "bytes"),
+];
