@@ -108,7 +108,7 @@ impl Shelf {
             codable: false,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+        store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     }
 }
 

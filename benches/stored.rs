@@ -63,7 +63,7 @@ fn put(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
         codable: false,
     };
     let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-    store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+    store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

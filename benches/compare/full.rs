@@ -82,7 +82,7 @@ fn put(store: &Store, address: SocketAddr, number: u64, now: Instant) -> io::Res
         codable: false,
     };
     let paid = paid(store, head.cost(key.as_str().len()))?;
-    store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+    store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     Ok(())
 }
 

@@ -106,7 +106,7 @@ impl Node {
             codable,
         };
         let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(&key, Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+        store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
     }
 
     /// The status that a request is answered with, and how many bytes.

@@ -74,7 +74,7 @@ impl Policy for Holdover {
             };
             let nothing = self.store.reserve(0).and_then(|paid| GrowingBody::default().seal(paid).ok());
             let body = Arc::new(nothing.expect("nothing always fits"));
-            self.store.store(&key, Arc::new(StoredResponse::new(&key, self.head(&path), body, paid)));
+            self.store.store(Arc::new(StoredResponse::new(&key, self.head(&path), body, paid)));
         }
         false
     }

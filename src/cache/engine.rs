@@ -10,29 +10,35 @@
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
 //! - It frees what it has evicted late, and a thread that evicts no more never does. Every change hands that in.
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
+//! - It keeps a key in memory of its own. So its keys are hashes of ours, and every value knows whose it is: of two keys
+//!   with one hash, the one that was stored last is there, and the other is not.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::lock::lock;
-use crate::semantics::key::{CacheKey, cache_key};
-use crate::semantics::target::Target;
 
 /// Values by key, up to a weight.
 #[derive(Debug)]
-pub(super) struct Engine<V: Clone + Send + Sync + 'static> {
-    cache: Cache<CacheKey, Weighed<V>>,
+pub(super) struct Engine<V: Keyed> {
+    cache: Cache<u64, Weighed<V>, BuildHasherDefault<HashOfHash>>,
     /// Locks that keys are spread over: one change at a time.
     turns: [Mutex<()>; TURNS],
-    hasher: std::hash::RandomState,
+    /// Makes moka's keys, in a way that nobody can foresee.
+    hasher: RandomState,
     /// What a weight of 1 stands for, in bytes.
     unit_bytes: u64,
     /// Small ones that had no value before.
     newcomers: AtomicU64,
+}
+
+/// What knows its key.
+pub(super) trait Keyed: Clone + Send + Sync + 'static {
+    fn key(&self) -> &str;
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +58,7 @@ pub(super) enum Change<V> {
     Remove,
 }
 
-impl<V: Clone + Send + Sync + 'static> Engine<V> {
+impl<V: Keyed> Engine<V> {
     /// Nothing yet; `on_eviction` is told of every key that is evicted, or refused on arrival, to keep within the capacity.
     pub(super) fn new(capacity_bytes: u64, on_eviction: impl Fn() + Send + Sync + 'static) -> Self {
         let unit_bytes = capacity_bytes.div_ceil(CAPACITY_MAX).max(1);
@@ -65,11 +71,11 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
                     on_eviction();
                 }
             })
-            .build();
+            .build_with_hasher(BuildHasherDefault::default());
         let engine = Self {
             cache,
             turns: [const { Mutex::new(()) }; TURNS],
-            hasher: std::hash::RandomState::new(),
+            hasher: RandomState::new(),
             unit_bytes,
             newcomers: AtomicU64::new(0),
         };
@@ -84,31 +90,36 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
     fn set_scale(&self, capacity: u64, keys: u64) {
         let count = (keys / KEYS_PER_STAND_IN).max(STAND_INS_MIN);
         let heavy = u32::try_from(keys * capacity / (count * HEAVY)).unwrap_or(u32::MAX);
-        let put = |number: u64, weight| self.cache.insert(stand_in(number), Weighed { value: None, weight });
+        let put = |number, weight| self.cache.insert(self.stand_in(number), Weighed { value: None, weight });
         (0..count).for_each(|number| put(number, 0));
         self.cache.run_pending_tasks();
         (0..HEAVY).for_each(|number| put(number, heavy));
         self.cache.run_pending_tasks();
-        (0..count).for_each(|number| self.cache.invalidate(&stand_in(number)));
+        (0..count).for_each(|number| self.cache.invalidate(&self.stand_in(number)));
         self.cache.run_pending_tasks();
     }
 
     /// The value of `key`; a use of it, whether it is there or not.
-    pub(super) fn get(&self, key: &CacheKey) -> Option<V> {
-        self.cache.get(key)?.value
+    pub(super) fn get(&self, key: &str) -> Option<V> {
+        self.get_hashed(self.hasher.hash_one(key), key)
+    }
+
+    fn get_hashed(&self, hash: u64, key: &str) -> Option<V> {
+        self.cache.get(&hash)?.value.filter(|value| value.key() == key)
     }
 
     /// All there is; no use of it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<CacheKey>, V)> {
-        self.cache.iter().filter_map(|(key, weighed)| Some((key, weighed.value?)))
+    pub(super) fn iter(&self) -> impl Iterator<Item = V> {
+        self.cache.iter().filter_map(|(_, weighed)| weighed.value)
     }
 
     /// Does with the value of `key` what `decide` says, one change of a key at a time.
-    pub(super) fn change(&self, key: &CacheKey, decide: impl FnOnce(Option<&V>) -> Change<V>) {
-        let _turn = lock(&self.turns[self.hasher.hash_one(key) as usize % TURNS]);
+    pub(super) fn change(&self, key: &str, decide: impl FnOnce(Option<&V>) -> Change<V>) {
+        let hash = self.hasher.hash_one(key);
+        let _turn = lock(&self.turns[hash as usize % TURNS]);
         // A look for what is not there would count as one more request for it, so that what is asked for once would seem to
         // be worth as much as what is asked for twice.
-        let found = if self.cache.contains_key(key) { self.get(key) } else { None };
+        let found = if self.cache.contains_key(&hash) { self.get_hashed(hash, key) } else { None };
         match decide(found.as_ref()) {
             Change::Keep => {}
             Change::Put(value, bytes) => {
@@ -116,15 +127,15 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
                 let weighed = Weighed { value: Some(value), weight };
                 if found.is_none() && self.lets_in(weight) {
                     // What weighs nothing displaces nobody, and is compared with nobody; then it grows.
-                    self.cache.insert(key.clone(), Weighed { weight: 0, ..weighed.clone() });
+                    self.cache.insert(hash, Weighed { weight: 0, ..weighed.clone() });
                 }
-                self.cache.insert(key.clone(), weighed);
+                self.cache.insert(hash, weighed);
                 hand_in();
             }
             Change::Remove => {
                 // Changes that are not yet in the account would be left out of it.
                 self.cache.run_pending_tasks();
-                self.cache.invalidate(key);
+                self.cache.invalidate(&hash);
             }
         }
     }
@@ -143,15 +154,20 @@ impl<V: Clone + Send + Sync + 'static> Engine<V> {
 
     /// Leaves so many bytes less of its capacity to everything else.
     pub(super) fn weigh_down(&self, bytes: u64) {
-        let ballast = stand_in(BALLAST);
+        let ballast = self.stand_in(BALLAST);
         let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
         // A newcomer that weighs much would be refused; one that grows is not. The look for it is a use of it.
         if self.cache.get(&ballast).is_none() {
-            self.cache.insert(ballast.clone(), Weighed { value: None, weight: 0 });
+            self.cache.insert(ballast, Weighed { value: None, weight: 0 });
             self.cache.run_pending_tasks();
         }
         self.cache.insert(ballast, Weighed { value: None, weight });
         self.cache.run_pending_tasks();
+    }
+
+    /// Holds the place of a key before the first one.
+    fn stand_in(&self, number: u64) -> u64 {
+        self.hasher.hash_one(number)
     }
 
     /// What it believes it holds, in bytes.
@@ -172,9 +188,22 @@ fn hand_in() {
     crossbeam_epoch::pin().flush();
 }
 
-/// Holds the place of a key before the first one.
-fn stand_in(number: u64) -> CacheKey {
-    cache_key("", &Target { host: "".into(), port: None, path_and_query: number.to_string().into() })
+/// The hash of what is a hash already.
+#[derive(Debug, Default)]
+struct HashOfHash(u64);
+
+impl Hasher for HashOfHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// The number of what takes room for as long as it is needed; stand-ins have smaller ones.
@@ -216,19 +245,33 @@ mod tests {
     const CAPACITY: u64 = 4 << 20;
     const BYTES: u64 = 16 << 10;
 
-    fn engine() -> Engine<u64> {
+    /// A value with its key.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Named(String);
+
+    impl Keyed for Named {
+        fn key(&self) -> &str {
+            &self.0
+        }
+    }
+
+    fn engine() -> Engine<Named> {
         Engine::new(CAPACITY, || {})
     }
 
-    fn key(number: u64) -> CacheKey {
-        cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: format!("/{number}").into() })
+    fn key(number: u64) -> String {
+        format!("https://www.test/{number}")
+    }
+
+    fn put(engine: &Engine<Named>, number: u64, bytes: u64) {
+        engine.change(&key(number), |_| Change::Put(Named(key(number)), bytes));
     }
 
     /// A request: a lookup and, when that finds nothing, a change.
-    fn request(engine: &Engine<u64>, number: u64) -> bool {
+    fn request(engine: &Engine<Named>, number: u64) -> bool {
         let is_hit = engine.get(&key(number)).is_some();
         if !is_hit {
-            engine.change(&key(number), |_| Change::Put(number, BYTES));
+            put(engine, number, BYTES);
             engine.catch_up();
         }
         is_hit
@@ -237,15 +280,36 @@ mod tests {
     #[test]
     fn what_sets_the_scale_leaves_nothing_behind() {
         for capacity_bytes in [0, 1, 1000, CAPACITY, 1 << 34] {
-            let engine: Engine<u64> = Engine::new(capacity_bytes, || panic!("nothing of anybody's is evicted"));
+            let engine: Engine<Named> = Engine::new(capacity_bytes, || panic!("nothing of anybody's is evicted"));
             assert_eq!((engine.keys(), engine.weight(), engine.iter().count()), (0, 0, 0), "{capacity_bytes}");
         }
     }
 
     #[test]
+    fn of_two_keys_with_one_hash_the_last_one_is_there() {
+        let engine = engine();
+        // As if the first one's hash were that of the second.
+        let collide = |there: &str| {
+            let weighed = Weighed { value: Some(Named(there.to_owned())), weight: 1 };
+            engine.cache.insert(engine.hasher.hash_one("second"), weighed);
+        };
+        collide("first");
+        assert_eq!((engine.get("second"), engine.iter().count()), (None, 1));
+        engine.change("second", |found| {
+            assert_eq!(found, None);
+            Change::Keep
+        });
+        assert_eq!(engine.iter().collect::<Vec<_>>(), [Named("first".to_owned())]);
+        engine.change("second", |_| Change::Put(Named("second".to_owned()), BYTES));
+        assert_eq!(engine.get("second"), Some(Named("second".to_owned())));
+        engine.catch_up();
+        assert_eq!((engine.keys(), engine.weight()), (1, BYTES));
+    }
+
+    #[test]
     fn weights_of_any_size_count() {
-        let engine: Engine<u64> = Engine::new(1 << 36, || {});
-        engine.change(&key(0), |_| Change::Put(0, 6 << 30));
+        let engine = Engine::new(1 << 36, || {});
+        put(&engine, 0, 6 << 30);
         engine.catch_up();
         assert_eq!(engine.weight(), 6 << 30);
     }

@@ -316,7 +316,7 @@ impl<E> Leader<E> {
         };
         // Stored before it can no longer be joined, so that no request in between fetches the response again.
         if let Some(stored) = &stored {
-            store.store(key, Arc::clone(stored));
+            store.store(Arc::clone(stored));
         }
         self.unregister();
         stored

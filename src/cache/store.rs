@@ -11,7 +11,7 @@ use std::time::Instant;
 use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
-use super::engine::{Change, Engine};
+use super::engine::{Change, Engine, Keyed};
 use super::excess::{SPARE_BYTES, excess};
 use super::ledger::{Ledger, Reservation};
 use super::lock::lock;
@@ -69,7 +69,7 @@ impl Store {
     pub fn lookup(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
         match self.select(key, request) {
             Lookup::Found(response) if response.head.stamps.is_gone() => {
-                self.discard_purged(key);
+                self.discard_purged(key.as_str());
                 self.select(key, request)
             }
             found => found,
@@ -77,7 +77,7 @@ impl Store {
     }
 
     fn select(&self, key: &CacheKey, request: &HeaderMap) -> Lookup {
-        match self.engine.get(key) {
+        match self.engine.get(key.as_str()) {
             None => Lookup::Absent,
             Some(variants) => variants.select(request).map_or(Lookup::NoVariant, Lookup::Found),
         }
@@ -85,7 +85,7 @@ impl Store {
 
     /// Everything stored under `key` that was not purged, most recent first.
     pub fn variants(&self, key: &CacheKey) -> Vec<Arc<StoredResponse>> {
-        let variants = self.engine.get(key);
+        let variants = self.engine.get(key.as_str());
         let stored = variants.iter().flat_map(Variants::responses);
         stored.filter(|response| is_kept(response)).cloned().collect()
     }
@@ -101,11 +101,11 @@ impl Store {
         selected.map_or(Lookup::NoVariant, Lookup::Found)
     }
 
-    /// Shows everything stored that was not purged, of each key the most recent response first. Goes through all of it, so
+    /// Shows everything stored that was not purged with its key's text, of each key the most recent response first. Goes through all of it, so
     /// not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps nothing from eviction.
-    pub fn visit(&self, mut visit: impl FnMut(&CacheKey, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
-        for (key, variants) in self.engine.iter() {
-            visit(&key, &mut variants.responses().iter().filter(|response| is_kept(response)));
+    pub fn visit(&self, mut visit: impl FnMut(&str, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
+        for variants in self.engine.iter() {
+            visit(variants.key(), &mut variants.responses().iter().filter(|response| is_kept(response)));
         }
     }
 
@@ -119,8 +119,9 @@ impl Store {
     ///
     /// The engine may refuse a newcomer that is asked for less than what it would displace. It decides some stores or a third
     /// of a second later, or once [`Store::reserve`] finds no room.
-    pub fn store(&self, key: &CacheKey, response: Arc<StoredResponse>) {
-        self.engine.change(key, |found| {
+    pub fn store(&self, response: Arc<StoredResponse>) {
+        let this = Arc::clone(&response);
+        self.engine.change(this.key(), |found| {
             if response.head.stamps.is_gone() {
                 return Change::Keep;
             }
@@ -135,18 +136,18 @@ impl Store {
             if room == Room::Displaced {
                 self.displaced.inc();
             }
-            put(key, variants)
+            put(variants)
         });
     }
 
     /// Removes `response`, unless it was replaced already.
-    pub fn remove(&self, key: &CacheKey, response: &Arc<StoredResponse>) {
-        self.keep(key, |other| !Arc::ptr_eq(other, response));
+    pub fn remove(&self, response: &Arc<StoredResponse>) {
+        self.keep(response.key(), |other| !Arc::ptr_eq(other, response));
     }
 
     /// Weighs what is stored under `key` again, after a response there has grown by a coding.
     pub fn reweigh(&self, key: &CacheKey) {
-        self.engine.change(key, |found| found.map_or(Change::Keep, |found| put(key, found.clone())));
+        self.engine.change(key.as_str(), |found| found.map_or(Change::Keep, |found| put(found.clone())));
         self.engine.catch_up();
     }
 
@@ -184,21 +185,20 @@ impl Store {
             let purged = self
                 .engine
                 .iter()
-                .filter(|(_, variants)| variants.responses().iter().filter(|response| !is_kept(response)).count() > 0)
-                .map(|(key, _)| key);
-            purged.for_each(|key| self.discard_purged(&key));
+                .filter(|variants| variants.responses().iter().filter(|response| !is_kept(response)).count() > 0);
+            purged.for_each(|variants| self.discard_purged(variants.key()));
             self.engine.catch_up();
         }
     }
 
-    fn discard_purged(&self, key: &CacheKey) {
+    fn discard_purged(&self, key: &str) {
         self.keep(key, is_kept);
     }
 
     /// Removes all but what `keep` keeps.
-    fn keep(&self, key: &CacheKey, keep: impl Fn(&Arc<StoredResponse>) -> bool) {
+    fn keep(&self, key: &str, keep: impl Fn(&Arc<StoredResponse>) -> bool) {
         self.engine.change(key, |found| match found.map(|found| found.kept(keep)) {
-            Some(Some(rest)) => put(key, rest),
+            Some(Some(rest)) => put(rest),
             Some(None) => Change::Remove,
             None => Change::Keep,
         });
@@ -274,9 +274,9 @@ impl Store {
     }
 }
 
-/// Stores `variants` under `key`, by what they take together.
-fn put(key: &CacheKey, variants: Variants) -> Change<Variants> {
-    let bytes = variants.size() + key.as_str().len() as u64;
+/// Stores `variants` by what they take together.
+fn put(variants: Variants) -> Change<Variants> {
+    let bytes = variants.size();
     Change::Put(variants, bytes)
 }
 

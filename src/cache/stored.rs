@@ -70,6 +70,7 @@ impl StoredHead {
 /// A response that was proven complete and may answer later requests.
 #[derive(Debug)]
 pub struct StoredResponse {
+    key: CacheKey,
     /// Status, fields, lifetime.
     pub head: StoredHead,
     /// The whole body; shared with the responses this one was freshened from.
@@ -88,13 +89,26 @@ impl StoredResponse {
     /// Joins a head with its complete body, to be stored under `key`; `reservation` pays for the head.
     pub fn new(key: &CacheKey, head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
         let codings = head.codable.then(|| Arc::new(Codings::new(key.clone(), Arc::clone(&body), head.received)));
-        Self { head, body, codings, revived_until: AtomicU64::new(0), credit: AtomicU8::new(0), reservation }
+        Self {
+            key: key.clone(),
+            head,
+            body,
+            codings,
+            revived_until: AtomicU64::new(0),
+            credit: AtomicU8::new(0),
+            reservation,
+        }
+    }
+
+    /// The text of the key that it is stored under.
+    pub fn key(&self) -> &str {
+        self.key.as_str()
     }
 
     /// The same body under a new head, which `reservation` pays for; codings that were made of it stay.
     #[must_use]
-    pub fn freshened(&self, key: &CacheKey, head: StoredHead, reservation: Reservation) -> Self {
-        let mut freshened = Self::new(key, head, Arc::clone(&self.body), reservation);
+    pub fn freshened(&self, head: StoredHead, reservation: Reservation) -> Self {
+        let mut freshened = Self::new(&self.key, head, Arc::clone(&self.body), reservation);
         if let (Some(codings), Some(made)) = (&mut freshened.codings, &self.codings) {
             *codings = Arc::clone(made);
         }

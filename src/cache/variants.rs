@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, header};
 
+use super::engine::Keyed;
 use super::stored::StoredResponse;
 use crate::semantics::date::http_date;
 
@@ -14,7 +15,15 @@ use crate::semantics::date::http_date;
 pub(super) enum Variants {
     /// Nearly always there is one, which needs no list.
     One(Arc<StoredResponse>),
-    Several(Arc<[Arc<StoredResponse>]>),
+    /// In a list of its own, so that what the engine copies is small.
+    Several(Arc<Box<[Arc<StoredResponse>]>>),
+}
+
+impl Keyed for Variants {
+    fn key(&self) -> &str {
+        // There is always one.
+        self.responses().first().map_or("", |response| response.key())
+    }
 }
 
 /// What became of the others when a response was stored.
@@ -56,7 +65,7 @@ impl Variants {
     fn of(mut responses: Vec<Arc<StoredResponse>>) -> Self {
         match responses.pop() {
             Some(only) if responses.is_empty() => Self::One(only),
-            last => Self::Several(responses.into_iter().chain(last).collect()),
+            last => Self::Several(Arc::new(responses.into_iter().chain(last).collect())),
         }
     }
 

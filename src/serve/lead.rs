@@ -126,7 +126,7 @@ impl Lead {
                 // RFC 9111 §4.3.5: "otherwise, the cache SHOULD consider the stored response to be stale." A stale one is
                 // kept for an outage; a fresh one would go on answering.
                 if matches!(self.fallback, Fallback::Fresh { .. }) && !self.may_answer_this_client_alone() {
-                    self.worker.shared.store.remove(&self.key, stored);
+                    self.worker.shared.store.remove(stored);
                 }
                 Ok(Fetch::Response(fetched))
             }
@@ -199,9 +199,9 @@ impl Lead {
         let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
         let not_stored = why_not(verdict, paid.as_ref());
         let reservation = paid.or_else(|| store.reserve(0))?;
-        let validated = Arc::new(stored.freshened(&self.key, head, reservation));
+        let validated = Arc::new(stored.freshened(head, reservation));
         if not_stored.is_none() {
-            store.store(&self.key, Arc::clone(&validated));
+            store.store(Arc::clone(&validated));
         }
         Some((validated, Share { facts: FetchFacts::of(fetched), not_stored, own }))
     }
@@ -303,10 +303,10 @@ impl Lead {
         }
         // For the next client like this one.
         coding::order(&self.exchange, &stored);
-        let (store, key, stored) = (store.clone(), self.key.clone(), Arc::downgrade(&stored));
+        let (store, stored) = (store.clone(), Arc::downgrade(&stored));
         body.once_surplus_comes(move || {
             if let Some(stored) = stored.upgrade() {
-                store.remove(&key, &stored);
+                store.remove(&stored);
             }
         });
     }
@@ -320,7 +320,7 @@ impl Lead {
         if let Lookup::Found(selected) = store.lookup(&self.key, &self.exchange.headers)
             && Arc::ptr_eq(stored, &selected)
         {
-            store.remove(&self.key, stored);
+            store.remove(stored);
         }
     }
 
@@ -358,7 +358,7 @@ impl Lead {
             self.worker.shared.uncacheable.remember(&self.key, fetched.received.monotonic);
             let withdrawn = fetched.status.is_success() && matches!(verdict, Err(NotStored::Rule(_)));
             if let Some(stored) = self.stored.as_ref().filter(|_| withdrawn) {
-                self.worker.shared.store.remove(&self.key, stored);
+                self.worker.shared.store.remove(stored);
             }
         }
     }

@@ -32,7 +32,7 @@ pub fn survey(sites: &SiteTable, store: &Store, now: Instant) {
         }
     }
     store.visit(|key, stored| {
-        let questions = wanted.remove(key.as_str()).unwrap_or_default();
+        let questions = wanted.remove(key).unwrap_or_default();
         let stored = if questions.is_empty() { Vec::new() } else { stored.collect() };
         for question in questions {
             let fates = question.fates(&stored, &hours[question.site].site.config.freshness, now);
