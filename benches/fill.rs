@@ -9,14 +9,10 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use holdover::cache::fill::{FillKey, FillReader, Fills, Joined};
 use holdover::cache::store::{Store, StoreCounters};
-use holdover::cache::stored::StoredHead;
+use holdover::cache::stored::{Arrival, StoredHead};
 use holdover::clock::Clock;
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
-use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, StatusCode, Version};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -54,32 +50,13 @@ impl Fixture {
         let target = Target { host: "www.test".into(), port: None, path_and_query: "/film".into() };
         let now = Clock::new().now().monotonic;
         let store = Store::new(64 << 20, StoreCounters::default(), now);
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: now,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: Arc::from("primary"),
-            stamps: Arc::clone(store.fence(&target.host, &target.path_and_query).stamps()),
-            codable: false,
-        };
+        let key = cache_key("https", &target);
+        let stamps = store.fence(&target.host, &target.path_and_query).stamps_with(&[], &[]);
+        let head = StoredHead::of(Arrival::plain(&key, stamps, now));
         Self {
             fills: Fills::new(0),
             store,
-            key: FillKey {
-                key: cache_key("https", &target),
-                accept_encoding: "",
-                nominated: None,
-                has_fallback: false,
-            },
+            key: FillKey { key, accept_encoding: "", nominated: None, has_fallback: false },
             head: Arc::new(head),
             piece: vec![b'x'; PIECE_BYTES],
         }
@@ -87,7 +64,7 @@ impl Fixture {
 
     fn fill(&self, followers: usize) {
         let Joined::Leader(mut leader) =
-            self.fills.join(self.key.clone(), self.head.received, || self.store.fence("www.test", "/film"))
+            self.fills.join(self.key.clone(), self.head.received(), || self.store.fence("www.test", "/film"))
         else {
             panic!("another fill has not ended")
         };
@@ -100,8 +77,8 @@ impl Fixture {
                 assert_eq!(read(reader), PIECE_BYTES);
             }
         }
-        let head = self.store.reserve(self.head.cost(0)).expect("the head fits");
-        leader.complete(&self.store, &self.key.key, Some(head));
+        let head = self.store.reserve(self.head.cost()).expect("the head fits");
+        leader.complete(&self.store, Some(head));
     }
 }
 

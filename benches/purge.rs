@@ -8,14 +8,11 @@ use criterion::Criterion;
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::purge::{PurgeMode, Selector};
 use holdover::cache::store::{Lookup, Store, StoreCounters};
-use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
 use holdover::clock::Clock;
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
-use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, StatusCode, Version};
+use http::HeaderMap;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -90,25 +87,10 @@ impl Shelf {
     fn put(&self, number: usize) {
         let (store, key) = (&self.store, key(number));
         let body = GrowingBody::default().seal(store.reserve(0).expect("nothing fits")).expect("nothing was forgotten");
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: self.now,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: Arc::from("primary"),
-            stamps: store.fence(HOST, &path(number)).stamps_with(&["all".into()], &[TERM]),
-            codable: false,
-        };
-        let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+        let stamps = store.fence(HOST, &path(number)).stamps_with(&["all".into()], &[TERM]);
+        let head = StoredHead::of(Arrival::plain(&key, stamps, self.now));
+        let paid = store.reserve(head.cost()).expect("the head fits");
+        store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
     }
 }
 

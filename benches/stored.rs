@@ -5,18 +5,21 @@
 #![expect(clippy::print_stdout, reason = "the figures are for whoever runs it")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::store::{Store, StoreCounters};
-use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
 use holdover::clock::Clock;
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The allocator of the image.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     // As a test it runs once, unoptimized.
@@ -45,25 +48,14 @@ fn put(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
     let mut body = GrowingBody::new(Some(BODY_BYTES));
     body.append(&[b'x'; BODY_BYTES as usize]);
     let body = body.seal(store.reserve(BODY_BYTES).expect("the body fits")).expect("nothing was forgotten");
-    let head = StoredHead {
-        version: Version::HTTP_11,
-        status: StatusCode::OK,
-        fields: FieldLines::of(&fields(RESPONSE_FIELDS)),
-        lifetime: Lifetime {
-            freshness: Duration::from_secs(24 * 60 * 60),
-            initial_age: Duration::ZERO,
-            stale_while_revalidate: None,
-            stale_if_error: None,
-            prohibition: None,
-        },
-        received: now,
+    let head = StoredHead::of(Arrival {
+        fields: fields(RESPONSE_FIELDS),
         nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
         origin: Arc::clone(origin),
-        stamps: Arc::clone(fence.stamps()),
-        codable: false,
-    };
-    let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-    store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+        ..Arrival::plain(&key, fence.stamps_with(&[], &[]), now)
+    });
+    let paid = store.reserve(head.cost()).expect("the head fits");
+    store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

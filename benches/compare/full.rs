@@ -5,22 +5,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::ledger::Reservation;
 use holdover::cache::store::Store;
-use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
 use holdover::clock::Clock;
 use holdover::config::{Surroundings, load};
 use holdover::node::start::start;
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
-use holdover::semantics::vary::Nominated;
 use holdover::telemetry::{Events, Metrics};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Serves by the configuration in `file` with so many small responses in its cache, and writes a file called [`FULL`]
 /// beside it as soon as they all are.
@@ -58,31 +55,16 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
 /// Stores a response as a fill would.
 fn put(store: &Store, address: SocketAddr, number: u64, now: Instant) -> io::Result<()> {
     let path = format!("{PATH}{number}");
-    let fence = store.fence("localhost", &path);
-    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query: path.into() };
+    let path_and_query = path.as_str().into();
+    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query };
     let key = cache_key("https", &target);
     let mut body = GrowingBody::new(Some(BODY_BYTES));
     body.append(&[b'x'; BODY_BYTES as usize]);
     let body = body.seal(paid(store, BODY_BYTES)?).expect("nothing was forgotten");
-    let head = StoredHead {
-        version: Version::HTTP_11,
-        status: StatusCode::OK,
-        fields: FieldLines::of(&fields(FIELDS)),
-        lifetime: Lifetime {
-            freshness: Duration::from_secs(24 * 60 * 60),
-            initial_age: Duration::ZERO,
-            stale_while_revalidate: None,
-            stale_if_error: None,
-            prohibition: None,
-        },
-        received: now,
-        nominated: Nominated::of(&[], &HeaderMap::new()),
-        origin: Arc::from("origin"),
-        stamps: Arc::clone(fence.stamps()),
-        codable: false,
-    };
-    let paid = paid(store, head.cost(key.as_str().len()))?;
-    store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+    let stamps = store.fence("localhost", &path).stamps_with(&[], &[]);
+    let head = StoredHead::of(Arrival { fields: fields(FIELDS), ..Arrival::plain(&key, stamps, now) });
+    let paid = paid(store, head.cost())?;
+    store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
     Ok(())
 }
 

@@ -7,12 +7,11 @@ use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::compressor::Compressor;
-use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
@@ -20,8 +19,6 @@ use holdover::node::assembly::{Assembly, World};
 use holdover::origin::dns::answers::Lookup;
 use holdover::origin::dns::discovery::Resolve;
 use holdover::origin::request::connect::{Dial, Dialing};
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
@@ -29,7 +26,7 @@ use holdover::serve::client::{ClientConnection, TlsFacts};
 use holdover::serve::handle::handle;
 use holdover::serve::worker::Worker;
 use holdover::telemetry::{Events, Metrics};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body::Body;
 use http_body_util::Empty;
 use tokio::sync::watch;
@@ -88,25 +85,14 @@ impl Node {
         body.append(&vec![b'x'; bytes]);
         let paid = store.reserve(bytes as u64).expect("the body fits");
         let body = body.seal(paid).expect("nothing was forgotten");
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::of(&fields(RESPONSE_FIELDS)),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(24 * 60 * 60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: self.clock.now().monotonic,
+        let head = StoredHead::of(Arrival {
+            fields: fields(RESPONSE_FIELDS),
             nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
-            origin: Arc::from("primary"),
-            stamps: Arc::clone(store.fence("www.test", path).stamps()),
             codable,
-        };
-        let paid = store.reserve(head.cost(key.as_str().len())).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(&key, head, Arc::new(body), paid)));
+            ..Arrival::plain(&key, store.fence("www.test", path).stamps_with(&[], &[]), self.clock.now().monotonic)
+        });
+        let paid = store.reserve(head.cost()).expect("the head fits");
+        store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
     }
 
     /// The status that a request is answered with, and how many bytes.

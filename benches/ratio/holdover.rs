@@ -1,18 +1,15 @@
 //! The real store, and what the road of a miss does with it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdover::cache::chunks::GrowingBody;
 use holdover::cache::store::{Lookup, Store, StoreCounters};
-use holdover::cache::stored::{StoredHead, StoredResponse};
+use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
 use holdover::clock::Clock;
-use holdover::semantics::field_lines::FieldLines;
-use holdover::semantics::freshness::Lifetime;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
-use holdover::semantics::vary::Nominated;
-use http::{HeaderMap, StatusCode, Version};
+use http::HeaderMap;
 
 use super::policy::{Policy, Request};
 
@@ -36,27 +33,11 @@ impl Holdover {
     pub(crate) fn overhead() -> u64 {
         let shelf = Self::new(1 << 20);
         let path = path(0);
-        shelf.head(&path).cost(key(&path).as_str().len())
+        shelf.head(&path).cost()
     }
 
     fn head(&self, path: &str) -> StoredHead {
-        StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: self.now,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: Arc::from("primary"),
-            stamps: Arc::clone(self.store.fence(HOST, path).stamps()),
-            codable: false,
-        }
+        StoredHead::of(Arrival::plain(&key(path), self.store.fence(HOST, path).stamps_with(&[], &[]), self.now))
     }
 }
 
@@ -74,7 +55,7 @@ impl Policy for Holdover {
             };
             let nothing = self.store.reserve(0).and_then(|paid| GrowingBody::default().seal(paid).ok());
             let body = Arc::new(nothing.expect("nothing always fits"));
-            self.store.store(Arc::new(StoredResponse::new(&key, self.head(&path), body, paid)));
+            self.store.store(Arc::new(StoredResponse::new(self.head(&path), body, paid)));
         }
         false
     }

@@ -1,5 +1,6 @@
 //! `GET /v1/explain`: what a request for a URL would meet, and why.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
@@ -120,8 +121,8 @@ fn told(admission: &Result<Admission, Refusal>, considered: &Considered, asked: 
 
 fn response(stored: &StoredResponse, site: &SiteConfig, now: Instant) -> Value {
     let (head, policy) = (&stored.head, &site.freshness);
-    let headers = head.fields.to_headers(0);
-    let (lifetime, age) = (&head.lifetime, head.age(now));
+    let headers = head.fields().to_headers(0);
+    let (lifetime, age) = (head.lifetime(), head.age(now));
     let reuse = head.reuse(now, policy);
     let (word, past) = match reuse {
         Reuse::Fresh { .. } => ("fresh", None),
@@ -178,9 +179,12 @@ fn fields(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 fn variant(stored: &StoredResponse) -> Value {
-    let nominated = stored.head.nominated.iter().map(|(name, value)| {
+    let nominated = stored.head.nominated();
+    let nominated = nominated.iter().map(|(name, value)| {
         let is_secret = matches!(*name, header::AUTHORIZATION | header::COOKIE);
-        let shown = |value| if is_secret { "(hidden)".into() } else { String::from_utf8_lossy(value).into_owned() };
+        let shown = |value: Cow<'_, [u8]>| {
+            if is_secret { "(hidden)".into() } else { String::from_utf8_lossy(&value).into_owned() }
+        };
         (name.as_str().to_owned(), value.map(shown).into())
     });
     json!({ "status": stored.head.status.as_u16(), "vary": nominated.collect::<Map<String, Value>>() })

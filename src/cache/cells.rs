@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::hashed::Hashed;
 use super::lock::lock;
 use super::purge::PurgeMode;
 use super::urls::Urls;
@@ -63,6 +64,10 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    fn new(id: u64, kind: Kind) -> Self {
+        Self { id, kind, hard: AtomicU64::new(0), soft: AtomicU64::new(0), soft_at: AtomicU64::new(0) }
+    }
+
     /// Whether it stands for a term.
     pub(super) fn is_term(&self) -> bool {
         self.kind == Kind::Term
@@ -108,8 +113,12 @@ pub(super) struct Register {
     latest: AtomicU64,
     /// Purges of tags and terms between the beginning of an older fill and this one may have been forgotten.
     floor: AtomicU64,
-    shards: [Mutex<HashMap<u64, Arc<Cell>>>; SHARDS],
+    shards: [Mutex<HashMap<u64, Arc<Cell>, Hashed>>; SHARDS],
     urls: Urls,
+    /// What all responses fall under, without a reference to it.
+    everything: Cell,
+    /// How many stored responses and fills there are.
+    held: AtomicU64,
     /// Running fills, counted by the last purge before each.
     fences: Mutex<BTreeMap<u64, u64>>,
     /// Tags and terms purged since some running fill began. Also what purges wait for one another with.
@@ -125,6 +134,8 @@ impl Register {
             floor: AtomicU64::new(0),
             shards: std::array::from_fn(|_| Mutex::default()),
             urls: Urls::new(),
+            everything: Cell::new(0, Kind::Place),
+            held: AtomicU64::new(0),
             fences: Mutex::default(),
             recent: Mutex::default(),
             hasher: RandomState::new(),
@@ -143,6 +154,11 @@ impl Register {
         let at = u64::try_from(self.since_epoch(now).as_millis()).unwrap_or(u64::MAX - 1);
         let mut responses = 0;
         for mark in marks {
+            if matches!(mark, Mark::Everything) {
+                responses += self.held.load(Ordering::Relaxed);
+                self.everything.purge(sequence, mode, at);
+                continue;
+            }
             if matches!(mark, Mark::Url(..)) {
                 responses += self.urls.purge(self.id(&mark), sequence, mode, at);
                 continue;
@@ -169,9 +185,26 @@ impl Register {
         (sequence, responses)
     }
 
-    /// All URLs in use.
-    pub(super) fn urls(&self) -> &Urls {
-        &self.urls
+    /// One more stored response or fill falls under `url`.
+    pub(super) fn hold(&self, url: u64) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        self.urls.hold(url);
+    }
+
+    /// One less does.
+    pub(super) fn let_go(&self, url: u64) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        self.urls.release(url);
+    }
+
+    /// When everything, and when `url` was purged last.
+    pub(super) fn last_purges(&self, url: u64) -> [LastPurges; 2] {
+        [self.everything.last_purges(), self.urls.last_purges(url)]
+    }
+
+    /// Whether anything stored or any fill falls under `url`.
+    pub(super) fn is_held(&self, url: u64) -> bool {
+        self.urls.is_held(url)
     }
 
     /// What a cell or URL is found by.
@@ -214,10 +247,7 @@ impl Register {
         let id = self.id(mark);
         match self.shard(id).entry(id) {
             Entry::Occupied(known) => (Arc::clone(known.get()), false),
-            Entry::Vacant(place) => {
-                let cell = Cell { id, kind: mark.kind(), hard: 0.into(), soft: 0.into(), soft_at: 0.into() };
-                (Arc::clone(place.insert(Arc::new(cell))), true)
-            }
+            Entry::Vacant(place) => (Arc::clone(place.insert(Arc::new(Cell::new(id, mark.kind())))), true),
         }
     }
 
@@ -243,8 +273,13 @@ impl Register {
         now.saturating_duration_since(self.epoch)
     }
 
+    pub(super) fn after_epoch(&self, duration: Duration) -> Instant {
+        self.epoch + duration
+    }
+
     pub(super) fn cells(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum::<usize>() + self.urls.count()
+        let everything = usize::from(self.held.load(Ordering::Relaxed) > 0);
+        self.shards.iter().map(|shard| lock(shard).len()).sum::<usize>() + self.urls.count() + everything
     }
 
     /// Drops from the list what every running fill has begun after, and cells that nothing holds.
@@ -273,8 +308,9 @@ impl Register {
         fences.keys().next().copied().unwrap_or_else(|| self.latest())
     }
 
-    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Arc<Cell>>> {
-        lock(&self.shards[(id % SHARDS as u64) as usize])
+    /// By bits that the tables do not look at first.
+    fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Arc<Cell>, Hashed>> {
+        lock(&self.shards[(id >> SHARD_SHIFT) as usize % SHARDS])
     }
 }
 
@@ -291,6 +327,9 @@ pub(super) const CELL_BYTES: usize = 96;
 
 /// Locks that cells are spread over, so that workers that store at the same time rarely meet.
 const SHARDS: usize = 64;
+
+/// Half of a hash.
+const SHARD_SHIFT: u32 = 32;
 
 /// Purged tags and terms remembered before the list is gone through for the first time.
 const RECENT_MIN: usize = 1024;

@@ -6,13 +6,12 @@ use std::time::Instant;
 
 use super::chunks::StoredBody;
 use crate::semantics::content_coding::{Availability, ContentCoding};
-use crate::semantics::key::CacheKey;
 
 /// The codings of one body, shared by the responses that share the body. Reading takes no lock.
 #[derive(Debug)]
 pub struct Codings {
     /// Where the body is stored.
-    pub(super) key: CacheKey,
+    pub(super) key: Box<str>,
     /// The body without a coding.
     pub(super) body: Arc<StoredBody>,
     /// What orders count their time from.
@@ -31,8 +30,8 @@ struct Slot {
 
 impl Codings {
     /// None yet, of `body` stored under `key` after `began`.
-    pub fn new(key: CacheKey, body: Arc<StoredBody>, began: Instant) -> Self {
-        Self { key, body, began, slots: Default::default() }
+    pub fn new(key: &str, body: Arc<StoredBody>, began: Instant) -> Self {
+        Self { key: key.into(), body, began, slots: Default::default() }
     }
 
     /// What there is of the body in `coding`.

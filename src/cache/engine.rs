@@ -13,19 +13,20 @@
 //! - It keeps a key in memory of its own. So its keys are hashes of ours, and every value knows whose it is: of two keys
 //!   with one hash, the one that was stored last is there, and the other is not.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
+use super::hashed::Hashed;
 use super::lock::lock;
 
 /// Values by key, up to a weight.
 #[derive(Debug)]
 pub(super) struct Engine<V: Keyed> {
-    cache: Cache<u64, Weighed<V>, BuildHasherDefault<HashOfHash>>,
+    cache: Cache<u64, Weighed<V>, Hashed>,
     /// Locks that keys are spread over: one change at a time.
     turns: [Mutex<()>; TURNS],
     /// Makes moka's keys, in a way that nobody can foresee.
@@ -71,7 +72,7 @@ impl<V: Keyed> Engine<V> {
                     on_eviction();
                 }
             })
-            .build_with_hasher(BuildHasherDefault::default());
+            .build_with_hasher(Hashed::default());
         let engine = Self {
             cache,
             turns: [const { Mutex::new(()) }; TURNS],
@@ -186,24 +187,6 @@ impl<V: Keyed> Engine<V> {
 /// long as it evicts no more.
 fn hand_in() {
     crossbeam_epoch::pin().flush();
-}
-
-/// The hash of what is a hash already.
-#[derive(Debug, Default)]
-struct HashOfHash(u64);
-
-impl Hasher for HashOfHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 /// The number of what takes room for as long as it is needed; stand-ins have smaller ones.

@@ -272,9 +272,9 @@ impl<E> Leader<E> {
     }
 
     /// Puts other stamps on the head, for what joins and what is stored from here on.
-    pub fn restamp(&mut self, stamps: Arc<Stamps>) {
+    pub fn restamp(&mut self, stamps: Stamps) {
         if let Some(Stage::Head(head)) = &mut lock(&self.fill.state).stage {
-            *head = Arc::new(StoredHead { stamps, ..(**head).clone() });
+            *head = Arc::new(head.restamped(stamps));
         }
     }
 
@@ -305,11 +305,11 @@ impl<E> Leader<E> {
     }
 
     /// The body is proven complete: it is released to its readers and, when it was kept whole and `head` pays for its
-    /// head, stored under `key` and given back.
-    pub fn complete(mut self, store: &Store, key: &CacheKey, head: Option<Reservation>) -> Option<Arc<StoredResponse>> {
+    /// head, stored and given back.
+    pub fn complete(mut self, store: &Store, head: Option<Reservation>) -> Option<Arc<StoredResponse>> {
         let stored = {
             let mut state = lock(&self.fill.state);
-            let stored = state.seal(key, self.reservation.take(), head).map(Arc::new);
+            let stored = state.seal(self.reservation.take(), head).map(Arc::new);
             state.end = Some(End::Complete);
             state.wake_readers();
             stored

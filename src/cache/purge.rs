@@ -89,7 +89,8 @@ pub struct Receipt {
     /// Its number; what a node purges, invalidates or takes back is counted together from 1.
     pub sequence: u64,
     /// At most so many responses were covered, stored or arriving: one that two selectors cover counts twice, and so does
-    /// one that is arriving; one that an earlier purge covered counts until its memory is freed.
+    /// one that is arriving, or is still read by those who waited for it; one that an earlier purge covered counts until its
+    /// memory is freed.
     pub responses: u64,
 }
 
@@ -115,7 +116,7 @@ impl Purges {
     /// Purges one URL hard, unless nothing stored and no fill is for it.
     pub fn invalidate(&self, host: &str, path_and_query: &str, now: Instant) {
         let url = Mark::Url(host, path_and_query);
-        if self.register.urls().is_held(self.register.id(&url)) {
+        if self.register.is_held(self.register.id(&url)) {
             self.register.purge(std::iter::once(url), PurgeMode::Hard, now);
         }
     }

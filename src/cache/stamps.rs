@@ -19,8 +19,8 @@ impl Fence {
     pub(super) fn new(register: &Arc<Register>, host: &str, path_and_query: &str) -> Self {
         let born = register.enter();
         let path = path_and_query.split('?').next().unwrap_or_default();
-        let place = [Mark::Everything, Mark::Host(host)];
-        let marks = place.into_iter().chain(directories(path).map(|path| Mark::Directory(host, path)));
+        let place = std::iter::once(Mark::Host(host));
+        let marks = place.chain(directories(path).map(|path| Mark::Directory(host, path)));
         let url = register.id(&Mark::Url(host, path_and_query));
         Self { born, stamps: Arc::new(Stamps::of(register, born, url, Vec::new(), marks)) }
     }
@@ -31,21 +31,21 @@ impl Fence {
     }
 
     /// The stamps of a response of this fill that carries `tags` and came in `terms`.
-    pub fn stamps_with(&self, tags: &[Box<str>], terms: &[u64]) -> Arc<Stamps> {
+    pub fn stamps_with(&self, tags: &[Box<str>], terms: &[u64]) -> Stamps {
         self.stamps_of(tags, &[], terms)
     }
 
     /// The stamps of a stored response, `validated` being those it has, after an answer that came in `terms`. The terms
     /// that it came in itself stay with it: that its validator is current says nothing about its bytes.
-    pub fn stamps_again(&self, validated: &Stamps, tags: &[Box<str>], terms: &[u64]) -> Arc<Stamps> {
+    pub fn stamps_again(&self, validated: &Stamps, tags: &[Box<str>], terms: &[u64]) -> Stamps {
         let known: Vec<_> = validated.cells.iter().filter(|cell| cell.is_term()).cloned().collect();
         // The oldest are over, unless they were taken back already.
         self.stamps_of(tags, &known[known.len().saturating_sub(TERMS_MAX)..], terms)
     }
 
-    fn stamps_of(&self, tags: &[Box<str>], known_terms: &[Arc<Cell>], terms: &[u64]) -> Arc<Stamps> {
+    fn stamps_of(&self, tags: &[Box<str>], known_terms: &[Arc<Cell>], terms: &[u64]) -> Stamps {
         if tags.is_empty() && known_terms.is_empty() && terms.is_empty() {
-            return Arc::clone(&self.stamps);
+            return (*self.stamps).clone();
         }
         let register = &self.stamps.register;
         let cells = self.stamps.cells.iter().chain(known_terms).cloned().collect();
@@ -55,7 +55,7 @@ impl Fence {
         if register.has_lost_track_of(self.born) {
             stamps.verdict.fetch_or(GONE, Ordering::Relaxed);
         }
-        Arc::new(stamps)
+        stamps
     }
 }
 
@@ -71,7 +71,7 @@ pub struct Stamps {
     register: Arc<Register>,
     born: u64,
     url: u64,
-    cells: Box<[Arc<Cell>]>,
+    cells: Cells,
     /// How many of the cells it was the first to fall under, and so pays for.
     made: u32,
     /// The last purge that the two below know of.
@@ -118,7 +118,7 @@ impl Stamps {
                 cells.push(cell);
             }
         }
-        register.urls().hold(url);
+        register.hold(url);
         Self {
             register: Arc::clone(register),
             born,
@@ -163,10 +163,18 @@ impl Stamps {
         self.is_gone() || self.expired.load(Ordering::Relaxed) != NEVER
     }
 
-    /// Bytes held, the cells that were made for it included.
+    /// Bytes held beside itself, the cells that were made for it included.
     pub fn size(&self) -> usize {
-        let cells = self.cells.len() * size_of::<Arc<Cell>>() + self.made as usize * CELL_BYTES;
-        size_of::<Self>() + cells + URL_BYTES
+        self.cells.size() + self.made as usize * CELL_BYTES + URL_BYTES
+    }
+
+    /// The time that times are told from.
+    pub(super) fn after_epoch(&self, duration: Duration) -> Instant {
+        self.register.after_epoch(duration)
+    }
+
+    pub(super) fn since_epoch(&self, time: Instant) -> Duration {
+        self.register.since_epoch(time)
     }
 
     fn catch_up(&self) {
@@ -174,8 +182,10 @@ impl Stamps {
         if self.checked.load(Ordering::Acquire) == latest {
             return;
         }
-        self.take_note(self.register.urls().last_purges(self.url), false);
-        for cell in &self.cells {
+        for last in self.register.last_purges(self.url) {
+            self.take_note(last, false);
+        }
+        for cell in self.cells.iter() {
             self.take_note(cell.last_purges(), cell.is_term());
         }
         self.checked.store(latest, Ordering::Release);
@@ -194,14 +204,85 @@ impl Stamps {
     }
 }
 
-impl Drop for Stamps {
-    fn drop(&mut self) {
-        self.register.urls().release(self.url);
-        for cell in std::mem::take(&mut self.cells) {
-            self.register.release(cell);
+impl Clone for Stamps {
+    fn clone(&self) -> Self {
+        self.register.hold(self.url);
+        // What it has checked is read first: a purge that is noted in between is looked for once more.
+        let checked = self.checked.load(Ordering::Acquire);
+        Self {
+            register: Arc::clone(&self.register),
+            born: self.born,
+            url: self.url,
+            cells: self.cells.clone(),
+            made: self.made,
+            checked: AtomicU64::new(checked),
+            verdict: AtomicU8::new(self.verdict.load(Ordering::Relaxed)),
+            expired: AtomicU64::new(self.expired.load(Ordering::Relaxed)),
         }
     }
 }
+
+impl Drop for Stamps {
+    fn drop(&mut self) {
+        self.register.let_go(self.url);
+        std::mem::take(&mut self.cells).into_each(|cell| self.register.release(cell));
+    }
+}
+
+/// Cells that take no memory of their own while they are few: the host, a directory and a term.
+#[derive(Clone, Debug)]
+enum Cells {
+    Few(Arc<Cell>, [Option<Arc<Cell>>; FEW - 1]),
+    Many(Box<[Arc<Cell>]>),
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
+}
+
+impl From<Vec<Arc<Cell>>> for Cells {
+    fn from(cells: Vec<Arc<Cell>>) -> Self {
+        if cells.len() > FEW {
+            return Self::Many(cells.into());
+        }
+        let mut cells = cells.into_iter();
+        cells.next().map_or_else(Self::default, |first| Self::Few(first, std::array::from_fn(|_| cells.next())))
+    }
+}
+
+impl Cells {
+    /// Gives each away.
+    fn into_each(self, mut take: impl FnMut(Arc<Cell>)) {
+        match self {
+            Self::Few(first, next) => {
+                take(first);
+                next.into_iter().flatten().for_each(take);
+            }
+            Self::Many(many) => many.into_iter().for_each(take),
+        }
+    }
+
+    /// Bytes held beside itself.
+    fn size(&self) -> usize {
+        match self {
+            Self::Few(..) => 0,
+            Self::Many(many) => size_of_val(&**many),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Cell>> {
+        let (first, next, many) = match self {
+            Self::Few(first, next) => (Some(first), &next[..], &[][..]),
+            Self::Many(many) => (None, &[][..], &many[..]),
+        };
+        first.into_iter().chain(next.iter().flatten()).chain(many)
+    }
+}
+
+/// Cells of a response that need no memory of their own.
+const FEW: usize = 3;
 
 /// Purged hard.
 const GONE: u8 = 1;

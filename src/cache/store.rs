@@ -97,7 +97,7 @@ impl Store {
             return Lookup::Absent;
         }
         stored.sort_by_key(|response| response.head.stamps.is_suspect());
-        let selected = stored.into_iter().find(|response| response.head.nominated.matches(request));
+        let selected = stored.into_iter().find(|response| response.head.nominated().matches(request));
         selected.map_or(Lookup::NoVariant, Lookup::Found)
     }
 
@@ -121,12 +121,12 @@ impl Store {
     /// of a second later, or once [`Store::reserve`] finds no room.
     pub fn store(&self, response: Arc<StoredResponse>) {
         let this = Arc::clone(&response);
-        self.engine.change(this.key(), |found| {
+        self.engine.change(this.head.key(), |found| {
             if response.head.stamps.is_gone() {
                 return Change::Keep;
             }
             let is_better = |other: &Arc<StoredResponse>| {
-                other.head.nominated == response.head.nominated && is_kept(other) && !other.head.stamps.is_suspect()
+                other.head.nominated() == response.head.nominated() && is_kept(other) && !other.head.stamps.is_suspect()
             };
             if response.head.stamps.is_suspect() && found.is_some_and(|found| found.responses().iter().any(is_better)) {
                 return Change::Keep;
@@ -142,12 +142,12 @@ impl Store {
 
     /// Removes `response`, unless it was replaced already.
     pub fn remove(&self, response: &Arc<StoredResponse>) {
-        self.keep(response.key(), |other| !Arc::ptr_eq(other, response));
+        self.keep(response.head.key(), |other| !Arc::ptr_eq(other, response));
     }
 
     /// Weighs what is stored under `key` again, after a response there has grown by a coding.
-    pub fn reweigh(&self, key: &CacheKey) {
-        self.engine.change(key.as_str(), |found| found.map_or(Change::Keep, |found| put(found.clone())));
+    pub fn reweigh(&self, key: &str) {
+        self.engine.change(key, |found| found.map_or(Change::Keep, |found| put(found.clone())));
         self.engine.catch_up();
     }
 

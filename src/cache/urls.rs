@@ -3,10 +3,12 @@
 //! Nearly every stored response has a URL of its own, and nearly none is ever purged alone. So a URL is no cell
 //! (`cells.rs`) but a number in a table, and has a record of purges only once there was one.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use super::cells::LastPurges;
+use super::hashed::Hashed;
 use super::lock::lock;
 use super::purge::PurgeMode;
 
@@ -18,10 +20,18 @@ pub(super) struct Urls {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// How many stored responses and fills fall under each.
-    held: HashMap<u64, u64>,
+    /// Those that stored responses and fills fall under.
+    held: HashSet<u64, Hashed>,
+    /// How many more than one fall under each.
+    more: HashMap<u64, u64, Hashed>,
     /// Those of them that were purged.
-    purged: HashMap<u64, LastPurges>,
+    purged: HashMap<u64, LastPurges, Hashed>,
+}
+
+impl Shard {
+    fn count(&self, url: u64) -> u64 {
+        if self.held.contains(&url) { 1 + self.more.get(&url).copied().unwrap_or_default() } else { 0 }
+    }
 }
 
 impl Urls {
@@ -31,15 +41,21 @@ impl Urls {
 
     /// One more falls under `url`.
     pub(super) fn hold(&self, url: u64) {
-        *self.shard(url).held.entry(url).or_default() += 1;
+        let mut shard = self.shard(url);
+        if !shard.held.insert(url) {
+            *shard.more.entry(url).or_default() += 1;
+        }
     }
 
     /// One less does. With the last one goes what is known of the URL.
     pub(super) fn release(&self, url: u64) {
         let mut shard = self.shard(url);
-        if let Some(held) = shard.held.get_mut(&url) {
-            *held -= 1;
-            if *held == 0 {
+        match shard.more.entry(url) {
+            Entry::Occupied(mut more) if *more.get() > 1 => *more.get_mut() -= 1,
+            Entry::Occupied(more) => {
+                more.remove();
+            }
+            Entry::Vacant(_) => {
                 shard.held.remove(&url);
                 shard.purged.remove(&url);
             }
@@ -48,17 +64,19 @@ impl Urls {
 
     /// Whether anything stored or any fill falls under `url`.
     pub(super) fn is_held(&self, url: u64) -> bool {
-        self.shard(url).held.contains_key(&url)
+        self.shard(url).held.contains(&url)
     }
 
     /// Purges what falls under `url`; how much that is.
     pub(super) fn purge(&self, url: u64, sequence: u64, mode: PurgeMode, at: u64) -> u64 {
         let mut shard = self.shard(url);
-        let Some(&held) = shard.held.get(&url) else { return 0 };
-        let last = shard.purged.entry(url).or_default();
-        match mode {
-            PurgeMode::Hard => last.hard = sequence,
-            PurgeMode::Soft => (last.soft, last.soft_at) = (sequence, at),
+        let held = shard.count(url);
+        if held > 0 {
+            let last = shard.purged.entry(url).or_default();
+            match mode {
+                PurgeMode::Hard => last.hard = sequence,
+                PurgeMode::Soft => (last.soft, last.soft_at) = (sequence, at),
+            }
         }
         held
     }
@@ -71,13 +89,17 @@ impl Urls {
         self.shards.iter().map(|shard| lock(shard).held.len()).sum()
     }
 
+    /// By bits that the tables do not look at first.
     fn shard(&self, url: u64) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[(url % SHARDS as u64) as usize])
+        lock(&self.shards[(url >> SHARD_SHIFT) as usize % SHARDS])
     }
 }
 
 /// What a URL takes in the table, in bytes, right after that has doubled.
-pub(super) const URL_BYTES: usize = 40;
+pub(super) const URL_BYTES: usize = 21;
 
 /// Locks that URLs are spread over, so that workers that store at the same time rarely meet.
 const SHARDS: usize = 64;
+
+/// Half of a hash.
+const SHARD_SHIFT: u32 = 32;

@@ -22,7 +22,7 @@ pub(super) enum Variants {
 impl Keyed for Variants {
     fn key(&self) -> &str {
         // There is always one.
-        self.responses().first().map_or("", |response| response.key())
+        self.responses().first().map_or("", |response| response.head.key())
     }
 }
 
@@ -44,7 +44,7 @@ impl Variants {
         let others = before.map_or(&[][..], Self::responses);
         let mut variants = Vec::with_capacity((others.len() + 1).min(VARIANTS_MAX));
         for other in others {
-            if other.head.nominated == response.head.nominated {
+            if other.head.nominated() == response.head.nominated() {
                 response.credit.store(other.credit.load(Ordering::Relaxed), Ordering::Relaxed);
             } else {
                 variants.push(Arc::clone(other));
@@ -85,7 +85,7 @@ impl Variants {
     /// "When more than one suitable response is stored, a cache MUST use the most recent one (as determined by the Date
     /// header field)." (§4) What may be garbage is not suitable while another one is.
     pub(super) fn select(&self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-        let mut suitable = self.responses().iter().filter(|response| response.head.nominated.matches(request));
+        let mut suitable = self.responses().iter().filter(|response| response.head.nominated().matches(request));
         let is_trusted = |response: &&Arc<StoredResponse>| !response.head.stamps.is_suspect();
         let selected = suitable.clone().find(is_trusted).or_else(|| suitable.next())?;
         // Written only where it changes: workers share this line of memory.
@@ -113,7 +113,7 @@ fn displace(variants: &mut Vec<Arc<StoredResponse>>) {
 }
 
 fn date(response: &StoredResponse) -> Option<SystemTime> {
-    response.head.fields.get(&header::DATE).and_then(|date| http_date(&date))
+    response.head.fields().get(&header::DATE).and_then(|date| http_date(&date))
 }
 
 /// Most variants of one key: a bound on what a client can make us store by varying its fields.

@@ -68,6 +68,95 @@ pub fn format_http_date(time: SystemTime) -> HeaderValue {
     HeaderValue::try_from(text).expect("an HTTP-date is ASCII")
 }
 
+/// An IMF-fixdate in few bytes, as it was written: a weekday that is not the right one stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PackedDate([u8; Self::BYTES]);
+
+impl PackedDate {
+    /// Bytes that it takes.
+    pub(super) const BYTES: usize = 6;
+
+    /// The date that `text` is, if it is one in this form to the letter.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        let text: &[u8; IMF_FIXDATE_BYTES] = text.try_into().ok()?;
+        let weekday = WEEKDAYS.iter().position(|(short, _)| text.starts_with(short.as_bytes()))? as u64;
+        let month = MONTHS.iter().position(|month| text[8..11] == month[..])? as u64;
+        let mut packed = 0;
+        for (part, bits) in [
+            (weekday, WEEKDAY_BITS),
+            (month, MONTH_BITS),
+            (number(&text[12..16])?, YEAR_BITS),
+            (number(&text[5..7])?, DAY_BITS),
+            (number(&text[17..19])?, HOUR_BITS),
+            (number(&text[20..22])?, SIXTIETH_BITS),
+            (number(&text[23..25])?, SIXTIETH_BITS),
+        ] {
+            if part >> bits != 0 {
+                return None;
+            }
+            packed = packed << bits | part;
+        }
+        let [bytes @ .., _, _] = packed.to_le_bytes();
+        Some(Self(bytes)).filter(|date| date.text() == *text)
+    }
+
+    /// The date in bytes that were made [of](Self::of) one.
+    pub(super) fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// What [`PackedDate::from_bytes`] reads.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The date as it was written.
+    pub(super) fn text(self) -> [u8; IMF_FIXDATE_BYTES] {
+        let [a, b, c, d, e, f] = self.0;
+        let mut packed = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        let mut take = |bits: u32| {
+            let part = packed & ((1 << bits) - 1);
+            packed >>= bits;
+            part as usize
+        };
+        let (second, minute, hour) = (take(SIXTIETH_BITS), take(SIXTIETH_BITS), take(HOUR_BITS));
+        let (day, year) = (take(DAY_BITS), take(YEAR_BITS));
+        let (month, weekday) = (take(MONTH_BITS), take(WEEKDAY_BITS));
+        let mut text = *b"Sun, 00 Jan 0000 00:00:00 GMT";
+        let mut put = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, WEEKDAYS[weekday % WEEKDAYS.len()].0.as_bytes());
+        put(5, &digits(day));
+        put(8, MONTHS[month % MONTHS.len()]);
+        put(12, &digits(year / 100));
+        put(14, &digits(year));
+        put(17, &digits(hour));
+        put(20, &digits(minute));
+        put(23, &digits(second));
+        text
+    }
+}
+
+/// What these digits say.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
+/// The last two digits of a number.
+fn digits(number: usize) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
+const WEEKDAY_BITS: u32 = 3;
+const MONTH_BITS: u32 = 4;
+const YEAR_BITS: u32 = 14;
+const DAY_BITS: u32 = 5;
+const HOUR_BITS: u32 = 5;
+const SIXTIETH_BITS: u32 = 6;
+
+/// month.
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
 /// day-name and day-name-l.
 const WEEKDAYS: [(&str, &str); 7] = [
     ("Mon", "Monday"),
@@ -155,6 +244,29 @@ mod tests {
             (UNIX_EPOCH + SECONDS_TO_YEAR_10000, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(format_http_date(time), expected);
+        }
+    }
+
+    #[test]
+    fn a_date_is_packed_if_it_is_written_as_all_are() {
+        for (text, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", true),
+            ("Fri, 31 Dec 9999 23:59:60 GMT", true),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", true),
+            ("Sat, 31 Feb 0000 31:63:63 GMT", true),
+            ("Sun, 32 Nov 1994 08:49:37 GMT", false),
+            ("Sun, 06 Nov 1994 08:64:37 GMT", false),
+            ("sun, 06 Nov 1994 08:49:37 GMT", false),
+            ("Sun, 06 NOV 1994 08:49:37 GMT", false),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", false),
+            ("Sun, 06-Nov-1994 08:49:37 GMT", false),
+            ("Sun, 6 Nov 1994 08:49:37 GMT", false),
+            ("", false),
+        ] {
+            let packed = PackedDate::of(text.as_bytes());
+            assert_eq!(packed.is_some(), expected, "{text:?}");
+            assert!(packed.is_none_or(|date| date.text() == text.as_bytes()), "{text:?}");
         }
     }
 

@@ -1,53 +1,61 @@
-//! Field lines in few bytes, as they are kept with what is stored: names and values that many messages have are numbers.
+//! Field lines in few bytes, as they are kept with what is stored: names and values that many messages have are numbers,
+//! and so are dates.
 
 use std::borrow::Cow;
-use std::ops::{Deref, Range};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::date::PackedDate;
 
 /// The field lines of a message in one block, in the order of the map that they came from.
 ///
 /// A map takes more than a hundred bytes for each line, and its values pin the buffer that they were read into. This takes
 /// a few bytes beside the text, and the text is a copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct FieldLines {
-    block: Block,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldLines<'a> {
+    block: &'a [u8],
 }
 
-impl FieldLines {
-    /// Those of `headers`.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let bytes =
-            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2 * LENGTH_BYTES_MAX;
-        let mut block = Vec::with_capacity(headers.iter().map(bytes).sum());
-        for (name, value) in headers {
-            push_name(&mut block, name);
-            push_value(&mut block, value.as_bytes());
-        }
-        Self { block: Block::from(block) }
+impl<'a> FieldLines<'a> {
+    /// Those that [`FieldLines::write`] or [`FieldLines::write_names`] has written into `block`, which holds no more.
+    pub fn read(block: &'a [u8]) -> Self {
+        Self { block }
     }
 
-    /// Those of `names`, some of which have no value.
-    pub(super) fn of_names<'a>(names: impl Iterator<Item = (&'a HeaderName, Option<Box<[u8]>>)>) -> Self {
-        let mut block = Vec::new();
+    /// Writes those of `headers` to the end of `block`.
+    pub fn write(headers: &HeaderMap, block: &mut Vec<u8>) {
+        let bytes =
+            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2 * LENGTH_BYTES_MAX;
+        block.reserve(headers.iter().map(bytes).sum());
+        for (name, value) in headers {
+            push_name(block, name);
+            push_value(block, value.as_bytes());
+        }
+    }
+
+    /// Writes those of `names`, some of which have no value, to the end of `block`.
+    pub(super) fn write_names<'b>(
+        names: impl Iterator<Item = (&'b HeaderName, Option<Box<[u8]>>)>,
+        block: &mut Vec<u8>,
+    ) {
         for (name, value) in names {
-            push_name(&mut block, name);
+            push_name(block, name);
             match value {
-                Some(value) => push_value(&mut block, &value),
+                Some(value) => push_value(block, &value),
                 None => block.push(ABSENT),
             }
         }
-        Self { block: Block::from(block) }
     }
 
     /// Every name, and its value if it has one.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<&[u8]>)> {
+    pub(super) fn iter(self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<Cow<'a, [u8]>>)> {
         self.lines().map(|line| {
             let value = match line.value {
                 Value::Absent => None,
-                Value::Known(value) => Some(value.as_bytes()),
-                Value::Text(at) => Some(&self.block[at]),
+                Value::Date(date) => Some(date.text().to_vec().into()),
+                Value::Known(value) => Some(value.as_bytes().into()),
+                Value::Text(text) => Some(text.into()),
             };
             (line.name.to_header_name(), value)
         })
@@ -56,14 +64,20 @@ impl FieldLines {
     /// The map of these lines, with room for `more` of them. All values that are no numbers share one allocation, which
     /// belongs to this map alone, so that processors that answer with the same response at once do not count its users
     /// together.
-    pub fn to_headers(&self, more: usize) -> HeaderMap {
-        let text = Bytes::copy_from_slice(&self.block);
+    pub fn to_headers(self, more: usize) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.lines().count() + more);
+        let mut texts = BytesMut::with_capacity(self.block.len() + DATES_BYTES);
+        let mut shared = |text: &[u8]| {
+            texts.extend_from_slice(text);
+            let text = texts.split().freeze();
+            HeaderValue::from_maybe_shared(text).expect("the text of a field value is one")
+        };
         for Line { name, value } in self.lines() {
             let value = match value {
                 Value::Absent => continue,
+                Value::Date(date) => shared(&date.text()),
                 Value::Known(value) => value.clone(),
-                Value::Text(at) => value_from(text.slice(at)),
+                Value::Text(text) => shared(text),
             };
             headers.append(name.to_header_name().into_owned(), value);
         }
@@ -71,79 +85,34 @@ impl FieldLines {
     }
 
     /// The first line of this name.
-    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+    pub fn get(self, name: &HeaderName) -> Option<HeaderValue> {
         self.all(name).next()
     }
 
     /// The only line of this name; several lines of a field that is no list are as good as none.
-    pub fn only(&self, name: &HeaderName) -> Option<HeaderValue> {
+    pub fn only(self, name: &HeaderName) -> Option<HeaderValue> {
         let mut all = self.all(name);
         all.next().filter(|_| all.next().is_none())
     }
 
-    fn all(&self, name: &HeaderName) -> impl Iterator<Item = HeaderValue> {
+    fn all(self, name: &HeaderName) -> impl Iterator<Item = HeaderValue> {
         self.lines().filter(move |line| line.name.is(name)).filter_map(|line| match line.value {
             Value::Absent => None,
+            Value::Date(date) => HeaderValue::from_bytes(&date.text()).ok(),
             Value::Known(value) => Some(value.clone()),
-            Value::Text(at) => Some(value_from(Bytes::copy_from_slice(&self.block[at]))),
+            Value::Text(text) => HeaderValue::from_bytes(text).ok(),
         })
     }
 
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        self.block.len()
-    }
-
-    fn lines(&self) -> Lines<'_> {
-        Lines { block: &self.block, at: 0 }
-    }
-}
-
-/// Bytes that need no allocation while they are few, as the names that responses vary by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Block {
-    Long(Box<[u8]>),
-    /// Zero beyond `length`.
-    Short {
-        length: u8,
-        bytes: [u8; SHORT_BYTES_MAX],
-    },
-}
-
-impl From<Vec<u8>> for Block {
-    fn from(block: Vec<u8>) -> Self {
-        let mut bytes = [0; SHORT_BYTES_MAX];
-        match bytes.get_mut(..block.len()) {
-            Some(start) => {
-                start.copy_from_slice(&block);
-                Self::Short { length: block.len() as u8, bytes }
-            }
-            None => Self::Long(block.into()),
-        }
-    }
-}
-
-impl Default for Block {
-    fn default() -> Self {
-        Self::Short { length: 0, bytes: [0; SHORT_BYTES_MAX] }
-    }
-}
-
-impl Deref for Block {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Long(bytes) => bytes,
-            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
-        }
+    fn lines(self) -> Lines<'a> {
+        Lines { rest: self.block }
     }
 }
 
 /// One line of a block.
 struct Line<'a> {
     name: Name<'a>,
-    value: Value,
+    value: Value<'a>,
 }
 
 enum Name<'a> {
@@ -167,38 +136,37 @@ impl Name<'_> {
     }
 }
 
-enum Value {
+enum Value<'a> {
     /// Of a name that has none.
     Absent,
+    Date(PackedDate),
     Known(&'static HeaderValue),
-    /// Where in the block it is.
-    Text(Range<usize>),
+    Text(&'a [u8]),
 }
 
 struct Lines<'a> {
-    block: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Lines<'a> {
     fn byte(&mut self) -> Option<u8> {
-        let byte = *self.block.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
     }
 
-    /// What text that begins with `first` is.
-    fn text(&mut self, first: u8) -> Option<Range<usize>> {
-        let length = if first == LONG {
-            let (length, _) = self.block.get(self.at..)?.split_first_chunk()?;
-            self.at += length.len();
-            u32::from_le_bytes(*length) as usize
-        } else {
-            usize::from(first)
-        };
-        let start = self.at;
-        self.at += length;
-        Some(start..self.at)
+    fn bytes<const LENGTH: usize>(&mut self) -> Option<[u8; LENGTH]> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*bytes)
+    }
+
+    /// The text that begins with `first`.
+    fn text(&mut self, first: u8) -> Option<&'a [u8]> {
+        let length = if first == LONG { u32::from_le_bytes(self.bytes()?) as usize } else { usize::from(first) };
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(text)
     }
 }
 
@@ -209,12 +177,13 @@ impl<'a> Iterator for Lines<'a> {
         let first = self.byte()?;
         let name = match first.checked_sub(KNOWN) {
             Some(number) => Name::Known(NAMES.get(usize::from(number))?),
-            None => Name::Text(self.text(first).and_then(|at| self.block.get(at))?),
+            None => Name::Text(self.text(first)?),
         };
         let first = self.byte()?;
         let value = match first.checked_sub(KNOWN) {
             Some(number) => Value::Known(VALUES.get(usize::from(number))?),
             None if first == ABSENT => Value::Absent,
+            None if first == DATE => Value::Date(PackedDate::from_bytes(self.bytes()?)),
             None => Value::Text(self.text(first)?),
         };
         Some(Line { name, value })
@@ -229,6 +198,11 @@ fn push_name(block: &mut Vec<u8>, name: &HeaderName) {
 }
 
 fn push_value(block: &mut Vec<u8>, value: &[u8]) {
+    if let Some(date) = PackedDate::of(value) {
+        block.push(DATE);
+        block.extend_from_slice(date.as_bytes());
+        return;
+    }
     match VALUES.iter().position(|known| known.as_bytes() == value) {
         Some(number) => block.push(KNOWN + number as u8),
         None => push_text(block, value),
@@ -237,7 +211,7 @@ fn push_value(block: &mut Vec<u8>, value: &[u8]) {
 
 fn push_text(block: &mut Vec<u8>, text: &[u8]) {
     match u8::try_from(text.len()) {
-        Ok(length) if length < ABSENT => block.push(length),
+        Ok(length) if length < DATE => block.push(length),
         _ => {
             block.push(LONG);
             block.extend_from_slice(&u32::try_from(text.len()).expect("heads are bounded").to_le_bytes());
@@ -246,12 +220,8 @@ fn push_text(block: &mut Vec<u8>, text: &[u8]) {
     block.extend_from_slice(text);
 }
 
-fn value_from(text: Bytes) -> HeaderValue {
-    HeaderValue::from_maybe_shared(text).expect("the text of a field value is one")
-}
-
-/// Most bytes of a short block: with its length, and what says that it is short, it is as large as a long one.
-const SHORT_BYTES_MAX: usize = 22;
+/// More than the usual two dates, `Date` and `Last-Modified`, take beyond what they take in a block.
+const DATES_BYTES: usize = 48;
 
 /// From here on, the byte before a name or value is a number; below, it is the length of its text.
 const KNOWN: u8 = 128;
@@ -261,6 +231,9 @@ const LONG: u8 = KNOWN - 1;
 
 /// There is no value.
 const ABSENT: u8 = KNOWN - 2;
+
+/// The value is a date.
+const DATE: u8 = KNOWN - 3;
 
 /// Most bytes that the length of a text takes.
 const LENGTH_BYTES_MAX: usize = 5;
@@ -428,8 +401,8 @@ mod tests {
         check("a name that is not", &[("x-own", "*")], 2 + 5);
         check("neither", &[("x-own", "abc")], 2 + 5 + 3);
         check("an empty value", &[("etag", "")], 2);
-        check("as much as is short", &[("etag", "12345678901234567890")], 22);
-        check("a byte more", &[("etag", "123456789012345678901")], 23);
+        check("a date", &[("date", "Sun, 06 Nov 1994 08:49:37 GMT")], 2 + 6);
+        check("a name that is not known and a date", &[("x-own", "Mon, 06 Nov 1994 08:49:60 GMT")], 2 + 5 + 6);
         check(
             "several lines",
             &[("b", "2"), ("a", "1"), ("b", "é\t "), ("date", "then"), ("c", "")],
@@ -439,14 +412,14 @@ mod tests {
 
     #[test]
     fn long_texts_are_kept_whole() {
-        for length in [125, 126, 127, 128, 255, 256, 70_000] {
+        for length in [124, 125, 126, 127, 128, 255, 256, 70_000] {
             let value = "v".repeat(length);
             let headers = fields(&[("etag", &value), ("date", "then")]);
-            assert_eq!(FieldLines::of(&headers).to_headers(0), headers, "{length}");
+            assert_eq!(FieldLines::read(&block(&headers)).to_headers(0), headers, "{length}");
             let mut headers = HeaderMap::new();
             let name = HeaderName::from_bytes("n".repeat(length.min(60_000)).as_bytes()).expect("it is a name");
             headers.append(name, HeaderValue::from_static("value"));
-            assert_eq!(FieldLines::of(&headers).to_headers(0), headers, "{length}");
+            assert_eq!(FieldLines::read(&block(&headers)).to_headers(0), headers, "{length}");
         }
     }
 
@@ -456,31 +429,41 @@ mod tests {
         for name in &NAMES {
             for value in &VALUES {
                 let headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
-                let lines = FieldLines::of(&headers);
-                assert_eq!((lines.size(), lines.to_headers(0)), (2, headers));
+                let block = block(&headers);
+                assert_eq!((block.len(), FieldLines::read(&block).to_headers(0)), (2, headers));
             }
         }
     }
 
     #[test]
     fn one_line_is_found_without_a_map() {
-        let lines = FieldLines::of(&fields(&[("etag", "\"1\""), ("vary", "a"), ("etag", "\"2\""), ("x-own", "x")]));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let headers = [("etag", "\"1\""), ("vary", "a"), ("etag", "\"2\""), ("x-own", "x"), ("date", date)];
+        let block = block(&fields(&headers));
+        let lines = FieldLines::read(&block);
         let text = |value: Option<HeaderValue>| value.map(|value| value.to_str().unwrap_or_default().to_owned());
         let own = HeaderName::from_static("x-own");
         assert_eq!(text(lines.get(&header::ETAG)).as_deref(), Some("\"1\""));
         assert_eq!(text(lines.only(&header::ETAG)), None);
         assert_eq!(text(lines.only(&header::VARY)).as_deref(), Some("a"));
         assert_eq!(text(lines.only(&own)).as_deref(), Some("x"));
+        assert_eq!(text(lines.get(&header::DATE)).as_deref(), Some(date));
         assert_eq!(text(lines.get(&header::AGE)), None);
     }
 
     fn check(case: &str, lines: &[(&'static str, &str)], size: usize) {
         let headers = fields(lines);
-        let kept = FieldLines::of(&headers);
-        let found = kept.to_headers(0);
+        let block = block(&headers);
+        let found = FieldLines::read(&block).to_headers(0);
         assert_eq!(found, headers, "{case}");
         // In the order of the map; equal maps may differ in it.
         assert!(found.iter().eq(headers.iter()), "{case}");
-        assert_eq!(kept.size(), size, "{case}");
+        assert_eq!(block.len(), size, "{case}");
+    }
+
+    fn block(headers: &HeaderMap) -> Vec<u8> {
+        let mut block = Vec::new();
+        FieldLines::write(headers, &mut block);
+        block
     }
 }

@@ -88,6 +88,86 @@ pub struct Lifetime {
     pub prohibition: Option<Prohibition>,
 }
 
+/// A [`Lifetime`] in few bytes, as it is kept with what is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedLifetime {
+    freshness: PackedDuration,
+    initial_age: PackedDuration,
+    stale_while_revalidate: PackedDuration,
+    stale_if_error: PackedDuration,
+    prohibition: Option<Prohibition>,
+}
+
+impl PackedLifetime {
+    /// The lifetime, each duration within what [`PackedDuration`] tells.
+    pub fn get(&self) -> Lifetime {
+        let stated = |window: PackedDuration| (window != PackedDuration::NONE).then(|| window.get());
+        Lifetime {
+            freshness: self.freshness.get(),
+            initial_age: self.initial_age.get(),
+            stale_while_revalidate: stated(self.stale_while_revalidate),
+            stale_if_error: stated(self.stale_if_error),
+            prohibition: self.prohibition,
+        }
+    }
+}
+
+impl From<Lifetime> for PackedLifetime {
+    fn from(lifetime: Lifetime) -> Self {
+        let window = |stated: Option<Duration>| stated.map_or(PackedDuration::NONE, PackedDuration::of);
+        Self {
+            freshness: PackedDuration::of(lifetime.freshness),
+            initial_age: PackedDuration::of(lifetime.initial_age),
+            stale_while_revalidate: window(lifetime.stale_while_revalidate),
+            stale_if_error: window(lifetime.stale_if_error),
+            prohibition: lifetime.prohibition,
+        }
+    }
+}
+
+/// A duration in four bytes, rounded down: in milliseconds up to 24 days, in seconds up to 68 years, and never longer. "If
+/// a cache receives a delta-seconds value greater than the greatest integer it can represent […] the cache MUST consider
+/// the value to be 2147483648 (2^31) or the greatest positive integer it can conveniently represent." (RFC 9111 §1.2.2)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedDuration(u32);
+
+impl PackedDuration {
+    /// No duration.
+    const NONE: Self = Self(u32::MAX);
+
+    /// The longest one that is not longer than `duration`.
+    pub fn of(duration: Duration) -> Self {
+        match u32::try_from(duration.as_millis()) {
+            Ok(milliseconds) if milliseconds < IN_SECONDS => Self(milliseconds),
+            _ => Self(IN_SECONDS | duration.as_secs().min(SECONDS_MAX) as u32),
+        }
+    }
+
+    /// The duration.
+    pub fn get(self) -> Duration {
+        match self.0.checked_sub(IN_SECONDS) {
+            None => Duration::from_millis(self.0.into()),
+            Some(seconds) => Duration::from_secs(seconds.into()),
+        }
+    }
+
+    /// Four bytes that it can be made from again.
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The one with these [bits](Self::to_bits).
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// From here on, a packed duration is in seconds.
+const IN_SECONDS: u32 = 1 << 31;
+
+/// The longest packed duration: of a second more there are no bits but those that stand for none.
+const SECONDS_MAX: u64 = (IN_SECONDS - 2) as u64;
+
 /// The lifetime of a response received at `response_time` for a request begun at `request_time`, both wall time of this
 /// node.
 pub fn lifetime(

@@ -32,40 +32,62 @@ pub fn vary_fields(response: &HeaderMap) -> Result<Vec<HeaderName>, VaryAny> {
     if fields.len() > FIELDS_MAX { Err(VaryAny) } else { Ok(fields) }
 }
 
-/// The nominated fields of the request that a response was stored for, normalized.
+/// The nominated fields of the request that a response was stored for, normalized: field lines in bytes of their own, or
+/// lent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Nominated(FieldLines);
+pub struct Nominated<B = Box<[u8]>>(B);
 
 impl Nominated {
     /// The values of `fields` in `request`.
     pub fn of(fields: &[HeaderName], request: &HeaderMap) -> Self {
-        Self(FieldLines::of_names(fields.iter().map(|name| (name, normalized(name, request)))))
+        let mut block = Vec::new();
+        FieldLines::write_names(fields.iter().map(|name| (name, normalized(name, request))), &mut block);
+        Self(block.into())
+    }
+}
+
+impl<'a> Nominated<&'a [u8]> {
+    /// Those with these [bytes](Nominated::as_bytes).
+    pub fn lent(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The same with bytes of their own.
+    pub fn into_owned(self) -> Nominated {
+        Nominated(self.0.into())
+    }
+}
+
+impl<B: AsRef<[u8]>> Nominated<B> {
+    /// What they are kept as.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_ref()
     }
 
     /// "the cache MUST NOT use that stored response without revalidation unless all the presented request header fields
     /// nominated by that Vary field value match those fields in the original request".
     pub fn matches(&self, request: &HeaderMap) -> bool {
-        self.0.iter().all(|(name, value)| matches(&name, value, request))
+        self.iter().all(|(name, value)| matches(&name, value.as_deref(), request))
     }
 
     /// Whether a request of which no more is known than `known` is selected, as far as that tells.
-    pub fn is_part_of(&self, known: &Self) -> bool {
-        self.0.iter().all(|nomination| known.0.iter().any(|known| known == nomination))
+    pub fn is_part_of(&self, known: &Nominated) -> bool {
+        self.iter().all(|nomination| known.iter().any(|known| known == nomination))
     }
 
     /// Whether the response nominates no field, and so answers every request for its URI.
     pub fn is_empty(&self) -> bool {
-        self.0.size() == 0
+        self.as_bytes().is_empty()
     }
 
     /// The nominated fields, each with its normalized value or none when the request had no such field.
-    pub fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<&[u8]>)> {
-        self.0.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'static, HeaderName>, Option<Cow<'_, [u8]>>)> {
+        FieldLines::read(self.as_bytes()).iter()
     }
 
     /// Bytes held, for memory accounts.
     pub fn size(&self) -> usize {
-        self.0.size()
+        self.as_bytes().len()
     }
 }
 

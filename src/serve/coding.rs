@@ -25,7 +25,7 @@ pub(super) struct Selected {
 
 /// Selects a representation of `stored`.
 pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> Selected {
-    let mut headers = stored.head.fields.to_headers(ADDED_LINES);
+    let mut headers = stored.head.fields().to_headers(ADDED_LINES);
     if !stored.head.codable {
         return Selected { headers, body: Arc::clone(&stored.body), coding: None };
     }
@@ -45,7 +45,7 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
         return None;
     }
     let accepted = AcceptedCodings::of(request);
-    match RangeOf::representation(&exchange.method, request, || stored.head.fields.only(&header::ETAG)) {
+    match RangeOf::representation(&exchange.method, request, || stored.head.fields().only(&header::ETAG)) {
         RangeOf::Coding(coding) if accepted.accepts(coding) && codings.made(coding).is_some() => return Some(coding),
         RangeOf::Identity if accepted.accepts_identity() => return None,
         RangeOf::Coding(_) | RangeOf::Identity | RangeOf::Nothing => {}
@@ -59,7 +59,7 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
 
 /// The fields of a response that is still arriving, and so has no coding yet.
 pub(super) fn uncoded(head: &StoredHead) -> HeaderMap {
-    let mut headers = head.fields.to_headers(ADDED_LINES);
+    let mut headers = head.fields().to_headers(ADDED_LINES);
     if head.codable {
         represent(&mut headers, None);
     }
@@ -72,7 +72,7 @@ pub(super) fn not_modified(exchange: &Exchange, head: &StoredHead, age: Option<u
     if !head.codable || !exchange.headers.contains_key(header::IF_NONE_MATCH) {
         return None;
     }
-    let headers = represent_known(&exchange.headers, &head.fields.to_headers(ADDED_LINES), codings)?;
+    let headers = represent_known(&exchange.headers, &head.fields().to_headers(ADDED_LINES), codings)?;
     Some(deliver::not_modified(headers, age))
 }
 

@@ -111,15 +111,18 @@ impl Lead {
         let conditions = match (&self.stored, self.audience) {
             // A validator that came with garbage may be as good as any.
             (Some(stored), _) if stored.head.stamps.is_suspect() => Vec::new(),
-            (Some(stored), _) => validator::conditional_fields(&stored.head.fields.to_headers(0)),
+            (Some(stored), _) => validator::conditional_fields(&stored.head.fields().to_headers(0)),
             (None, Audience::OneClient) => self.exchange.own_conditions(),
             (None, Audience::Everybody) => Vec::new(),
         };
         let fetched = self.ask(conditions).await?;
         match &self.stored {
             Some(stored) if self.is_head() && fetched.status == StatusCode::OK && !fetched.unexpected => {
-                let matches =
-                    validator::head_matches(&stored.head.fields.to_headers(0), stored.body.length(), &fetched.headers);
+                let matches = validator::head_matches(
+                    &stored.head.fields().to_headers(0),
+                    stored.body.length(),
+                    &fetched.headers,
+                );
                 if matches && let Some((validated, share)) = self.freshen(stored, &fetched, fence) {
                     return Ok(Fetch::Validated { validated, share });
                 }
@@ -181,7 +184,7 @@ impl Lead {
         if stored.head.stamps.is_suspect() {
             return None;
         }
-        let headers = validator::freshen(&stored.head.fields.to_headers(0), &fetched.headers)?;
+        let headers = validator::freshen(&stored.head.fields().to_headers(0), &fetched.headers)?;
         let directives = self.directives(&headers);
         let is_for_one = self.exchange.is_authorized() && !directives.allow_sharing();
         if directives.private || (directives.no_store && !directives.must_understand) || is_for_one {
@@ -195,7 +198,7 @@ impl Lead {
         let marks = (nominated, stamps);
         let (head, own) = self.head(stored.head.status, headers, &directives, fetched, marks, is_codable);
         let store = &self.worker.shared.store;
-        let paid = store.reserve(head.cost(self.key.as_str().len()));
+        let paid = store.reserve(head.cost());
         let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
         let not_stored = why_not(verdict, paid.as_ref());
         let reservation = paid.or_else(|| store.reserve(0))?;
@@ -244,9 +247,8 @@ impl Lead {
         let head = Arc::new(head);
         // An origin's last word is for those who ask; what may still be used stays for the next outage.
         let is_worse = fetched.failed && self.fallback != Fallback::Nothing;
-        let paid =
-            (verdict.is_ok() && !is_worse).then(|| shared.store.reserve(head.cost(self.key.as_str().len()))).flatten();
-        if let (Some(_), Some(prohibition)) = (&paid, head.lifetime.prohibition) {
+        let paid = (verdict.is_ok() && !is_worse).then(|| shared.store.reserve(head.cost())).flatten();
+        if let (Some(_), Some(prohibition)) = (&paid, head.lifetime().prohibition) {
             site.metrics.stale_forbidden(prohibition.as_str());
         }
         let share = Share { facts: FetchFacts::of(&fetched), not_stored: why_not(verdict, paid.as_ref()), own };
@@ -258,7 +260,7 @@ impl Lead {
         if is_refusal {
             leader.brings_a_failure();
         }
-        let held_bytes = head.cost(self.key.as_str().len()) + leader.held_key_bytes();
+        let held_bytes = head.cost() + leader.held_key_bytes();
         leader.head(head, expected, body);
         let first_terms = fetched.body.terms().len();
         if self.pour(&mut fetched, &mut leader).await {
@@ -297,7 +299,7 @@ impl Lead {
     fn complete(&self, leader: Leader<FetchError>, body: &mut OriginBody, paid: Option<Reservation>) {
         let store = &self.worker.shared.store;
         let paid = paid.filter(|_| !body.has_void_part());
-        let Some(stored) = leader.complete(store, &self.key, paid) else { return };
+        let Some(stored) = leader.complete(store, paid) else { return };
         if !stored.head.stamps.is_suspect() {
             self.retire_what_was_selected();
         }

@@ -146,12 +146,12 @@ impl Miss<'_> {
     }
 
     fn is_selected_by(&self, head: &StoredHead) -> bool {
-        head.nominated.matches(&self.exchange.headers)
+        head.nominated().matches(&self.exchange.headers)
     }
 
     /// What this request says in the fields that select a response like this one.
     fn nominated_by(&self, head: &StoredHead) -> Nominated {
-        let names: Vec<_> = head.nominated.iter().map(|(name, _)| name.into_owned()).collect();
+        let names: Vec<_> = head.nominated().iter().map(|(name, _)| name.into_owned()).collect();
         Nominated::of(&names, &self.exchange.headers)
     }
 
@@ -161,16 +161,17 @@ impl Miss<'_> {
     fn may_share(&self, head: &StoredHead, is_failure: bool) -> bool {
         let arrival = self.exchange.arrival.monotonic;
         let age = head.age(arrival);
-        let ttl = head.lifetime.freshness.saturating_sub(age);
+        let ttl = head.lifetime().freshness.saturating_sub(age);
         let is_fresh = !ttl.is_zero() && self.exchange.asked.accept_fresh(age, ttl);
-        let is_simultaneous = head.received >= arrival && head.lifetime.prohibition != Some(Prohibition::NoCache);
+        let is_simultaneous = head.received() >= arrival && head.lifetime().prohibition != Some(Prohibition::NoCache);
         self.selects(head) && (is_failure || is_fresh || is_simultaneous)
     }
 
     /// Whether what an origin says of `stored` to this request may be stored with it.
     fn may_validate(&self, stored: &StoredResponse) -> bool {
         let targets = &self.exchange.site.config.store.targets;
-        let is_shared = || ResponseDirectives::from_headers(&stored.head.fields.to_headers(0), targets).allow_sharing();
+        let is_shared =
+            || ResponseDirectives::from_headers(&stored.head.fields().to_headers(0), targets).allow_sharing();
         !self.exchange.asked.no_store && (!self.exchange.is_authorized() || is_shared())
     }
 
@@ -258,7 +259,7 @@ impl Miss<'_> {
         let collapsed = handed.is_none();
         let share = share(handed);
         let now = self.now();
-        let ttl = stored.head.lifetime.freshness.saturating_sub(stored.head.age(now));
+        let ttl = stored.head.lifetime().freshness.saturating_sub(stored.head.age(now));
         let member = CacheStatusMember {
             ttl: Some(whole_seconds(ttl)),
             forward_status: Some(share.as_ref().map_or(http::StatusCode::NOT_MODIFIED, |share| share.facts.status)),
@@ -298,7 +299,7 @@ impl Miss<'_> {
             age: Some(age.as_secs()),
             origin: Some(Arc::clone(&head.origin)),
             fetched: None,
-            kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated.clone()), Kept::Not),
+            kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated().into_owned()), Kept::Not),
         };
         told(answer, share)
     }

@@ -2,17 +2,12 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode, Version};
-
 use super::*;
 use crate::cache::remote_encoder::remote_encoder;
 use crate::cache::store::StoreCounters;
-use crate::cache::stored::{StoredHead, StoredResponse};
-use crate::semantics::field_lines::FieldLines;
-use crate::semantics::freshness::Lifetime;
+use crate::cache::stored::{Arrival, StoredHead, StoredResponse};
 use crate::semantics::key::{CacheKey, cache_key};
 use crate::semantics::target::Target;
-use crate::semantics::vary::Nominated;
 use crate::telemetry::Metrics;
 
 #[test]
@@ -60,7 +55,8 @@ fn a_freshened_response_keeps_its_codings() {
     assert!(freshened.codings.as_ref().is_some_and(|shared| shared.made(ContentCoding::Zstd).is_some()));
     assert_eq!(bench.store.weight(), freshened.size());
     let paid = bench.store.reserve(600).expect("fits");
-    let withdrawn = StoredHead { codable: false, ..freshened.head.clone() };
+    let mut withdrawn = freshened.head.clone();
+    withdrawn.codable = false;
     assert!(freshened.freshened(withdrawn, paid).codings.is_none(), "no-transform came with a 304");
 }
 
@@ -223,26 +219,10 @@ impl Bench {
         let mut growing = GrowingBody::new(Some(body.len() as u64));
         growing.append(body);
         let sealed = growing.seal(self.store.reserve(body.len() as u64).expect("fits")).expect("nothing forgotten");
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: self.began,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: Arc::from("a"),
-            stamps: Arc::clone(self.store.fence("a", path).stamps()),
-            codable: true,
-        };
-        let key = self.key(path);
-        let paid = self.store.reserve(head.cost(key.as_str().len())).expect("fits");
-        Arc::new(StoredResponse::new(&key, head, Arc::new(sealed), paid))
+        let stamps = self.store.fence("a", path).stamps_with(&[], &[]);
+        let head = StoredHead::of(Arrival { codable: true, ..Arrival::plain(&self.key(path), stamps, self.began) });
+        let paid = self.store.reserve(head.cost()).expect("fits");
+        Arc::new(StoredResponse::new(head, Arc::new(sealed), paid))
     }
 
     fn key(&self, path: &str) -> CacheKey {

@@ -10,7 +10,6 @@ use super::{NoReaders, Stage};
 use crate::cache::chunks::{Forgotten, GrowingBody, StoredBody};
 use crate::cache::ledger::Reservation;
 use crate::cache::stored::StoredResponse;
-use crate::semantics::key::CacheKey;
 
 /// All of a fill that changes.
 pub(super) struct State<E> {
@@ -45,15 +44,10 @@ impl<E> State<E> {
     }
 
     /// The stored response, when the whole body was kept.
-    pub(super) fn seal(
-        &mut self,
-        key: &CacheKey,
-        body: Option<Reservation>,
-        head: Option<Reservation>,
-    ) -> Option<StoredResponse> {
+    pub(super) fn seal(&mut self, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
         let sealed = self.seal_body(body)?;
         match &self.stage {
-            Some(Stage::Head(stored_head)) => Some(StoredResponse::new(key, (**stored_head).clone(), sealed, head?)),
+            Some(Stage::Head(stored_head)) => Some(StoredResponse::new((**stored_head).clone(), sealed, head?)),
             Some(Stage::Abandoned | Stage::Failed(_) | Stage::NotShared | Stage::Validated(_)) | None => None,
         }
     }

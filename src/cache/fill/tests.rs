@@ -2,36 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode, Version};
+use http::HeaderMap;
 
 use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
 use crate::cache::purge::Purges;
 use crate::cache::store::{Lookup, StoreCounters};
-use crate::semantics::field_lines::FieldLines;
-use crate::semantics::freshness::Lifetime;
+use crate::cache::stored::Arrival;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::Target;
-use crate::semantics::vary::Nominated;
 
 fn head() -> Arc<StoredHead> {
-    Arc::new(StoredHead {
-        version: Version::HTTP_11,
-        status: StatusCode::OK,
-        fields: FieldLines::default(),
-        lifetime: Lifetime {
-            freshness: Duration::from_secs(60),
-            initial_age: Duration::ZERO,
-            stale_while_revalidate: None,
-            stale_if_error: None,
-            prohibition: None,
-        },
-        received: clock_free_instant(),
-        nominated: Nominated::of(&[], &HeaderMap::new()),
-        origin: Arc::from("a"),
-        stamps: Arc::clone(fence().stamps()),
-        codable: false,
-    })
+    Arc::new(StoredHead::of(Arrival::plain(&key().key, fence().stamps_with(&[], &[]), clock_free_instant())))
 }
 
 #[expect(clippy::disallowed_methods, reason = "any instant will do; these rules do not depend on time")]
@@ -80,7 +62,7 @@ async fn followers_read_while_the_body_grows_and_it_is_stored_once() {
     assert_eq!(read(&mut first).await, Some(Ok(Bytes::from("abc"))));
     let late = tokio::spawn(async move { (read(&mut second).await, read(&mut second).await) });
     leader.append(b"def", &store, 100).await.expect("kept whole");
-    leader.complete(&store, &key().key, store.reserve(100));
+    leader.complete(&store, store.reserve(100));
     assert_eq!(late.await.expect("no panic"), (Some(Ok(Bytes::from("def"))), None));
     assert_eq!(read(&mut first).await, Some(Ok(Bytes::from("def"))));
     assert_eq!(read(&mut first).await, None);
@@ -143,7 +125,7 @@ async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
         assert!(store.ledger().used() <= store.ledger().bound());
     }
     assert_eq!(read(&mut slow).await, Some(Err(BodyBroken)));
-    leader.complete(&store, &key().key, store.reserve(100));
+    leader.complete(&store, store.reserve(100));
     assert_eq!(pump.await.expect("no panic"), pieces * CHUNK_BYTES);
     assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));
 }
@@ -163,7 +145,7 @@ async fn a_body_without_room_waits_for_a_client_that_has_not_read_yet() {
     let mut reader = leader.reader();
     leader.head(head(), None, store.reserve(0).expect("fits"));
     assert_eq!(leader.append(&[7; 4096], &store, u64::MAX).await, Ok(()));
-    leader.complete(&store, &key().key, None);
+    leader.complete(&store, None);
     assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from_static(&[7; 4096]))));
     assert_eq!(read(&mut reader).await, None);
 }

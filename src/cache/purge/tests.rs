@@ -1,6 +1,5 @@
 //! Rules of purging.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -13,7 +12,7 @@ fn epoch() -> Instant {
     Clock::new().now().monotonic
 }
 
-fn stamped(purges: &Purges, tags: &[&str]) -> Arc<Stamps> {
+fn stamped(purges: &Purges, tags: &[&str]) -> Stamps {
     let tags: Vec<Box<str>> = tags.iter().map(|tag| (*tag).into()).collect();
     purges.fence("www.test", URL).stamps_with(&tags, &[])
 }

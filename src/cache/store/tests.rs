@@ -2,16 +2,13 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderValue, header};
 
 use super::*;
 use crate::cache::chunks::GrowingBody;
-use crate::cache::stored::StoredHead;
+use crate::cache::stored::{Arrival, StoredHead};
 use crate::clock::Clock;
-use crate::semantics::field_lines::FieldLines;
-use crate::semantics::freshness::Lifetime;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::Target;
 use crate::semantics::vary::Nominated;
@@ -30,27 +27,12 @@ impl Bench {
     /// A response for requests in `language`, which its head pays for, so that its body takes no memory.
     fn response(&self, key: &CacheKey, language: &str, bytes: u64) -> Arc<StoredResponse> {
         let nominated = Nominated::of(&[header::ACCEPT_LANGUAGE], &in_language(language));
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime: Lifetime {
-                freshness: Duration::from_secs(60),
-                initial_age: Duration::ZERO,
-                stale_while_revalidate: None,
-                stale_if_error: None,
-                prohibition: None,
-            },
-            received: self.now,
-            nominated,
-            origin: Arc::from("primary"),
-            stamps: self.store.fence(HOST, key.as_str()).stamps_with(&[language.into()], &[]),
-            codable: false,
-        };
+        let stamps = self.store.fence(HOST, key.as_str()).stamps_with(&[language.into()], &[]);
+        let head = StoredHead::of(Arrival { nominated, ..Arrival::plain(key, stamps, self.now) });
         let nothing = self.store.reserve(0).expect("nothing always fits");
         let body = GrowingBody::default().seal(nothing).expect("nothing was forgotten");
         let paid = self.room(bytes).expect("the engine has made room");
-        Arc::new(StoredResponse::new(key, head, Arc::new(body), paid))
+        Arc::new(StoredResponse::new(head, Arc::new(body), paid))
     }
 
     /// A reservation, as soon as no other test is in the middle of a lookup, which keeps what was evicted from being freed.

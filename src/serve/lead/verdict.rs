@@ -6,11 +6,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Lead;
 use crate::cache::stamps::Stamps;
-use crate::cache::stored::StoredHead;
+use crate::cache::stored::{Arrival, StoredHead};
 use crate::origin::request::fetch::Fetched;
 use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_control::ResponseDirectives;
-use crate::semantics::field_lines::FieldLines;
 use crate::semantics::storable::{storable, withheld};
 use crate::semantics::vary::{Nominated, vary_fields};
 use crate::semantics::{date, freshness, transformation};
@@ -97,7 +96,7 @@ impl Lead {
         mut headers: HeaderMap,
         directives: &ResponseDirectives,
         fetched: &Fetched,
-        (nominated, stamps): (Nominated, Arc<Stamps>),
+        (nominated, stamps): (Nominated, Stamps),
         is_codable: impl FnOnce(&HeaderMap) -> bool,
     ) -> (StoredHead, HeaderMap) {
         let policy = &self.exchange.site.config;
@@ -131,17 +130,18 @@ impl Lead {
             }
         }
         let origin = Arc::clone(&fetched.origin);
-        let head = StoredHead {
+        let head = StoredHead::of(Arrival {
+            key: self.key.clone(),
             version: fetched.version,
             status,
-            fields: FieldLines::of(&headers),
+            codable: is_codable(&headers),
+            fields: headers,
             lifetime,
             received: fetched.received.monotonic,
             nominated,
             origin,
             stamps,
-            codable: is_codable(&headers),
-        };
+        });
         (head, own)
     }
 

@@ -74,7 +74,7 @@ fn fate(head: &StoredHead, policy: &FreshnessPolicy, now: Instant) -> Fate {
     match judge(Some(found), &RequestDirectives::default(), Origins::Down) {
         Way::Hit { .. } | Way::Stale { .. } => Fate::Answered,
         Way::Forward { .. } | Way::Unavailable => {
-            let prohibition = head.lifetime.prohibition.filter(|one| !policy.stale_despite.contains(one));
+            let prohibition = head.lifetime().prohibition.filter(|one| !policy.stale_despite.contains(one));
             Fate::Lost(prohibition.map_or(Loss::Expired, Loss::Prohibited))
         }
     }
@@ -82,14 +82,15 @@ fn fate(head: &StoredHead, policy: &FreshnessPolicy, now: Instant) -> Fate {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, StatusCode, Version};
+    use http::StatusCode;
 
     use super::*;
     use crate::cache::store::{Store, StoreCounters};
+    use crate::cache::stored::Arrival;
     use crate::clock::Clock;
-    use crate::semantics::field_lines::FieldLines;
     use crate::semantics::freshness::Lifetime;
-    use crate::semantics::vary::Nominated;
+    use crate::semantics::key::cache_key;
+    use crate::semantics::target::Target;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -106,17 +107,12 @@ mod tests {
     fn check(case: &str, status: u16, lifetime: &Lifetime, policy: &FreshnessPolicy, expected: [&str; HORIZONS.len()]) {
         let now = Clock::new().now().monotonic;
         let store = Store::new(1 << 20, StoreCounters::default(), now);
-        let head = StoredHead {
-            version: Version::HTTP_11,
+        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let head = StoredHead::of(Arrival {
             status: StatusCode::from_u16(status).expect("a table holds statuses"),
-            fields: FieldLines::default(),
             lifetime: lifetime.clone(),
-            received: now,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: "a".into(),
-            stamps: store.fence("www.test", "/").stamps().clone(),
-            codable: false,
-        };
+            ..Arrival::plain(&key, store.fence("www.test", "/").stamps_with(&[], &[]), now)
+        });
         let told = fates(&head, policy, now).map(|fate| match fate {
             Fate::Answered => "",
             Fate::Lost(loss) => loss.as_str(),

@@ -31,10 +31,10 @@ pub enum Sample {
 
 impl Sample {
     /// A request that the cache was asked for by `key`, with these fields.
-    pub(super) fn keyed(key: &CacheKey, request: &HeaderMap, found: Option<&Nominated>) -> Self {
+    pub(super) fn keyed(key: &CacheKey, request: &HeaderMap, found: Option<Nominated<&[u8]>>) -> Self {
         // Nearly everything that varies does so by these; by what else, only a response could tell.
         let nominated = || Nominated::of(&COMMONLY_NOMINATED, request);
-        Self::kept(key, found.cloned().unwrap_or_else(nominated), Loss::Gone)
+        Self::kept(key, found.map_or_else(nominated, Nominated::into_owned), Loss::Gone)
     }
 
     /// A request for `url` that the cache has no part in.

@@ -50,7 +50,7 @@ impl Sampler {
         chance: f64,
     ) -> Option<Box<Prospect>> {
         let bytes_max = found.filter(|_| answers).map(|stored| stored.body.length());
-        let nominated = found.map(|stored| &stored.head.nominated);
+        let nominated = found.map(|stored| stored.head.nominated());
         self.prospect(chance, bytes_max, || Sample::keyed(key, request, nominated))
     }
 
@@ -184,15 +184,13 @@ const ROOM_MAX: usize = 64;
 mod tests {
     use std::time::Duration;
 
-    use http::{HeaderMap, StatusCode, Version};
+    use http::HeaderMap;
 
     use super::*;
     use crate::cache::chunks::GrowingBody;
     use crate::cache::store::{Store, StoreCounters};
-    use crate::cache::stored::StoredHead;
+    use crate::cache::stored::{Arrival, StoredHead};
     use crate::clock::Clock;
-    use crate::semantics::field_lines::FieldLines;
-    use crate::semantics::freshness::Lifetime;
     use crate::semantics::key::cache_key;
     use crate::semantics::target::Target;
 
@@ -235,26 +233,9 @@ mod tests {
     fn stored(key: &CacheKey, now: Instant) -> StoredResponse {
         let store = Store::new(1 << 20, StoreCounters::default(), now);
         let reserve = || store.reserve(1000).expect("there is room");
-        let lifetime = Lifetime {
-            freshness: Duration::ZERO,
-            initial_age: Duration::ZERO,
-            stale_while_revalidate: None,
-            stale_if_error: None,
-            prohibition: None,
-        };
-        let head = StoredHead {
-            version: Version::HTTP_11,
-            status: StatusCode::OK,
-            fields: FieldLines::default(),
-            lifetime,
-            received: now,
-            nominated: Nominated::of(&[], &HeaderMap::new()),
-            origin: "a".into(),
-            stamps: store.fence("www.test", "/").stamps().clone(),
-            codable: false,
-        };
+        let head = StoredHead::of(Arrival::plain(key, store.fence("www.test", "/").stamps_with(&[], &[]), now));
         let body = GrowingBody::new(Some(0)).seal(reserve()).expect("it is whole");
-        StoredResponse::new(key, head, Arc::new(body), reserve())
+        StoredResponse::new(head, Arc::new(body), reserve())
     }
 
     #[test]

@@ -74,7 +74,7 @@ struct Question<'a> {
 impl Question<'_> {
     /// As [`Store::lookup`] selects: the most recent response, and what may be garbage only for want of another.
     fn fates(&self, stored: &[&Arc<StoredResponse>], policy: &FreshnessPolicy, now: Instant) -> Fates {
-        let mut suitable = stored.iter().filter(|stored| stored.head.nominated.is_part_of(self.nominated));
+        let mut suitable = stored.iter().filter(|stored| stored.head.nominated().is_part_of(self.nominated));
         let trusted = suitable.clone().find(|stored| !stored.head.stamps.is_suspect());
         trusted.or_else(|| suitable.next()).map_or(lost(self.otherwise), |stored| fates(&stored.head, policy, now))
     }
