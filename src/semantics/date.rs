@@ -79,7 +79,7 @@ impl PackedDate {
     /// The date that `text` is, if it is one in this form to the letter.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         let text: &[u8; IMF_FIXDATE_BYTES] = text.try_into().ok()?;
-        let weekday = WEEKDAYS.iter().position(|(short, _)| text.starts_with(short.as_bytes()))? as u64;
+        let weekday = DAYS.iter().position(|day| text[..3] == day[..])? as u64;
         let month = MONTHS.iter().position(|month| text[8..11] == month[..])? as u64;
         let mut packed = 0;
         for (part, bits) in [
@@ -119,20 +119,16 @@ impl PackedDate {
             packed >>= bits;
             part as usize
         };
-        let (second, minute, hour) = (take(SIXTIETH_BITS), take(SIXTIETH_BITS), take(HOUR_BITS));
-        let (day, year) = (take(DAY_BITS), take(YEAR_BITS));
-        let (month, weekday) = (take(MONTH_BITS), take(WEEKDAY_BITS));
-        let mut text = *b"Sun, 00 Jan 0000 00:00:00 GMT";
-        let mut put = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, WEEKDAYS[weekday % WEEKDAYS.len()].0.as_bytes());
-        put(5, &digits(day));
-        put(8, MONTHS[month % MONTHS.len()]);
-        put(12, &digits(year / 100));
-        put(14, &digits(year));
-        put(17, &digits(hour));
-        put(20, &digits(minute));
-        put(23, &digits(second));
-        text
+        let ([s, t], [m, n], [h, i]) =
+            (digits(take(SIXTIETH_BITS)), digits(take(SIXTIETH_BITS)), digits(take(HOUR_BITS)));
+        let ([d, e], year) = (digits(take(DAY_BITS)), take(YEAR_BITS));
+        let ([y, z], [v, w]) = (digits(year / 100), digits(year));
+        let [j, k, l] = *MONTHS[take(MONTH_BITS) % MONTHS.len()];
+        let [a, b, c] = *DAYS[take(WEEKDAY_BITS) % DAYS.len()];
+        [
+            a, b, c, b',', b' ', d, e, b' ', j, k, l, b' ', y, z, v, w, b' ', h, i, b':', m, n, b':', s, t, b' ', b'G',
+            b'M', b'T',
+        ]
     }
 }
 
@@ -153,6 +149,9 @@ const DAY_BITS: u32 = 5;
 const HOUR_BITS: u32 = 5;
 const SIXTIETH_BITS: u32 = 6;
 
+/// day-name.
+const DAYS: [&[u8; 3]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+
 /// month.
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
@@ -169,7 +168,7 @@ const WEEKDAYS: [(&str, &str); 7] = [
 ];
 
 /// The length of `Sun, 06 Nov 1994 08:49:37 GMT`.
-const IMF_FIXDATE_BYTES: usize = 29;
+pub(super) const IMF_FIXDATE_BYTES: usize = 29;
 
 /// The longest form: `Wednesday, 06-Nov-94 08:49:37 GMT`.
 const DATE_BYTES_MAX: usize = 33;

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::date::PackedDate;
+use super::date::{IMF_FIXDATE_BYTES, PackedDate};
 
 /// The field lines of a message in one block, in the order of the map that they came from.
 ///
@@ -65,23 +65,50 @@ impl<'a> FieldLines<'a> {
     /// belongs to this map alone, so that processors that answer with the same response at once do not count its users
     /// together.
     pub fn to_headers(self, more: usize) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.lines().count() + more);
-        let mut texts = BytesMut::with_capacity(self.block.len() + DATES_BYTES);
-        let mut shared = |text: &[u8]| {
-            texts.extend_from_slice(text);
-            let text = texts.split().freeze();
-            HeaderValue::from_maybe_shared(text).expect("the text of a field value is one")
-        };
+        let (count, mut texts) = self.count_and_texts();
+        let mut next_text =
+            |length| HeaderValue::from_maybe_shared(texts.split_to(length)).expect("the text of a field value is one");
+        let mut headers = HeaderMap::with_capacity(count + more);
         for Line { name, value } in self.lines() {
             let value = match value {
                 Value::Absent => continue,
-                Value::Date(date) => shared(&date.text()),
+                Value::Date(_) => next_text(IMF_FIXDATE_BYTES),
                 Value::Known(value) => value.clone(),
-                Value::Text(text) => shared(text),
+                Value::Text(text) => next_text(text.len()),
             };
             headers.append(name.to_header_name().into_owned(), value);
         }
         headers
+    }
+
+    /// How many lines there are, and the values of those that are no numbers, one behind the other. They are laid out on the
+    /// stack first, so that they cost one allocation and not two.
+    fn count_and_texts(self) -> (usize, Bytes) {
+        let (mut stack, mut heap) = ([0; STACK_BYTES], Vec::new());
+        let (mut count, mut length) = (0, 0);
+        for line in self.lines() {
+            count += 1;
+            let date;
+            let text = match line.value {
+                Value::Absent | Value::Known(_) => continue,
+                Value::Date(packed) => {
+                    date = packed.text();
+                    &date
+                }
+                Value::Text(text) => text,
+            };
+            match stack.get_mut(length..length + text.len()) {
+                Some(room) if heap.is_empty() => room.copy_from_slice(text),
+                _ => {
+                    if heap.is_empty() {
+                        heap.extend_from_slice(&stack[..length]);
+                    }
+                    heap.extend_from_slice(text);
+                }
+            }
+            length += text.len();
+        }
+        (count, if heap.is_empty() { Bytes::from_owner(stack) } else { heap.into() })
     }
 
     /// The first line of this name.
@@ -220,8 +247,8 @@ fn push_text(block: &mut Vec<u8>, text: &[u8]) {
     block.extend_from_slice(text);
 }
 
-/// More than the usual two dates, `Date` and `Last-Modified`, take beyond what they take in a block.
-const DATES_BYTES: usize = 48;
+/// What the usual values have: two dates, an entity tag and one or two more. More cost an allocation more.
+const STACK_BYTES: usize = 160;
 
 /// From here on, the byte before a name or value is a number; below, it is the length of its text.
 const KNOWN: u8 = 128;
