@@ -11,7 +11,7 @@ use std::time::Instant;
 use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
-use super::engine::{Change, Engine, Keyed};
+use super::engine::{Change, Engine};
 use super::excess::{SPARE_BYTES, excess};
 use super::ledger::{Ledger, Reservation};
 use super::lock::lock;

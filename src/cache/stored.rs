@@ -112,6 +112,11 @@ impl StoredHead {
         self.texts.key()
     }
 
+    /// Whether that is `key`.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.texts.has_key(key)
+    }
+
     /// End-to-end fields, `Age` left out.
     pub fn fields(&self) -> FieldLines<'_> {
         self.texts.fields()

@@ -21,6 +21,10 @@ impl Texts {
         Self(block.into())
     }
 
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        split(&self.0).0 == key.as_bytes()
+    }
+
     pub(super) fn key(&self) -> &str {
         let (key, _) = split(&self.0);
         std::str::from_utf8(key).expect("a key is text")
@@ -99,6 +103,7 @@ mod tests {
         let headers: HeaderMap = (0..fields).map(|number| (name(number), number.into())).collect();
         let texts = Texts::of(&key, &nominated, &headers);
         assert_eq!(texts.key(), key.as_str());
+        assert!(texts.has_key(key.as_str()) && !texts.has_key(key.as_str().trim_end_matches('/')));
         assert_eq!(texts.nominated().into_owned(), nominated);
         assert_eq!(texts.fields().to_headers(0), headers);
         assert!(texts.size() >= path_bytes + value_bytes);

@@ -20,9 +20,8 @@ pub(super) enum Variants {
 }
 
 impl Keyed for Variants {
-    fn key(&self) -> &str {
-        // There is always one.
-        self.responses().first().map_or("", |response| response.head.key())
+    fn has_key(&self, key: &str) -> bool {
+        self.responses().first().is_some_and(|response| response.head.has_key(key))
     }
 }
 
@@ -75,6 +74,11 @@ impl Variants {
         (!responses.is_empty()).then(|| Self::of(responses))
     }
 
+    /// The text of the key that all of them have.
+    pub(super) fn key(&self) -> &str {
+        self.responses().first().map_or("", |response| response.head.key())
+    }
+
     pub(super) fn responses(&self) -> &[Arc<StoredResponse>] {
         match self {
             Self::One(only) => std::slice::from_ref(only),
@@ -84,15 +88,21 @@ impl Variants {
 
     /// "When more than one suitable response is stored, a cache MUST use the most recent one (as determined by the Date
     /// header field)." (§4) What may be garbage is not suitable while another one is.
-    pub(super) fn select(&self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
-        let mut suitable = self.responses().iter().filter(|response| response.head.nominated().matches(request));
+    pub(super) fn select(self, request: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        let is_suitable = |response: &Arc<StoredResponse>| response.head.nominated().matches(request);
         let is_trusted = |response: &&Arc<StoredResponse>| !response.head.stamps.is_suspect();
-        let selected = suitable.clone().find(is_trusted).or_else(|| suitable.next())?;
+        let selected = match self {
+            Self::One(only) => Some(only).filter(is_suitable),
+            Self::Several(responses) => {
+                let mut suitable = responses.iter().filter(|response| is_suitable(response));
+                suitable.clone().find(is_trusted).or_else(|| suitable.next()).cloned()
+            }
+        }?;
         // Written only where it changes: workers share this line of memory.
         if selected.credit.load(Ordering::Relaxed) != CREDIT_MAX {
             selected.credit.store(CREDIT_MAX, Ordering::Relaxed);
         }
-        Some(Arc::clone(selected))
+        Some(selected)
     }
 
     pub(super) fn size(&self) -> u64 {
