@@ -90,7 +90,7 @@ impl Shelf {
         let stamps = store.fence(HOST, &path(number)).stamps_with(&["all".into()], &[TERM]);
         let head = StoredHead::of(Arrival::plain(&key, stamps, self.now));
         let paid = store.reserve(head.cost()).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+        store.store(Arc::new(StoredResponse::new(head, body, paid)));
     }
 }
 

@@ -55,7 +55,7 @@ fn put(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
         ..Arrival::plain(&key, fence.stamps_with(&[], &[]), now)
     });
     let paid = store.reserve(head.cost()).expect("the head fits");
-    store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+    store.store(Arc::new(StoredResponse::new(head, body, paid)));
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -39,9 +39,9 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
     let node = start(config, clock.clone(), events, metrics).await.map_err(io::Error::other)?;
     let address = node.address("https").ok_or(io::ErrorKind::AddrNotAvailable)?;
     let store = &node.admin().shared.store;
-    let now = clock.now().monotonic;
+    let (origin, now) = (Arc::from("origin"), clock.now().monotonic);
     for number in 0..responses {
-        put(store, address, number, now)?;
+        put(store, address, number, &origin, now)?;
     }
     let mut kept = 0;
     store.visit(|_, _| kept += 1);
@@ -53,18 +53,21 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
 }
 
 /// Stores a response as a fill would.
-fn put(store: &Store, address: SocketAddr, number: u64, now: Instant) -> io::Result<()> {
+fn put(store: &Store, address: SocketAddr, number: u64, origin: &Arc<str>, now: Instant) -> io::Result<()> {
     let path = format!("{PATH}{number}");
-    let path_and_query = path.as_str().into();
-    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query };
+    let fence = store.fence("localhost", &path);
+    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query: path.into() };
     let key = cache_key("https", &target);
     let mut body = GrowingBody::new(Some(BODY_BYTES));
     body.append(&[b'x'; BODY_BYTES as usize]);
     let body = body.seal(paid(store, BODY_BYTES)?).expect("nothing was forgotten");
-    let stamps = store.fence("localhost", &path).stamps_with(&[], &[]);
-    let head = StoredHead::of(Arrival { fields: fields(FIELDS), ..Arrival::plain(&key, stamps, now) });
+    let head = StoredHead::of(Arrival {
+        fields: fields(FIELDS),
+        origin: Arc::clone(origin),
+        ..Arrival::plain(&key, fence.stamps_with(&[], &[]), now)
+    });
     let paid = paid(store, head.cost())?;
-    store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+    store.store(Arc::new(StoredResponse::new(head, body, paid)));
     Ok(())
 }
 

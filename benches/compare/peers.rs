@@ -248,7 +248,7 @@ fn text(path: &Path) -> &str {
 const MEMORY: &str = "4GiB";
 
 /// More than ten million small responses take.
-const FULL_MEMORY: &str = "14GiB";
+const FULL_MEMORY: &str = "9GiB";
 
 /// Where servers run.
 const SERVER_CORE: usize = 0;

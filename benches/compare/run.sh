@@ -21,8 +21,8 @@ if (($(nproc) < 2)); then
     echo "two cores are needed: one for the server, one for the load" >&2
     exit 2
 fi
-if (($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) < 14 << 20)); then
-    echo "14 GiB of free memory are needed: for ten million stored responses" >&2
+if (($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) < 10 << 20)); then
+    echo "10 GiB of free memory are needed: for ten million stored responses" >&2
     exit 2
 fi
 # Ten thousand connections have two ends.
@@ -34,7 +34,7 @@ cargo bench --locked --features jemalloc --bench compare -- "$@" || status=1
 # With options a part was asked for, and that was all of it.
 if (($# == 0)); then
     benches/compare/workers.sh target/release/holdover || status=1
-    cargo bench --locked --bench stored || status=1
+    cargo bench --locked --features jemalloc --bench stored || status=1
     cargo bench --locked --bench ratio || status=1
 fi
 exit "$status"

@@ -54,7 +54,7 @@ fn codings(criterion: &mut Criterion) {
 }
 
 /// Among many small stored responses, every one of them asked for in turn: how far from flat a hit's cost is. Ten million
-/// take some 11 GiB, and are stored when `HOLDOVER_BENCH_MILLIONS` is set.
+/// take some 8 GiB, and are stored when `HOLDOVER_BENCH_MILLIONS` is set.
 fn numbers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hit/among");
     // As a test it runs once, unoptimized.

@@ -92,7 +92,7 @@ impl Node {
             ..Arrival::plain(&key, store.fence("www.test", path).stamps_with(&[], &[]), self.clock.now().monotonic)
         });
         let paid = store.reserve(head.cost()).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(head, Arc::new(body), paid)));
+        store.store(Arc::new(StoredResponse::new(head, body, paid)));
     }
 
     /// The status that a request is answered with, and how many bytes.

@@ -54,7 +54,7 @@ impl Policy for Holdover {
                 return false;
             };
             let nothing = self.store.reserve(0).and_then(|paid| GrowingBody::default().seal(paid).ok());
-            let body = Arc::new(nothing.expect("nothing always fits"));
+            let body = nothing.expect("nothing always fits");
             self.store.store(Arc::new(StoredResponse::new(self.head(&path), body, paid)));
         }
         false

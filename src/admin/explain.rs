@@ -141,7 +141,7 @@ fn response(stored: &StoredResponse, site: &SiteConfig, now: Instant) -> Value {
     json!({
         "status": head.status.as_u16(),
         "origin": &*head.origin,
-        "body_bytes": stored.body.length(),
+        "body_bytes": stored.length(),
         "size_bytes": stored.size(),
         "reuse": word,
         "stale_seconds": past.map(|past| past.as_secs()),

@@ -118,7 +118,7 @@ impl GrowingBody {
             Some(chunk) if self.length <= SMALL_BYTES_MAX => Content::Small(chunk[..].into()),
             Some(_) => Content::Chunks(Vec::from(chunks).into()),
         };
-        Ok(StoredBody { content, _reservation: reservation })
+        Ok(StoredBody { content, reservation })
     }
 
     /// One chunk out of its pieces, exactly as large as they are.
@@ -153,7 +153,7 @@ pub struct Forgotten;
 #[derive(Debug)]
 pub struct StoredBody {
     content: Content,
-    _reservation: Reservation,
+    reservation: Reservation,
 }
 
 #[derive(Debug)]
@@ -173,6 +173,17 @@ impl StoredBody {
                 (chunks.len().saturating_sub(1) * CHUNK_BYTES + last) as u64
             }
             Content::Small(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// The bytes, if they are few, and what pays for them.
+    ///
+    /// # Errors
+    /// Gives the body back when it has more than [`SMALL_BYTES_MAX`] bytes.
+    pub(super) fn into_small(self) -> Result<(Box<[u8]>, Reservation), Self> {
+        match self.content {
+            Content::Small(bytes) => Ok((bytes, self.reservation)),
+            Content::Chunks(_) => Err(self),
         }
     }
 

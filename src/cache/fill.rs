@@ -309,7 +309,7 @@ impl<E> Leader<E> {
     pub fn complete(mut self, store: &Store, head: Option<Reservation>) -> Option<Arc<StoredResponse>> {
         let stored = {
             let mut state = lock(&self.fill.state);
-            let stored = state.seal(self.reservation.take(), head).map(Arc::new);
+            let stored = state.seal(self.reservation.take(), head);
             state.end = Some(End::Complete);
             state.wake_readers();
             stored

@@ -52,6 +52,12 @@ impl Reservation {
         fits
     }
 
+    /// Holds what `other`, from the same ledger, has held as well.
+    pub(super) fn join(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.account, &other.account), "one account pays for one response");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back what is held beyond `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let surplus = self.bytes.saturating_sub(bytes);
@@ -139,6 +145,16 @@ mod tests {
         drop(others);
         reservation.approach(500);
         assert_eq!((reservation.bytes(), ledger.used()), (100, 100));
+    }
+
+    #[test]
+    fn what_is_joined_is_held_once() {
+        let ledger = Ledger::new(100);
+        let (mut one, other) = (ledger.reserve(30).expect("fits"), ledger.reserve(50).expect("fits"));
+        one.join(other);
+        assert_eq!((one.bytes(), ledger.used()), (80, 80));
+        drop(one);
+        assert_eq!(ledger.used(), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod cells;
 pub mod chunks;
 pub mod codings;
 pub mod compressor;
+pub mod content;
 mod encoder;
 mod engine;
 mod excess;

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, Version};
 
 use super::chunks::StoredBody;
 use super::codings::Codings;
+use super::content::StoredContent;
 use super::ledger::Reservation;
 use super::stamps::{Purged, Stamps};
 use super::texts::Texts;
@@ -170,40 +171,110 @@ impl StoredHead {
 pub struct StoredResponse {
     /// Key, status, fields, lifetime.
     pub head: StoredHead,
-    /// The whole body; shared with the responses this one was freshened from.
-    pub body: Arc<StoredBody>,
-    /// The body in content codings, when this node may make them; shared as the body is.
-    pub codings: Option<Arc<Codings>>,
+    body: Body,
     /// Until when a failed revalidation lets this response count as good again: a [`PackedDuration`] after its arrival.
     revived_until: AtomicU32,
     /// How many newcomers under its key it outlives: all it can when it is selected, one less for each that needs room.
     pub(super) credit: AtomicU8,
-    /// Pays for the head; the body pays for itself.
+    /// Pays for the head, and for a body that lies within.
     reservation: Reservation,
 }
 
+#[derive(Debug)]
+enum Body {
+    /// Shared with the responses that this one was freshened from.
+    Shared(Box<Shared>),
+    /// A small one that has no codings.
+    Within(Box<[u8]>),
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
+    /// It pays for itself.
+    body: Arc<StoredBody>,
+    /// The body in content codings, when this node may make them.
+    codings: Option<Arc<Codings>>,
+}
+
 impl StoredResponse {
-    /// Joins a head with its complete body; `reservation` pays for the head.
-    pub fn new(head: StoredHead, body: Arc<StoredBody>, reservation: Reservation) -> Self {
-        let codings = head.codable.then(|| Arc::new(Codings::new(head.key(), Arc::clone(&body), head.received())));
-        let never = AtomicU32::new(PackedDuration::of(Duration::ZERO).to_bits());
-        Self { head, body, codings, revived_until: never, credit: AtomicU8::new(0), reservation }
+    /// Joins a head with its complete body; `reservation`, from the ledger that the body's is from, pays for the head.
+    pub fn new(head: StoredHead, body: StoredBody, mut reservation: Reservation) -> Self {
+        let body = if head.codable { Err(body) } else { body.into_small() };
+        let body = match body {
+            Ok((bytes, paid)) => {
+                reservation.join(paid);
+                Body::Within(bytes)
+            }
+            Err(body) => {
+                // Little beside the body, and so not worth a refusal where there is no room.
+                let _is_paid = head.codable || reservation.grow(SHARED_BYTES as u64);
+                Body::Shared(Box::new(Shared::of(&head, Arc::new(body))))
+            }
+        };
+        Self::with(head, body, reservation)
     }
 
-    /// The same body under a new head, which `reservation` pays for; codings that were made of it stay.
+    fn with(head: StoredHead, body: Body, reservation: Reservation) -> Self {
+        let never = AtomicU32::new(PackedDuration::of(Duration::ZERO).to_bits());
+        Self { head, body, revived_until: never, credit: AtomicU8::new(0), reservation }
+    }
+
+    /// The same body under a new head, which `reservation` pays for as [`StoredResponse::cost_under`] says; codings that were
+    /// made of it stay.
     #[must_use]
     pub fn freshened(&self, head: StoredHead, reservation: Reservation) -> Self {
-        let mut freshened = Self::new(head, Arc::clone(&self.body), reservation);
-        if let (Some(codings), Some(made)) = (&mut freshened.codings, &self.codings) {
-            *codings = Arc::clone(made);
+        let body = match &self.body {
+            Body::Within(bytes) => Body::Within(bytes.clone()),
+            Body::Shared(shared) if shared.codings.is_some() == head.codable => Body::Shared(shared.clone()),
+            Body::Shared(shared) => Body::Shared(Box::new(Shared::of(&head, Arc::clone(&shared.body)))),
+        };
+        Self::with(head, body, reservation)
+    }
+
+    /// What this response would have to reserve under a new head.
+    pub fn cost_under(&self, head: &StoredHead) -> u64 {
+        head.cost() + self.within().len() as u64
+    }
+
+    /// The whole body.
+    pub fn content(self: &Arc<Self>) -> StoredContent {
+        match &self.body {
+            Body::Shared(shared) => StoredContent::Shared(Arc::clone(&shared.body)),
+            Body::Within(_) => StoredContent::Within(Arc::clone(self)),
         }
-        freshened
+    }
+
+    /// Length of the body in bytes.
+    pub fn length(&self) -> u64 {
+        match &self.body {
+            Body::Shared(shared) => shared.body.length(),
+            Body::Within(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// The body, if it lies within.
+    pub(super) fn within(&self) -> &[u8] {
+        match &self.body {
+            Body::Shared(_) => &[],
+            Body::Within(bytes) => bytes,
+        }
+    }
+
+    /// The body in content codings, when this node may make them; shared as the body is.
+    pub fn codings(&self) -> Option<&Arc<Codings>> {
+        match &self.body {
+            Body::Shared(shared) => shared.codings.as_ref(),
+            Body::Within(_) => None,
+        }
     }
 
     /// Bytes held: body, codings, head and bookkeeping.
     pub fn size(&self) -> u64 {
-        let codings = self.codings.as_ref().map_or(0, |codings| codings.size());
-        self.body.length() + codings + self.reservation.bytes()
+        let beside = match &self.body {
+            Body::Shared(shared) => shared.body.length() + shared.codings.as_ref().map_or(0, |codings| codings.size()),
+            Body::Within(_) => 0,
+        };
+        beside + self.reservation.bytes()
     }
 
     /// Counts as good again until `until`, because no origin could be asked.
@@ -219,9 +290,19 @@ impl StoredResponse {
     }
 }
 
-/// What is known of the content codings of one body, without the codings.
-const CODINGS_BYTES: usize = 144;
+impl Shared {
+    fn of(head: &StoredHead, body: Arc<StoredBody>) -> Self {
+        let codings = || Arc::new(Codings::new(head.key(), Arc::clone(&body), head.received()));
+        Self { codings: head.codable.then(codings), body }
+    }
+}
 
-/// The response itself, 192, what holds its body, 64, its part of the engine, 321, and what the allocator adds to these and
-/// to its other allocations, rounded up; `cargo bench --bench stored` compares the sum with the memory of the process.
-const ENTRY_BYTES: usize = 640;
+/// What is known of the content codings of one body, without the codings, and what makes that body one for several.
+const CODINGS_BYTES: usize = 144 + SHARED_BYTES;
+
+/// What makes a body one for several responses.
+const SHARED_BYTES: usize = 112;
+
+/// The response itself, 192, its part of the engine, 330, and what the allocator adds to these and to its other allocations,
+/// rounded up; `cargo bench --bench stored` compares the sum with the memory of the process.
+const ENTRY_BYTES: usize = 592;

@@ -1,7 +1,6 @@
 //! The body of every response to a client.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::outcome::Outcome;
 use super::parts::Parts;
-use crate::cache::chunks::StoredBody;
+use crate::cache::content::StoredContent;
 use crate::cache::fill::FillReader;
 use crate::origin::request::fetch::FetchError;
 
@@ -35,7 +34,7 @@ pub enum Source {
     /// Several parts of a body.
     Parts(Box<Parts>),
     /// A complete body, from this offset on.
-    Stored(Arc<StoredBody>, u64),
+    Stored(StoredContent, u64),
     /// One piece.
     Whole(Bytes),
 }

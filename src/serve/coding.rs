@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, header};
 use super::body::ResponseBody;
 use super::deliver;
 use super::exchange::Exchange;
-use crate::cache::chunks::StoredBody;
+use crate::cache::content::StoredContent;
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
 use crate::semantics::transformation::{RangeOf, forbids_transformation, represent, represent_known};
@@ -18,21 +18,24 @@ pub(super) struct Selected {
     /// Its fields.
     pub(super) headers: HeaderMap,
     /// Its body.
-    pub(super) body: Arc<StoredBody>,
+    pub(super) body: StoredContent,
     /// The coding that this node has given it.
     pub(super) coding: Option<ContentCoding>,
 }
 
 /// Selects a representation of `stored`.
-pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> Selected {
+pub(super) fn select(exchange: &Exchange, stored: &Arc<StoredResponse>) -> Selected {
     let mut headers = stored.head.fields().to_headers(ADDED_LINES);
     if !stored.head.codable {
-        return Selected { headers, body: Arc::clone(&stored.body), coding: None };
+        return Selected { headers, body: stored.content(), coding: None };
     }
-    let coded = order(exchange, stored).and_then(|coding| Some((coding, stored.codings.as_ref()?.made(coding)?)));
-    let (coding, body) = coded.map_or((None, &stored.body), |(coding, body)| (Some(coding), body));
+    let coded = order(exchange, stored).and_then(|coding| Some((coding, stored.codings()?.made(coding)?)));
+    let (coding, body) = match coded {
+        Some((coding, body)) => (Some(coding), StoredContent::Shared(Arc::clone(body))),
+        None => (None, stored.content()),
+    };
     represent(&mut headers, coding);
-    Selected { headers, body: Arc::clone(body), coding }
+    Selected { headers, body, coding }
 }
 
 /// The coding that answers, if any. One that would be better and that nobody has tried is ordered for the next client
@@ -40,7 +43,7 @@ pub(super) fn select(exchange: &Exchange, stored: &StoredResponse) -> Selected {
 pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<ContentCoding> {
     let (site, request) = (&exchange.site, &exchange.headers);
     let policy = &site.config.compression;
-    let codings = stored.codings.as_ref().filter(|_| policy.covers(stored.body.length()))?;
+    let codings = stored.codings().filter(|_| policy.covers(stored.length()))?;
     if forbids_transformation(request) {
         return None;
     }

@@ -118,11 +118,8 @@ impl Lead {
         let fetched = self.ask(conditions).await?;
         match &self.stored {
             Some(stored) if self.is_head() && fetched.status == StatusCode::OK && !fetched.unexpected => {
-                let matches = validator::head_matches(
-                    &stored.head.fields().to_headers(0),
-                    stored.body.length(),
-                    &fetched.headers,
-                );
+                let matches =
+                    validator::head_matches(&stored.head.fields().to_headers(0), stored.length(), &fetched.headers);
                 if matches && let Some((validated, share)) = self.freshen(stored, &fetched, fence) {
                     return Ok(Fetch::Validated { validated, share });
                 }
@@ -198,7 +195,7 @@ impl Lead {
         let marks = (nominated, stamps);
         let (head, own) = self.head(stored.head.status, headers, &directives, fetched, marks, is_codable);
         let store = &self.worker.shared.store;
-        let paid = store.reserve(head.cost());
+        let paid = store.reserve(stored.cost_under(&head));
         let verdict = if self.has_fields_outside_the_key() { Err(NotStored::Request) } else { Ok(()) };
         let not_stored = why_not(verdict, paid.as_ref());
         let reservation = paid.or_else(|| store.reserve(0))?;

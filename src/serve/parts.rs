@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderValue;
 
 use super::body::{BodyError, Source};
-use crate::cache::chunks::StoredBody;
+use crate::cache::content::StoredContent;
 use crate::cache::fill::FillReader;
 use crate::origin::request::fetch::FetchError;
 use crate::semantics::range::{Part, content_range};
@@ -26,7 +25,7 @@ pub struct Parts {
 #[derive(Debug)]
 enum Body {
     Fill(FillReader<FetchError>),
-    Stored(Arc<StoredBody>),
+    Stored(StoredContent),
 }
 
 #[derive(Debug)]

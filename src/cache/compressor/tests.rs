@@ -52,12 +52,12 @@ fn a_freshened_response_keeps_its_codings() {
     bench.store.store(Arc::clone(&freshened));
     drop(stored);
     assert_eq!(bench.compressor.run_waiting(), 1, "an order outlives the head it was made under");
-    assert!(freshened.codings.as_ref().is_some_and(|shared| shared.made(ContentCoding::Zstd).is_some()));
+    assert!(freshened.codings().is_some_and(|shared| shared.made(ContentCoding::Zstd).is_some()));
     assert_eq!(bench.store.weight(), freshened.size());
     let paid = bench.store.reserve(600).expect("fits");
     let mut withdrawn = freshened.head.clone();
     withdrawn.codable = false;
-    assert!(freshened.freshened(withdrawn, paid).codings.is_none(), "no-transform came with a 304");
+    assert!(freshened.freshened(withdrawn, paid).codings().is_none(), "no-transform came with a 304");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_encoder_that_has_ended_fails_and_keeps_nobody_waiting() {
     let (remote, encoder) = remote_encoder();
     drop(encoder);
     let stored = bench.store("/x", &b"compressible ".repeat(5000));
-    assert_eq!(remote.encode(&stored.body, ContentCoding::Gzip, u64::MAX).err(), Some(NotEncoded::Failed));
+    assert_eq!(remote.encode(&codings(&stored).body, ContentCoding::Gzip, u64::MAX).err(), Some(NotEncoded::Failed));
 }
 
 struct Bench {
@@ -222,7 +222,7 @@ impl Bench {
         let stamps = self.store.fence("a", path).stamps_with(&[], &[]);
         let head = StoredHead::of(Arrival { codable: true, ..Arrival::plain(&self.key(path), stamps, self.began) });
         let paid = self.store.reserve(head.cost()).expect("fits");
-        Arc::new(StoredResponse::new(head, Arc::new(sealed), paid))
+        Arc::new(StoredResponse::new(head, sealed, paid))
     }
 
     fn key(&self, path: &str) -> CacheKey {
@@ -240,5 +240,5 @@ impl Bench {
 }
 
 fn codings(stored: &Arc<StoredResponse>) -> Arc<Codings> {
-    Arc::clone(stored.codings.as_ref().expect("it is codable"))
+    Arc::clone(stored.codings().expect("it is codable"))
 }

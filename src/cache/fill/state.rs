@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{NoReaders, Stage};
 use crate::cache::chunks::{Forgotten, GrowingBody, StoredBody};
+use crate::cache::content::StoredContent;
 use crate::cache::ledger::Reservation;
 use crate::cache::stored::StoredResponse;
 
@@ -43,28 +44,34 @@ impl<E> State<E> {
         }
     }
 
-    /// The stored response, when the whole body was kept.
-    pub(super) fn seal(&mut self, body: Option<Reservation>, head: Option<Reservation>) -> Option<StoredResponse> {
-        let sealed = self.seal_body(body)?;
-        match &self.stage {
-            Some(Stage::Head(stored_head)) => Some(StoredResponse::new((**stored_head).clone(), sealed, head?)),
-            Some(Stage::Abandoned | Stage::Failed(_) | Stage::NotShared | Stage::Validated(_)) | None => None,
+    /// The stored response, when the whole body was kept and `head` pays for its head.
+    pub(super) fn seal(&mut self, body: Option<Reservation>, head: Option<Reservation>) -> Option<Arc<StoredResponse>> {
+        let sealed = self.sealed(body)?;
+        let (Some(Stage::Head(arrived)), Some(head)) = (&self.stage, head) else {
+            self.body = Body::Sealed(StoredContent::Shared(Arc::new(sealed)));
+            return None;
+        };
+        let stored = Arc::new(StoredResponse::new((**arrived).clone(), sealed, head));
+        self.body = Body::Sealed(stored.content());
+        Some(stored)
+    }
+
+    /// The same of a body that is not stored.
+    pub(super) fn seal_body(&mut self, paid: Option<Reservation>) {
+        if let Some(sealed) = self.sealed(paid) {
+            self.body = Body::Sealed(StoredContent::Shared(Arc::new(sealed)));
         }
     }
 
     /// The body in chunks as large as what is in them, when it was kept whole.
-    pub(super) fn seal_body(&mut self, paid: Option<Reservation>) -> Option<Arc<StoredBody>> {
+    fn sealed(&mut self, paid: Option<Reservation>) -> Option<StoredBody> {
         let (Some(paid), Body::Growing(growing)) = (paid, &mut self.body) else { return None };
         if self.windowed {
             self.held = Some(paid);
             return None;
         }
         match growing.seal(paid) {
-            Ok(sealed) => {
-                let sealed = Arc::new(sealed);
-                self.body = Body::Sealed(Arc::clone(&sealed));
-                Some(sealed)
-            }
+            Ok(sealed) => Some(sealed),
             Err(paid) => {
                 self.held = Some(paid);
                 None
@@ -121,7 +128,7 @@ pub(super) struct Reader {
 /// What is there of a body.
 pub(super) enum Body {
     Growing(GrowingBody),
-    Sealed(Arc<StoredBody>),
+    Sealed(StoredContent),
 }
 
 impl Body {

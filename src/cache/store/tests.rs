@@ -32,7 +32,7 @@ impl Bench {
         let nothing = self.store.reserve(0).expect("nothing always fits");
         let body = GrowingBody::default().seal(nothing).expect("nothing was forgotten");
         let paid = self.room(bytes).expect("the engine has made room");
-        Arc::new(StoredResponse::new(head, Arc::new(body), paid))
+        Arc::new(StoredResponse::new(head, body, paid))
     }
 
     /// A reservation, as soon as no other test is in the middle of a lookup, which keeps what was evicted from being freed.

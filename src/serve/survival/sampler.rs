@@ -49,7 +49,7 @@ impl Sampler {
         answers: bool,
         chance: f64,
     ) -> Option<Box<Prospect>> {
-        let bytes_max = found.filter(|_| answers).map(|stored| stored.body.length());
+        let bytes_max = found.filter(|_| answers).map(|stored| stored.length());
         let nominated = found.map(|stored| stored.head.nominated());
         self.prospect(chance, bytes_max, || Sample::keyed(key, request, nominated))
     }
@@ -235,7 +235,7 @@ mod tests {
         let reserve = || store.reserve(1000).expect("there is room");
         let head = StoredHead::of(Arrival::plain(key, store.fence("www.test", "/").stamps_with(&[], &[]), now));
         let body = GrowingBody::new(Some(0)).seal(reserve()).expect("it is whole");
-        StoredResponse::new(head, Arc::new(body), reserve())
+        StoredResponse::new(head, body, reserve())
     }
 
     #[test]
