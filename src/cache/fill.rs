@@ -2,7 +2,7 @@
 //!
 //! A fill belongs to no client. Its leader runs in a task of its own and the fill outlives whoever asked first. Bytes
 //! that will be stored are kept whole; a body that turned out not to fit is kept only in a window around its readers,
-//! and a reader that falls behind that window is cut off rather than allowed to slow the others or to pin memory.
+//! and a reader that falls behind that window goes on by itself rather than slow the others or pin memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -288,7 +288,7 @@ impl<E> Leader<E> {
         let more = data.len() as u64;
         if !self.pay_for(more, store, object_bytes_max) {
             self.unregister();
-            let window = self.reservation.as_ref().map_or(0, Reservation::bytes);
+            let window = self.widen(more, store, object_bytes_max);
             poll_fn(|context| lock(&self.fill.state).make_way(more, window, context)).await?;
         }
         let mut state = lock(&self.fill.state);
@@ -346,6 +346,18 @@ impl<E> Leader<E> {
             && (missing == 0 || store.grow(reservation, missing.max(GROWTH_BYTES)) || store.grow(reservation, missing));
         lock(&self.fill.state).windowed = !paid;
         paid
+    }
+
+    /// Makes the window wide enough for the slowest reader and `more_bytes` as well, if there is room; how wide it is.
+    fn widen(&mut self, more_bytes: u64, store: &Store, object_bytes_max: u64) -> u64 {
+        let Some(reservation) = &mut self.reservation else { return 0 };
+        let wanted = lock(&self.fill.state).wanted() + more_bytes;
+        let missing = wanted.saturating_sub(reservation.bytes());
+        if missing > 0 && wanted <= object_bytes_max {
+            // Without it the slowest reader is left behind.
+            let _room = store.grow(reservation, missing);
+        }
+        reservation.bytes()
     }
 
     /// Nobody else joins it from here on.
@@ -446,13 +458,13 @@ impl<E> FillReader<E> {
     pub fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyBroken>>> {
         let mut state = lock(&self.fill.state);
         let Some(offset) = state.readers.get(&self.id).map(|reader| reader.offset) else {
-            return Poll::Ready(Some(Err(BodyBroken)));
+            return Poll::Ready(Some(Err(BodyBroken::Off)));
         };
         match state.body.read(offset) {
-            Err(Forgotten) => Poll::Ready(Some(Err(BodyBroken))),
+            Err(Forgotten) => Poll::Ready(Some(Err(BodyBroken::Behind { offset }))),
             Ok(bytes) if bytes.is_empty() => match state.end {
                 Some(End::Complete) => Poll::Ready(None),
-                Some(End::Broken) => Poll::Ready(Some(Err(BodyBroken))),
+                Some(End::Broken) => Poll::Ready(Some(Err(BodyBroken::Off))),
                 None => {
                     state.wait(self.id, context);
                     Poll::Pending
@@ -483,7 +495,15 @@ impl<E> Drop for FillReader<E> {
 
 /// A body that will not be completed for this reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyBroken;
+pub enum BodyBroken {
+    /// It went on without this reader, which has no more of it than comes before `offset`.
+    Behind {
+        /// In bytes of the body.
+        offset: u64,
+    },
+    /// It broke off.
+    Off,
+}
 
 /// Reserved for a body of unknown length before its first byte, and so the least window of one that is not stored: two
 /// chunks, so that the origin can be ahead of the fastest reader.

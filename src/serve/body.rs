@@ -1,16 +1,17 @@
 //! The body of every response to a client.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use super::laggard::Laggard;
 use super::outcome::Outcome;
 use super::parts::Parts;
 use crate::cache::content::StoredContent;
-use crate::cache::fill::FillReader;
+use crate::cache::fill::{BodyBroken, FillReader};
 use crate::origin::request::fetch::FetchError;
 
 /// Yields the response's bytes and, when it ends or is dropped, closes the request's record.
@@ -27,8 +28,8 @@ pub struct ResponseBody {
 pub enum Source {
     /// Nowhere.
     Empty,
-    /// A body that is still arriving.
-    Fill(FillReader<FetchError>),
+    /// A body that is still arriving; of one that may turn out not to be kept, with what helps whoever falls behind.
+    Fill(FillReader<FetchError>, Option<Box<Laggard>>),
     /// An origin, through the task that reads it.
     Origin(mpsc::Receiver<Result<Bytes, BodyError>>),
     /// Several parts of a body.
@@ -76,7 +77,16 @@ impl ResponseBody {
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
-            Source::Fill(reader) => reader.poll_read(context).map(|read| read.map(|read| read.map_err(|_| BodyError))),
+            Source::Fill(reader, laggard) => match ready!(reader.poll_read(context)) {
+                Some(Err(BodyBroken::Behind { offset })) => match laggard.take() {
+                    Some(laggard) => {
+                        self.source = laggard.left_at(offset);
+                        self.poll_source(context)
+                    }
+                    None => Poll::Ready(Some(Err(BodyError))),
+                },
+                read => Poll::Ready(read.map(|read| read.map_err(|_| BodyError))),
+            },
             Source::Origin(receiver) => receiver.poll_recv(context),
             Source::Parts(parts) => parts.poll_read(context),
             Source::Stored(body, offset) => {
@@ -103,7 +113,7 @@ impl Body for ResponseBody {
         if self.remaining == Some(0) {
             return Poll::Ready(None);
         }
-        let next = std::task::ready!(self.poll_source(context));
+        let next = ready!(self.poll_source(context));
         Poll::Ready(match (next, self.remaining) {
             (Some(Ok(mut bytes)), remaining) => {
                 if let Some(remaining) = remaining {

@@ -12,6 +12,7 @@ use super::deliver::{Representation, deliver};
 use super::exchange::{Audience, Exchange};
 use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
+use super::laggard::Laggard;
 use super::lead::{Handed, Lead, Share};
 use super::outcome::Answer;
 use super::pass::pass;
@@ -285,9 +286,11 @@ impl Miss<'_> {
         let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
         let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
             let (headers, length) = (coding::uncoded(head), reader.expected_length());
+            // A body whose length is known was paid for as a whole.
+            let laggard = length.is_none().then(|| Box::new(Laggard::new(self.worker, self.exchange, head)));
             let representation = Representation { status: head.status, headers, length, age: shown_age };
             deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
-                Source::Fill(reader.at(offset))
+                Source::Fill(reader.at(offset), laggard)
             })
         });
         let member =

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod handle;
 pub mod hit;
 pub mod judge;
+mod laggard;
 pub mod lead;
 pub mod miss;
 mod not_stored;

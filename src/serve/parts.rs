@@ -47,7 +47,7 @@ impl Parts {
         complete_length: u64,
     ) -> Result<Self, Source> {
         let body = match source {
-            Source::Fill(reader) => {
+            Source::Fill(reader, _) => {
                 parts.sort_unstable_by_key(|part| part.first);
                 Body::Fill(reader)
             }

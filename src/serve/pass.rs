@@ -9,6 +9,7 @@ use super::deliver::{Representation, deliver};
 use super::outcome::{Answer, FetchFacts};
 use super::survival::sampler::Kept;
 use super::worker::Worker;
+use crate::origin::request::body::OriginBody;
 use crate::origin::request::fetch::Fetched;
 use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_status::CacheStatusMember;
@@ -60,23 +61,25 @@ fn stream(worker: &Worker, fetched: Box<Fetched>) -> Source {
         return Source::Empty;
     }
     let (sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(PIECES_AHEAD);
-    let mut fetched = fetched;
-    worker.tasks.spawn(async move {
-        loop {
-            let read = tokio::select! {
-                // In this order, so that a body that is all there is proven, though its client need not wait for that.
-                biased;
-                read = fetched.body.next() => read,
-                () = sender.closed() => return,
-            };
-            let Some(read) = read else { return };
-            if sender.send(read.map_err(|_| BodyError)).await.is_err() {
-                return;
-            }
-        }
-    });
+    worker.tasks.spawn(pump(fetched.body, sender));
     Source::Origin(receiver)
 }
 
+/// Hands on a body until it ends or nobody takes it any more.
+pub(super) async fn pump(mut body: OriginBody, sender: mpsc::Sender<Result<Bytes, BodyError>>) {
+    loop {
+        let read = tokio::select! {
+            // In this order, so that a body that is all there is proven, though its client need not wait for that.
+            biased;
+            read = body.next() => read,
+            () = sender.closed() => return,
+        };
+        let Some(read) = read else { return };
+        if sender.send(read.map_err(|_| BodyError)).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Pieces that wait between whoever reads them and whoever writes them, each of which has another one in hand.
-const PIECES_AHEAD: usize = 1;
+pub(super) const PIECES_AHEAD: usize = 1;

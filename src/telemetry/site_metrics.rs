@@ -21,6 +21,7 @@ pub struct SiteMetrics {
     coded_responses: Words<Counter>,
     codings_dropped: Words<Counter>,
     incomplete: Counter,
+    left_behind: Words<Counter>,
     not_stored: Words<Counter>,
     stale_forbidden: Words<Counter>,
     stale_served: Words<Counter>,
@@ -60,6 +61,7 @@ impl SiteMetrics {
             outcomes: Words::default(),
             coded_responses: Words::default(),
             codings_dropped: Words::default(),
+            left_behind: Words::default(),
             not_stored: Words::default(),
             stale_forbidden: Words::default(),
             stale_served: Words::default(),
@@ -81,6 +83,11 @@ impl SiteMetrics {
         if let Some(reason) = sample.stale {
             self.stale_served.at(reason, |reason| self.families.stale_served.at([&self.site, reason])).inc();
         }
+    }
+
+    /// Counts one response that was left behind by others of the same body, by what became of it.
+    pub fn left_behind(&self, outcome: &'static str) {
+        self.left_behind.at(outcome, |outcome| self.families.left_behind.at([&self.site, outcome])).inc();
     }
 
     /// Counts one response that was not stored, by the first reason.
@@ -210,6 +217,7 @@ pub(super) struct SiteFamilies {
     duration: Labeled<DurationHistogram, 2>,
     first_byte: Labeled<DurationHistogram, 2>,
     incomplete: Labeled<Counter, 1>,
+    left_behind: Labeled<Counter, 2>,
     not_stored: Labeled<Counter, 2>,
     origin_attempts: Labeled<Counter, 3>,
     origin_duration: Labeled<DurationHistogram, 2>,
@@ -271,6 +279,11 @@ impl SiteFamilies {
                 "holdover_http_incomplete_responses_total",
                 &["site"],
                 "Responses that ended before their last byte, whoever ended them",
+            ),
+            left_behind: catalog.labeled(
+                "holdover_http_left_behind_responses_total",
+                &["site", "outcome"],
+                "Responses too slow for a body that there is no room to keep: continued from an origin, or cut-off",
             ),
             not_stored: catalog.labeled(
                 "holdover_cache_not_stored_total",

@@ -166,6 +166,38 @@ async fn a_body_too_large_to_store_is_not_joined_when_its_start_is_gone() {
     assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), body.len());
 }
 
+/// What becomes of a client that takes nothing while another one reads to the end of a body of 6 MiB, which is too large to
+/// be stored: what it gets, and the answers to it that were counted by this word.
+async fn left_behind(answer: Answer, outcome: &str) -> (Option<bool>, usize) {
+    let lab = Lab::start(&["a"], "").await;
+    let body = large_body();
+    lab.origin("a").answers("/x", answer);
+    let (mut fast, mut slow) = (lab.client().await, lab.client().await);
+    let fast = tokio::spawn(async move { fast.get("/x").await });
+    let slow = slow.begin("GET", "/x", &[], "").await;
+    fast.await.unwrap().says(200, &body);
+    let received = slow.into_body().collect().await.ok().map(|whole| whole.to_bytes() == body);
+    let metric = format!("holdover_http_left_behind_responses_total{{site=\"www\",outcome=\"{outcome}\"}}");
+    (received, lab.count(&metric))
+}
+
+fn large_body() -> String {
+    (0..1 << 20).map(|number| format!("{number:06}")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_left_behind_gets_the_rest_from_an_origin() {
+    let answer = || Answer::ok(large_body()).max_age(60).chunked().etag("v1").after(SECOND);
+    assert_eq!(left_behind(answer().with_ranges(), "continued").await, (Some(true), 1), "as a part");
+    assert_eq!(left_behind(answer(), "continued").await, (Some(true), 1), "or as the end of the whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_left_behind_is_cut_off_when_the_rest_cannot_be_told_from_others() {
+    let answer = Answer::ok(large_body()).max_age(60).chunked().after(SECOND);
+    assert_eq!(left_behind(answer, "cut-off").await, (None, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_the_memory_full_a_body_of_unknown_length_streams_through() {
     let lab = Lab::start(&["a"], "").await;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::{NoReaders, Stage};
-use crate::cache::chunks::{Forgotten, GrowingBody, StoredBody};
+use crate::cache::chunks::{CHUNK_BYTES, Forgotten, GrowingBody, StoredBody};
 use crate::cache::content::StoredContent;
 use crate::cache::ledger::Reservation;
 use crate::cache::stored::StoredResponse;
@@ -77,6 +77,12 @@ impl<E> State<E> {
                 None
             }
         }
+    }
+
+    /// Bytes that somebody has yet to read, and what is kept with them.
+    pub(super) fn wanted(&self) -> u64 {
+        let slowest = self.readers.values().map(|reader| reader.offset).min();
+        slowest.map_or(0, |slowest| self.body.length() - slowest / CHUNK_BYTES as u64 * CHUNK_BYTES as u64)
     }
 
     /// Makes way for `more` bytes in a window of `window` bytes: forgets what every reader has, then, if need be, what the

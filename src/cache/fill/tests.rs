@@ -80,7 +80,7 @@ async fn a_leader_that_goes_away_releases_everybody_and_stores_nothing() {
     first.append(b"abc", &store, 100).await.expect("kept whole");
     drop(first);
     assert_eq!(read(&mut reader).await, Some(Ok(Bytes::from("abc"))));
-    assert_eq!(read(&mut reader).await, Some(Err(BodyBroken)));
+    assert_eq!(read(&mut reader).await, Some(Err(BodyBroken::Off)));
     assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));
 
     drop(reader);
@@ -104,7 +104,7 @@ async fn a_report_reaches_every_follower() {
 }
 
 #[tokio::test]
-async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
+async fn a_body_without_room_streams_through_and_a_laggard_learns_where_it_was_left() {
     let (fills, store) =
         (Fills::new(HELD_BYTES_MAX), Store::new(256 * 1024, StoreCounters::default(), clock_free_instant()));
     let mut leader = leader(&fills);
@@ -124,7 +124,7 @@ async fn a_body_without_room_streams_through_and_a_laggard_is_cut_off() {
         leader.append(&piece, &store, u64::MAX).await.expect("read by one");
         assert!(store.ledger().used() <= store.ledger().bound());
     }
-    assert_eq!(read(&mut slow).await, Some(Err(BodyBroken)));
+    assert_eq!(read(&mut slow).await, Some(Err(BodyBroken::Behind { offset: 0 })));
     leader.complete(&store, store.reserve(100));
     assert_eq!(pump.await.expect("no panic"), pieces * CHUNK_BYTES);
     assert!(matches!(store.lookup(&key().key, &HeaderMap::new()), Lookup::Absent));

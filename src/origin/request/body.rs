@@ -118,6 +118,17 @@ impl OriginBody {
         body
     }
 
+    /// What comes after a part that somebody has, of which this is what `splice` says. Nobody has digests of it.
+    pub(super) fn spliced(mut self, splice: Splice) -> Option<Self> {
+        if let Splice::WholeSkip(bytes) = splice {
+            self.source.as_mut()?.skip = bytes;
+            self.received = bytes;
+            self.integrity = Integrity::new(Vec::new());
+        }
+        self.has_yielded = true;
+        Some(self)
+    }
+
     /// The terms (see [`Terms`](crate::origin::health::terms::Terms)) that head and body have come in, as far as was read.
     pub fn terms(&self) -> &[u64] {
         &self.terms

@@ -21,11 +21,12 @@ use super::ranking::Candidate;
 use super::retry::{FailureKind, NextStep, WORTHWHILE, next_step};
 use super::run::{Failure, Run};
 use super::source::Source;
-use super::splice::Incomplete;
+use super::splice::{Incomplete, accept, resume_fields};
 use super::wire::Wire;
 use crate::clock::{Clock, Now};
 use crate::origin::health::outage::OutageMode;
 use crate::origin::pool::Pool;
+use crate::semantics::forwarding;
 
 /// Asks origins on behalf of one worker.
 pub struct Fetcher {
@@ -63,6 +64,21 @@ impl Fetcher {
             pool.dark.went(outcome.as_ref().is_ok_and(|fetched| !fetched.failed), self.now());
         }
         outcome
+    }
+
+    /// The rest of a body of which somebody has a part, from whoever has just this one; `forward` is the request that the
+    /// whole was asked for with. `None` when nobody has it.
+    pub async fn rest(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        forward: Forward,
+        incomplete: Incomplete,
+    ) -> Option<OriginBody> {
+        let deadline = self.now() + pool.config.timeouts.request;
+        let rest = Forward { deadline, ..forward }.for_the_rest_of(incomplete.clone());
+        let fetched = self.fetch(pool, rest).await.ok().filter(|fetched| !fetched.failed)?;
+        let splice = accept(&incomplete, fetched.status, &fetched.headers).ok()?;
+        fetched.body.spliced(splice)
     }
 
     async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Box<Fetched>, FetchError> {
@@ -287,6 +303,16 @@ pub struct Forward {
     pub continues: Option<Incomplete>,
     /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
     pub wary: bool,
+}
+
+impl Forward {
+    /// The request for what `incomplete` lacks.
+    pub(super) fn for_the_rest_of(mut self, incomplete: Incomplete) -> Self {
+        // Those of the request itself; this one has its own.
+        forwarding::remove_conditions_and_range(&mut self.headers);
+        self.headers.extend(resume_fields(&incomplete));
+        Self { continues: Some(incomplete), ..self }
+    }
 }
 
 /// A response of an origin.

@@ -14,13 +14,12 @@ use super::hedge::{Hedge, Waiting, hedge};
 use super::question::Question;
 use super::ranking::{Calling, Candidate, Demand, bucket, calling, candidates, trial};
 use super::retry::{Attempt, FailureKind};
-use super::splice::{Incomplete, resume_fields};
+use super::splice::Incomplete;
 use crate::clock::Clock;
 use crate::origin::health::duty::Duty;
 use crate::origin::health::outage::OutageMode;
 use crate::origin::pool::Pool;
 use crate::origin::view::PoolView;
-use crate::semantics::forwarding;
 
 /// The state of a request over its attempts.
 pub(super) struct Run {
@@ -341,23 +340,20 @@ impl Template {
     /// The request for the rest of `incomplete`, to be answered before `deadline`.
     pub(super) fn rest(&self, incomplete: Incomplete, deadline: Instant) -> Forward {
         let Question { method, target, authority, headers, .. } = &*self.question;
-        let mut headers = headers.clone();
-        // Those of the request itself; this one has its own.
-        forwarding::remove_conditions_and_range(&mut headers);
-        headers.extend(resume_fields(&incomplete));
-        Forward {
+        let whole = Forward {
             method: method.clone(),
             target: target.clone(),
             authority: authority.clone(),
-            headers,
+            headers: headers.clone(),
             body: None,
             tries: self.tries,
             deadline,
             last_resort: None,
             excluded: None,
-            continues: Some(incomplete),
+            continues: None,
             wary: self.wary,
-        }
+        };
+        whole.for_the_rest_of(incomplete)
     }
 }
 

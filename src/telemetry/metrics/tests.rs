@@ -141,6 +141,7 @@ fn used() -> Metrics {
     let selectors = vec!["tag shoes".to_owned()];
     metrics.observe(&Event::Purged { sequence: 1, mode: "hard", selectors, responses: 2, by: "admin".to_owned() });
     let site = metrics.site("shop");
+    site.left_behind("continued");
     site.not_stored("private");
     site.show_survivability(&[(["requests", "now"], 0.75)], &[(["requests", "private"], 0.25)]);
     site.stale_forbidden("must-revalidate");
