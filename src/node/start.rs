@@ -40,7 +40,7 @@ use crate::tls::server::server_config;
 /// Everything that keeps it from serving: certificates, trust anchors, logs, addresses. All faults of certificates are
 /// named at once.
 pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metrics) -> anyhow::Result<Node> {
-    let world = World { dial: Arc::new(TcpDial), resolve: Arc::new(DnsResolve::new(&config.dns)) };
+    let world = World { dial: Arc::new(TcpDial::default()), resolve: Arc::new(DnsResolve::new(&config.dns)) };
     let memory = watch::Sender::new(recall(&config, &events));
     let mut assembly = Assembly::new(&config, world, memory.clone(), clock.clone(), events.clone(), metrics)?;
     let https = acceptor(&config, &events)?;

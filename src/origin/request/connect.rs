@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
+use super::portion::Portions;
 use super::retry::FailureKind;
 use super::wire::Wire;
 use crate::origin::causes::with_causes;
@@ -42,16 +43,19 @@ pub trait Dial: Send + Sync + 'static {
 /// A connection on its way.
 pub type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
 
-/// TCP.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TcpDial;
+/// TCP. All that one of them dials share what may be read at once.
+#[derive(Debug, Default)]
+pub struct TcpDial {
+    portions: Portions,
+}
 
 impl Dial for TcpDial {
     fn dial(&self, address: SocketAddr) -> Dialing {
+        let portions = self.portions.clone();
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            Ok(Box::new(portions.of(stream)) as Box<dyn Stream>)
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod load;
 pub mod meter;
 pub mod pace;
 pub mod plausible;
+mod portion;
 mod question;
 pub mod race;
 pub mod ranking;
