@@ -93,7 +93,7 @@ impl<R: Respond> Reception<R> {
                 let watch = self.watch(Protocol::from_alpn(session.alpn_protocol()));
                 socket.watch(Arc::clone(&watch));
                 let tls = TlsFacts { sni: session.server_name().map(Arc::from) };
-                self.serve(Corked::new(stream), watch, peer, Some(tls)).await
+                self.serve(Corked::new(stream, Arc::clone(&self.connections)), watch, peer, Some(tls)).await
             }
         };
         if let Ending::Aborted(_) = ending {

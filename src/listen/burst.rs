@@ -2,7 +2,7 @@
 //!
 //! What is sealed is a copy, and stays in memory for as long as the client does not take it. Few bytes at a time are
 //! dear, since each burst is a system call; many are a gift to whoever reads slowly. So bursts grow while the socket takes
-//! them whole, and are small again once it does not.
+//! them whole, and are small again once it does not; of thousands of clients, each has to take one whole at once for more.
 
 /// The burst of one connection.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(super) struct Burst {
     sealed: usize,
     /// Most of them.
     size: usize,
+    /// Whether the socket has refused some of them.
+    is_blocked: bool,
     /// Bytes sealed since the connection began, as long as that matters.
     young: usize,
 }
@@ -18,7 +20,7 @@ pub(super) struct Burst {
 impl Burst {
     /// That of a new connection.
     pub(super) fn new() -> Self {
-        Self { sealed: 0, size: BURST_MIN_BYTES, young: 0 }
+        Self { sealed: 0, size: BURST_MIN_BYTES, is_blocked: false, young: 0 }
     }
 
     /// Bytes that may be sealed in the next record or records; none before the socket takes some.
@@ -33,22 +35,23 @@ impl Burst {
         self.young = (self.young + bytes).min(YOUNG_BYTES);
     }
 
-    /// The socket took everything.
-    pub(super) fn taken(&mut self) {
-        if self.sealed >= self.size {
+    /// The socket took everything; `is_crowded` when there are many connections.
+    pub(super) fn taken(&mut self, is_crowded: bool) {
+        if self.sealed >= self.size && !(self.is_blocked && is_crowded) {
             self.size = (self.size * 2).min(BURST_MAX_BYTES);
         }
-        self.sealed = 0;
+        (self.sealed, self.is_blocked) = (0, false);
     }
 
     /// The socket took part of it, or nothing.
     pub(super) fn blocked(&mut self) {
-        self.size = BURST_MIN_BYTES;
+        (self.size, self.is_blocked) = (BURST_MIN_BYTES, true);
     }
 }
 
-/// The longest TLS record (RFC 8446 §5.1): less would make more records of the same bytes.
-const BURST_MIN_BYTES: usize = 16 * 1024;
+/// Nearly the longest TLS record (RFC 8446 §5.1): with what a record has besides, it fits into 16 KiB, where the longest one
+/// takes 20 of an allocator. Less would make more records of the same bytes.
+const BURST_MIN_BYTES: usize = 16 * 1024 - 64;
 
 /// A chunk of a stored body with the head before it. More was not measured to be cheaper, and a slow reader pins this much.
 const BURST_MAX_BYTES: usize = 80 * 1024;
@@ -65,10 +68,12 @@ mod tests {
     use super::*;
 
     /// What happens to a burst.
+    #[derive(Clone, Copy)]
     enum Step {
         Blocked,
         Seal(usize),
         Taken,
+        TakenInACrowd,
     }
 
     #[track_caller]
@@ -79,7 +84,8 @@ mod tests {
             match step {
                 Step::Blocked => burst.blocked(),
                 Step::Seal(bytes) => burst.seal(*bytes),
-                Step::Taken => burst.taken(),
+                Step::Taken => burst.taken(false),
+                Step::TakenInACrowd => burst.taken(true),
             }
         }
         assert_eq!(burst.room(), expected_room);
@@ -106,7 +112,11 @@ mod tests {
     fn a_client_that_does_not_keep_up_pins_little() {
         check(&[Step::Seal(BURST_MIN_BYTES), Step::Taken, Step::Blocked], BURST_MIN_BYTES);
         check(&[Step::Seal(BURST_MIN_BYTES), Step::Blocked], 0);
-        check(&[Step::Seal(BURST_MIN_BYTES), Step::Blocked, Step::Taken, Step::Blocked], BURST_MIN_BYTES);
+        let slow = |taken| [Step::Seal(BURST_MIN_BYTES), Step::Blocked, taken];
+        check(&slow(Step::Taken), 2 * BURST_MIN_BYTES);
+        check(&slow(Step::TakenInACrowd), BURST_MIN_BYTES);
+        let quick = [Step::Seal(BURST_MIN_BYTES), Step::TakenInACrowd, Step::TakenInACrowd];
+        check(&[slow(Step::TakenInACrowd), quick].concat(), 2 * BURST_MIN_BYTES);
     }
 
     #[test]
@@ -116,7 +126,7 @@ mod tests {
         while burst.young < YOUNG_BYTES {
             records.push(burst.room());
             burst.seal(burst.room());
-            burst.taken();
+            burst.taken(false);
         }
         assert_eq!(records, vec![FIRST_RECORD_BYTES; YOUNG_BYTES / FIRST_RECORD_BYTES]);
         assert_eq!(burst.room(), BURST_MIN_BYTES);

@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::burst::Burst;
+use super::connections::Connections;
 
 /// A TLS stream that gives the socket many records at once, where the library would give it those of each write.
 #[derive(Debug)]
@@ -15,14 +17,15 @@ pub(super) struct Corked<IO> {
     /// Boxed, because it is large and is handed on several times.
     tls: Box<TlsStream<IO>>,
     burst: Burst,
+    connections: Arc<Connections>,
 }
 
 impl<IO> Corked<IO> {
-    /// What is written to `tls` from here on leaves when it is flushed, or when it is much.
-    pub(super) fn new(mut tls: Box<TlsStream<IO>>) -> Self {
+    /// What is written to `tls`, one of `connections`, from here on leaves when it is flushed, or when it is much.
+    pub(super) fn new(mut tls: Box<TlsStream<IO>>, connections: Arc<Connections>) -> Self {
         // The burst is the limit; one that the library keeps would be a second.
         tls.get_mut().1.set_buffer_limit(None);
-        Self { tls, burst: Burst::new() }
+        Self { tls, burst: Burst::new(), connections }
     }
 }
 
@@ -31,7 +34,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Corked<IO> {
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = Pin::new(&mut *self.tls).poll_flush(context);
         match sent {
-            Poll::Ready(Ok(())) => self.burst.taken(),
+            Poll::Ready(Ok(())) => self.burst.taken(self.connections.open() > CROWD),
             Poll::Pending => self.burst.blocked(),
             Poll::Ready(Err(_)) => {}
         }
@@ -89,6 +92,9 @@ fn write_some(writer: &mut impl Write, slices: &[IoSlice<'_>], room: usize) -> i
         (fitting, _) => writer.write_vectored(&slices[..fitting]),
     }
 }
+
+/// Connections of which each may have twice the shortest burst in hand, though it is slow: 32 MiB in all.
+const CROWD: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,7 @@ async fn connected() -> (Corked<Socket>, tokio_rustls::client::TlsStream<DuplexS
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let socket = Socket { io: near, writes: 0 };
     let (accepted, connected) = tokio::join!(acceptor.accept(socket), connector.connect(name, far));
-    let mut corked = Corked::new(Box::new(accepted.expect("the handshake succeeds")));
+    let mut corked = Corked::new(Box::new(accepted.expect("the handshake succeeds")), Arc::new(Connections::new(1)));
     corked.tls.get_mut().0.writes = 0;
     (corked, connected.expect("the handshake succeeds"))
 }
