@@ -35,6 +35,8 @@ pub(super) struct Engine<V: Keyed> {
     unit_bytes: u64,
     /// Small ones that had no value before.
     newcomers: AtomicU64,
+    /// By how much it is weighed down, in units.
+    ballast: AtomicU64,
 }
 
 /// What knows its key.
@@ -79,6 +81,7 @@ impl<V: Keyed> Engine<V> {
             hasher: RandomState::new(),
             unit_bytes,
             newcomers: AtomicU64::new(0),
+            ballast: AtomicU64::new(0),
         };
         engine.set_scale(capacity, (capacity_bytes / SCALE_BYTES).min(KEYS_MAX));
         engine
@@ -157,6 +160,7 @@ impl<V: Keyed> Engine<V> {
     pub(super) fn weigh_down(&self, bytes: u64) {
         let ballast = self.stand_in(BALLAST);
         let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
+        self.ballast.store(weight.into(), Ordering::Relaxed);
         // A newcomer that weighs much would be refused; one that grows is not. The look for it is a use of it.
         if self.cache.get(&ballast).is_none() {
             self.cache.insert(ballast, Weighed { value: None, weight: 0 });
@@ -173,7 +177,8 @@ impl<V: Keyed> Engine<V> {
 
     /// What it believes it holds, in bytes.
     pub(super) fn weight(&self) -> u64 {
-        self.cache.weighted_size() * self.unit_bytes
+        let ballast = self.ballast.load(Ordering::Relaxed);
+        self.cache.weighted_size().saturating_sub(ballast) * self.unit_bytes
     }
 
     /// Keys; may lag a little.

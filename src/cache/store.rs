@@ -4,7 +4,7 @@
 //! bound, so that fills in flight and its own lag find room in the last eighth, and less while the process takes more
 //! memory than it is granted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
 use super::engine::{Change, Engine};
-use super::excess::{SPARE_BYTES, excess};
+use super::excess::{Counted, SPARE_BYTES, excess};
 use super::ledger::{Ledger, Reservation};
 use super::lock::lock;
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
@@ -31,9 +31,17 @@ pub struct Store {
     unswept: Arc<AtomicBool>,
     displaced: Counter,
     /// The part of the bound that is taken by what nobody counts.
-    excess: Arc<Mutex<Reservation>>,
+    excess: Arc<Mutex<Excess>>,
+    /// The same, in bytes.
+    taken: Arc<AtomicU64>,
     /// Whether more is taken by what nobody counts than could be made free for it.
     overdrawn: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Excess {
+    taken: Reservation,
+    counted: Counted,
 }
 
 /// What a store counts.
@@ -49,7 +57,7 @@ impl Store {
     /// An empty store under `bound_bytes`; `now` is any time before the first request.
     pub fn new(bound_bytes: u64, counters: StoreCounters, now: Instant) -> Self {
         let StoreCounters { evictions, displaced } = counters;
-        let engine = Engine::new(bound_bytes - bound_bytes / 8, move || {
+        let engine = Engine::new(bound_bytes - spare(bound_bytes), move || {
             evictions.inc();
         });
         let ledger = Ledger::new(bound_bytes);
@@ -60,7 +68,8 @@ impl Store {
             purges: Purges::new(now),
             unswept: Arc::default(),
             displaced,
-            excess: Arc::new(Mutex::new(nothing)),
+            excess: Arc::new(Mutex::new(Excess { taken: nothing, counted: Counted::default() })),
+            taken: Arc::default(),
             overdrawn: Arc::default(),
         }
     }
@@ -229,19 +238,29 @@ impl Store {
         if more_bytes == 0 {
             return true;
         }
-        let held = self.ledger.used().saturating_sub(self.engine.weight()).saturating_add(more_bytes);
-        held <= self.ledger.bound() / 2
+        self.held().saturating_add(more_bytes) <= self.ledger.bound() / 2
+    }
+
+    /// What fills and readers hold, in bytes.
+    fn held(&self) -> u64 {
+        let others = self.engine.weight() + self.excess();
+        self.ledger.used().saturating_sub(others)
     }
 
     /// Takes from the bound what the process, with `resident_bytes` in RAM, takes beyond what is counted here and what is
     /// granted for the rest; stored responses are evicted for it. For a loop that calls it several times a second.
     pub fn make_way(&self, resident_bytes: u64) {
-        let mut taken = lock(&self.excess);
-        let counted = self.ledger.used().saturating_sub(taken.bytes());
+        let mut latest = lock(&self.excess);
+        let Excess { taken, counted } = &mut *latest;
+        let counted = counted.most(self.ledger.used().saturating_sub(taken.bytes()));
         let excess = excess(resident_bytes, counted, self.ledger.bound());
         if excess > 0 || taken.bytes() > 0 {
-            self.engine.weigh_down(excess);
+            // What fills and readers hold beyond the part that is theirs, they have from what is stored.
+            let lent = if excess > 0 { self.held().saturating_sub(spare(self.ledger.bound())) } else { 0 };
+            self.engine.weigh_down(excess + lent);
+            self.engine.catch_up();
             taken.approach(excess);
+            self.taken.store(taken.bytes(), Ordering::Relaxed);
         }
         self.overdrawn.store(excess - taken.bytes() > OVERDRAFT_MAX_BYTES, Ordering::Relaxed);
     }
@@ -253,7 +272,7 @@ impl Store {
 
     /// Bytes of the bound that are taken by what nobody counts.
     pub fn excess(&self) -> u64 {
-        lock(&self.excess).bytes()
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// What is reserved and the bound.
@@ -294,6 +313,11 @@ pub enum Lookup {
     Found(Arc<StoredResponse>),
     /// Only responses selected by other request fields.
     NoVariant,
+}
+
+/// The part of the bound that is for fills and readers, and for what the engine has yet to evict.
+fn spare(bound_bytes: u64) -> u64 {
+    bound_bytes / 8
 }
 
 /// Excess that may find no room for a moment, half of what is spared for moments.
