@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::assembly::Assembly;
+use super::shortage::{News, Shortage};
 use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
@@ -39,23 +40,36 @@ impl Housekeeping {
         let mut anchor = interval(ANCHOR_INTERVAL);
         let mut rounds = interval(ROUND);
         let mut measurements = interval(MEASUREMENT_INTERVAL);
-        let mut told = 0;
+        let (mut told, mut shortage) = (0, Shortage::default());
         for timer in [&mut anchor, &mut rounds, &mut measurements] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
             tokio::select! {
                 _ = anchor.tick() => self.shared.clock.anchor_again(),
-                _ = measurements.tick() => {
-                    self.shared.store.make_way(process::resident_bytes());
-                    self.connections.shut(self.shared.store.is_overdrawn());
-                }
+                _ = measurements.tick() => self.make_way(&mut shortage),
                 _ = rounds.tick() => {
                     self.shared.fills.let_go(self.shared.clock.now().monotonic);
                     self.show_connections();
                     told = self.tell_of_lost_lines(told);
                 }
             }
+        }
+    }
+
+    /// Makes way for what nobody counts, or shuts the door until there is room for it.
+    fn make_way(&self, shortage: &mut Shortage) {
+        let Shared { store, clock, .. } = &*self.shared;
+        let resident_bytes = process::resident_bytes();
+        store.make_way(resident_bytes);
+        let is_short = store.is_overdrawn();
+        self.connections.shut(is_short);
+        match shortage.look(is_short, self.connections.refused(), clock.now().monotonic) {
+            News::Began => {
+                self.events.emit(Event::MemoryShort { resident_bytes, bound_bytes: store.ledger().bound() });
+            }
+            News::Ended { lasted, refused } => self.events.emit(Event::MemorySuffices { short: lasted, refused }),
+            News::None => {}
         }
     }
 

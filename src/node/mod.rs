@@ -3,5 +3,6 @@
 pub mod assembly;
 mod housekeeping;
 pub mod running;
+mod shortage;
 pub mod start;
 pub mod state;

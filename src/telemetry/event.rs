@@ -142,6 +142,22 @@ pub enum Event {
         /// The listening address.
         address: SocketAddr,
     },
+    /// Connections, fills and readers take more memory than stored responses can make way for: new connections are closed at
+    /// once, and misses refused.
+    MemoryShort {
+        /// All that the process has in RAM, in bytes.
+        resident_bytes: u64,
+        /// The bound of what is stored and on its way, in bytes.
+        bound_bytes: u64,
+    },
+    /// There has been memory for everybody again, for a while.
+    MemorySuffices {
+        /// From when there was not.
+        #[serde(rename = "short_seconds", serialize_with = "seconds")]
+        short: Duration,
+        /// Connections refused meanwhile, those for another reason included.
+        refused: u64,
+    },
     /// The node is ready to serve.
     NodeStarted {
         /// This program's version.
@@ -340,6 +356,8 @@ impl Event {
             Self::LameDuckBegan { .. } => "lame-duck-began",
             Self::LameDuckEnded { .. } => "lame-duck-ended",
             Self::Listening { .. } => "listening",
+            Self::MemoryShort { .. } => "memory-short",
+            Self::MemorySuffices { .. } => "memory-suffices",
             Self::NodeStarted { .. } => "node-started",
             Self::NodeStopped => "node-stopped",
             Self::OrderRemembered { .. } => "order-remembered",
@@ -375,14 +393,16 @@ impl Event {
             | Self::AddressesRefused { .. }
             | Self::DrainStarted { .. }
             | Self::LameDuckBegan { .. }
+            | Self::MemorySuffices { .. }
             | Self::OrderRemembered { .. }
             | Self::OriginChanged { .. }
             | Self::OriginOrdered { .. }
             | Self::StateIgnored { .. }
             | Self::StateNotSaved { .. } => Severity::Notice,
-            Self::AcceptFailed { .. } | Self::OriginCertificateExpired { .. } | Self::RequestPanicked { .. } => {
-                Severity::Alert
-            }
+            Self::AcceptFailed { .. }
+            | Self::MemoryShort { .. }
+            | Self::OriginCertificateExpired { .. }
+            | Self::RequestPanicked { .. } => Severity::Alert,
             Self::DrainFinished { in_flight: 0 } => Severity::Info,
             Self::DrainFinished { .. } => Severity::Notice,
             Self::EndpointChanged { to: "ejected", .. } => Severity::Notice,

@@ -263,6 +263,8 @@ impl Metrics {
             | Event::LameDuckBegan { .. }
             | Event::LameDuckEnded { .. }
             | Event::Listening { .. }
+            | Event::MemoryShort { .. }
+            | Event::MemorySuffices { .. }
             | Event::NodeStarted { .. }
             | Event::NodeStopped
             | Event::OrderRemembered { .. }

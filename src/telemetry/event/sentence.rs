@@ -49,6 +49,14 @@ impl Event {
                 format!("{site}: origin {origin} at {address} no longer says that it is going away")
             }
             Self::Listening { protocol, address } => format!("listening for {protocol} on {address}"),
+            Self::MemoryShort { resident_bytes, bound_bytes } => {
+                let [resident, bound] = [resident_bytes, bound_bytes].map(|bytes| bytes.div_ceil(1 << 20));
+                format!("memory is short: {resident} MiB in RAM under a bound of {bound} MiB; nobody else is let in")
+            }
+            Self::MemorySuffices { short, refused } => {
+                let refused = counted(*refused, "connection");
+                format!("memory suffices again, after {} s; {refused} refused meanwhile", short.as_secs())
+            }
             Self::NodeStarted { version, region, sites } => {
                 let place = if region.is_empty() { String::new() } else { format!(" in region {region}") };
                 format!("holdover {version} started{place} with {}", counted(*sites as u64, "site"))

@@ -170,7 +170,9 @@ fn next_example(event: &Event) -> Option<Event> {
         Event::LameDuckEnded { .. } => {
             Event::Listening { protocol: "https", address: SocketAddr::from(([0, 0, 0, 0], 8443)) }
         }
-        Event::Listening { .. } => {
+        Event::Listening { .. } => Event::MemoryShort { resident_bytes: 364 << 20, bound_bytes: 256 << 20 },
+        Event::MemoryShort { .. } => Event::MemorySuffices { short: Duration::from_secs(12), refused: 1204 },
+        Event::MemorySuffices { .. } => {
             Event::NodeStarted { version: "0.1.0".to_owned(), region: "eu".to_owned(), sites: 2 }
         }
         Event::NodeStarted { .. } => Event::NodeStopped,
