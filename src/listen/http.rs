@@ -42,7 +42,8 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers one request; dropped when the client goes away.
+    /// Answers one request; dropped when the client goes away. It does nothing before it is polled, so that a panic costs
+    /// this request alone.
     fn respond(
         &self,
         request: Request<RequestBody>,
@@ -114,8 +115,7 @@ where
     let service = {
         let (watch, newest) = (Arc::clone(&watch), newest.clone());
         service_fn(move |request: Request<Incoming>| {
-            let (handler, in_flight) = (Arc::clone(&handler), InFlight::begin(&watch, &newest));
-            async move { Ok::<_, Infallible>(answer(&handler, request, in_flight).await) }
+            answer(Arc::clone(&handler), request, InFlight::begin(&watch, &newest))
         })
     };
     let served = match watch.protocol() {
@@ -145,13 +145,13 @@ struct Handler<R> {
 
 /// Answers one request; a handler that panics costs that request alone.
 async fn answer<R: Respond>(
-    handler: &Handler<R>,
+    handler: Arc<Handler<R>>,
     request: Request<Incoming>,
     in_flight: InFlight,
-) -> Response<WatchedResponse<R::Body>> {
+) -> Result<Response<WatchedResponse<R::Body>>, Infallible> {
     let request = request.map(|body| watched_request(body, &in_flight));
     let client = Arc::clone(&handler.alarm.client);
-    match caught(pin!(async { handler.respond.respond(request, client).await })).await {
+    Ok(match caught(pin!(handler.respond.respond(request, client))).await {
         Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
         Err(message) => {
             handler.alarm.tell(message);
@@ -159,7 +159,7 @@ async fn answer<R: Respond>(
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response
         }
-    }
+    })
 }
 
 /// A request without a body, which nearly all are, costs no allocation here: an empty body has no size.

@@ -1,11 +1,11 @@
 //! What a site takes from every response of its origins and adds to it, whichever way it came.
 
-use super::outcome::Answer;
+use http::HeaderMap;
+
 use crate::config::model::ResponsePolicy;
 
-/// Makes the answer what clients of the site get.
-pub fn dress(answer: &mut Answer, policy: &ResponsePolicy) {
-    let headers = answer.response.headers_mut();
+/// Makes a response's fields what clients of the site get.
+pub fn dress(headers: &mut HeaderMap, policy: &ResponsePolicy) {
     for name in &policy.consumed {
         headers.remove(name);
     }

@@ -1,5 +1,6 @@
 //! The road of every request, on one screen.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use super::bypass::bypass;
 use super::client::ClientConnection;
 use super::consider::{Considered, consider};
 use super::debug;
-use super::dress::dress;
 use super::exchange::Exchange;
 use super::hit::hit;
 use super::judge::{Fallback, Way};
@@ -46,24 +46,33 @@ where
     }
     let has_body = admit::has_body(&parts.headers, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
-    let answer = match answer(&worker, parts, body, &client, arrival, &mut outcome).await {
-        Ok(answer) => answer,
-        Err(refusal) => Answer::refused(&refusal, outcome.error_page()),
+    let answer = match reply(&worker, parts, body, &client, arrival, &mut outcome) {
+        Ok(Reply::Answered(answer)) => answer,
+        Ok(Reply::Asking(asking)) => asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal)),
+        Err(refusal) => outcome.refused(&refusal),
     };
     outcome.finish(answer)
 }
 
-async fn answer(
+/// How far an answer has come without waiting for anybody.
+#[expect(clippy::large_enum_variant, reason = "nearly all are answered, and a box would cost an allocation")]
+enum Reply {
+    Answered(Answer),
+    /// An origin is being asked. Boxed, so that hits do not carry the room for it.
+    Asking(Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>),
+}
+
+fn reply(
     worker: &Arc<Worker>,
     request: http::request::Parts,
     body: Option<RequestBody>,
     client: &Arc<ClientConnection>,
     arrival: Now,
     outcome: &mut Pending,
-) -> Result<Answer, Refusal> {
+) -> Result<Reply, Refusal> {
     let target = match target(&request.uri, &request.headers, request.version) {
         Err(BadTarget::Asterisk) if request.method == Method::OPTIONS && body.is_none() => {
-            return Ok(Answer::from(synthetic::options()));
+            return Ok(Reply::Answered(synthetic::options().into()));
         }
         target => target.map_err(Refusal::BadTarget)?,
     };
@@ -72,7 +81,7 @@ async fn answer(
     let admission =
         admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
     let asked = RequestDirectives::from_headers(&request.headers, site.config.request_directives);
-    let mut exchange = Exchange {
+    let exchange = Exchange {
         site,
         signature: Arc::clone(&worker.signature),
         client: Arc::clone(client),
@@ -83,46 +92,46 @@ async fn answer(
         headers: request.headers,
         asked,
     };
-    let mut answer = match admission {
-        Admission::Cache => cached(worker, &mut exchange, outcome).await?,
+    Ok(match admission {
+        Admission::Cache => return cached(worker, exchange, outcome),
         Admission::Forward(reason) => {
             let sampler = &exchange.site.sampler;
             outcome.sampled(sampler.bypassing(|| exchange.url(), reason, &exchange.headers, chance()));
-            // Boxed, so that hits do not carry the room for it.
-            Box::pin(bypass(worker, &exchange, reason, body)).await?
+            let worker = Arc::clone(worker);
+            Reply::Asking(Box::pin(async move { bypass(&worker, &exchange, reason, body).await }))
         }
-        Admission::Options => Answer::from(synthetic::options()),
-        Admission::Purge => purge_target(&worker.shared, &exchange),
-        Admission::Redirect(url) => Answer::from(synthetic::redirect(&url, exchange.method.is_safe())),
-    };
-    if !outcome.is_told_more() {
-        dress(&mut answer, &exchange.site.config.response);
-    }
-    Ok(answer)
+        Admission::Options => Reply::Answered(synthetic::options().into()),
+        Admission::Purge => Reply::Answered(purge_target(&worker.shared, &exchange)),
+        Admission::Redirect(url) => Reply::Answered(synthetic::redirect(&url, exchange.method.is_safe()).into()),
+    })
 }
 
-async fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pending) -> Result<Answer, Refusal> {
+fn cached(worker: &Arc<Worker>, mut exchange: Exchange, outcome: &mut Pending) -> Result<Reply, Refusal> {
     let key = exchange.reduce_to_key();
     outcome.keyed(&key);
-    let exchange = &*exchange;
     let (site, now) = (&exchange.site, exchange.arrival.monotonic);
     let lookup = worker.shared.store.lookup(&key, &exchange.headers);
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
     let answers = matches!(way, Way::Hit { .. } | Way::Stale { .. });
     outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), answers, chance()));
-    let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
+    let miss = |stored, fallback| Miss { worker, exchange: &exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
-        (Way::Hit { ttl }, Some(stored)) => Ok(hit(exchange, &stored, ttl)),
+        (Way::Hit { ttl }, Some(stored)) => Ok(Reply::Answered(hit(&exchange, &stored, ttl))),
         (Way::Stale { past, reason }, Some(stored)) => {
-            let answer = stale(exchange, &stored, past, reason, None, false);
+            let answer = stale(&exchange, &stored, past, reason, None, false);
             if reason.refreshes() {
                 miss(Some(stored), Fallback::Stale { past }).refresh();
             }
-            Ok(answer)
+            Ok(Reply::Answered(answer))
         }
         (Way::Forward { .. }, _) if exchange.asked.only_if_cached => Err(Refusal::NotCached(reason)),
-        // Boxed for the same reason as a bypass.
-        (Way::Forward { fallback }, stored) => Box::pin(miss(stored, fallback).answer()).await,
+        (Way::Forward { fallback }, stored) => {
+            let worker = Arc::clone(worker);
+            Ok(Reply::Asking(Box::pin(async move {
+                let (worker, exchange, key) = (&worker, &exchange, &key);
+                Miss { worker, exchange, key, reason, stored, fallback }.answer().await
+            })))
+        }
         (Way::Unavailable, stored) => {
             miss(stored, Fallback::Nothing).try_in_the_dark(now);
             Err(Refusal::OriginsDown(reason))

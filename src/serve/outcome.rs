@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
-use super::error_page::ErrorPage;
+use super::dress::dress;
 use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
@@ -40,13 +40,6 @@ pub struct Answer {
     pub fetched: Option<FetchFacts>,
     /// What the cache keeps of it.
     pub kept: Kept,
-}
-
-impl Answer {
-    /// A refusal in words, or in those of its site.
-    pub fn refused(refusal: &Refusal, page: Option<&ErrorPage>) -> Self {
-        Self { cache: refusal.cache(), ..Self::from(refusal.response(page)) }
-    }
 }
 
 impl From<Response<ResponseBody>> for Answer {
@@ -111,14 +104,10 @@ impl Pending {
         }
     }
 
-    /// The error page of the request's site, if it is for a site and that has one.
-    pub fn error_page(&self) -> Option<&ErrorPage> {
-        self.outcome.as_ref()?.site.as_ref()?.error_page.as_ref()
-    }
-
-    /// Whether the client is told more of its response than others are.
-    pub fn is_told_more(&self) -> bool {
-        self.outcome.as_ref().is_some_and(|outcome| outcome.debug.is_some())
+    /// A refusal, in the words of the request's site if it is for one and that has its own.
+    pub fn refused(&self, refusal: &Refusal) -> Answer {
+        let page = self.outcome.as_ref().and_then(|outcome| outcome.site.as_ref()?.error_page.as_ref());
+        Answer { cache: refusal.cache(), ..Answer::from(refusal.response(page)) }
     }
 
     /// The cache was asked by this key.
@@ -217,6 +206,9 @@ impl Outcome {
         self.status = response.status().as_u16();
         let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
         let headers = response.headers_mut();
+        if let Some(site) = self.site.as_ref().filter(|_| self.debug.is_none()) {
+            dress(headers, &site.config.response);
+        }
         if let Some(member) = &cache {
             self.cache = member.status.as_str();
             self.stale = member.detail.filter(|_| member.stale);
