@@ -64,26 +64,32 @@ pub enum AbortReason {
 
 /// Judges a connection by the earliest of its deadlines.
 pub(super) fn verdict(activity: &Activity, limits: &Listen, now: Instant) -> Verdict {
-    let deadlines = [
-        activity.response_patience.map(|at| (at, Verdict::Abort(AbortReason::ResponseStalled))),
-        activity.request_patience.map(|at| (at, Verdict::Abort(AbortReason::RequestStalled))),
-        quiet_deadline(activity, limits),
-        rest(activity),
-        activity.finishing.is_none().then(|| (activity.started + limits.age_max, Verdict::Finish)),
-    ];
-    // HTTP/2 bodies change state in tasks of their own, which do not wake whoever asks for this verdict.
-    let look = (activity.in_flight > 0).then(|| now + LOOK_INTERVAL);
-    match deadlines.into_iter().flatten().min_by_key(|&(at, _)| at) {
+    let response = activity.response_patience.map(|at| (at, Verdict::Abort(AbortReason::ResponseStalled)));
+    let request = activity.request_patience.map(|at| (at, Verdict::Abort(AbortReason::RequestStalled)));
+    let age = activity.finishing.is_none().then(|| (activity.started + limits.age_max, Verdict::Finish));
+    let quiet = earlier(quiet_deadline(activity, limits), rest(activity));
+    match earlier(earlier(response, request), earlier(quiet, age)) {
         Some((at, due)) if at <= now => due,
+        // HTTP/2 bodies change state in tasks of their own, which do not wake whoever asks for this verdict.
+        Some((at, _)) if activity.in_flight == 0 => Verdict::Keep { until: at },
         deadline => {
-            let at = deadline.map(|(at, _)| at);
-            Verdict::Keep { until: at.into_iter().chain(look).min().unwrap_or(now + LOOK_INTERVAL) }
+            Verdict::Keep { until: deadline.map_or(now + LOOK_INTERVAL, |(at, _)| at.min(now + LOOK_INTERVAL)) }
         }
     }
 }
 
+/// When something is due, and what.
+type Deadline = (Instant, Verdict);
+
+fn earlier(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
 /// The deadline of a connection on which nothing is in flight and nothing is left to deliver.
-fn quiet_deadline(activity: &Activity, limits: &Listen) -> Option<(Instant, Verdict)> {
+fn quiet_deadline(activity: &Activity, limits: &Listen) -> Option<Deadline> {
     if activity.in_flight > 0 || activity.response_patience.is_some() {
         return None;
     }
@@ -102,7 +108,7 @@ fn quiet_deadline(activity: &Activity, limits: &Listen) -> Option<(Instant, Verd
 
 /// When a connection rests. Nothing of a message may be in its buffers: bytes of a response would be lost, and the rest of
 /// a request's body would be taken for the next request.
-fn rest(activity: &Activity) -> Option<(Instant, Verdict)> {
+fn rest(activity: &Activity) -> Option<Deadline> {
     let between_messages = activity.in_flight == 0
         && activity.first_byte.is_none()
         && activity.response_patience.is_none()

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -184,13 +184,21 @@ where
     let mut drained = pin!(conditions.drain.cancelled());
     let mut alarm = pin!(sleep_until((watch.look() + conditions.limits.head_timeout).into()));
     let mut finishing: Option<Instant> = None;
+    let mut known: Option<Waker> = None;
     std::future::poll_fn(|context: &mut Context<'_>| {
+        // Whoever polls is mostly here for bytes. To poll the drain and the alarm takes locks, so that each waker polls them
+        // once, and again when they move, and otherwise they are only looked at.
+        let is_known = known.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if !is_known {
+            known = Some(context.waker().clone());
+            let _ = drained.as_mut().poll(context);
+        }
         loop {
             let now = watch.look();
             if let Poll::Ready(result) = connection.as_mut().poll(context) {
                 return Poll::Ready(result.map_or_else(Ending::Failed, |()| Ending::Closed));
             }
-            let due = if finishing.is_none() && drained.as_mut().poll(context).is_ready() {
+            let due = if finishing.is_none() && conditions.drain.is_cancelled() {
                 Verdict::Finish
             } else {
                 verdict(&watch.activity(finishing), &conditions.limits, now)
@@ -204,10 +212,11 @@ where
                 }
                 Verdict::Keep { until } => {
                     // A deadline that moved away needs no new alarm: the old one asks, and is told the new one.
-                    if alarm.is_elapsed() || alarm.deadline() > until.into() {
+                    let is_moved = alarm.is_elapsed() || alarm.deadline() > until.into();
+                    if is_moved {
                         alarm.as_mut().reset(until.into());
                     }
-                    if alarm.as_mut().poll(context).is_pending() {
+                    if (is_known && !is_moved) || alarm.as_mut().poll(context).is_pending() {
                         return Poll::Pending;
                     }
                 }

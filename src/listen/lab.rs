@@ -63,17 +63,9 @@ impl Lab {
         let (client, pipe) = duplex(PIPE_BYTES);
         let room = Arc::new(AtomicUsize::new(0));
         let server = Roomed { pipe, room: Arc::clone(&room) };
-        let clock = Clock::new();
-        let events = Events::new(&LogTarget::Off, clock.clone(), Metrics::new()).expect("nothing is opened");
-        let received = events.subscribe();
-        let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
-        let conditions = Conditions {
-            limits: Arc::new(limits()),
-            clock: clock.clone(),
-            events,
-            tasks: tasks.clone(),
-            drain: drain.clone(),
-        };
+        let conditions = conditions();
+        let received = conditions.events.subscribe();
+        let (tasks, drain, clock) = (conditions.tasks.clone(), conditions.drain.clone(), conditions.clock.clone());
         let started = clock.now().monotonic;
         let served = tokio::spawn(async move {
             let watch = Arc::new(Watch::new(protocol, &conditions.limits, conditions.clock.clone()));
@@ -223,6 +215,14 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Script>> + Send>>;
 
 pub(super) fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
     Box::pin(async { Response::new(Script::new([(0, "hello".into())])) })
+}
+
+/// What a connection of its own is served under.
+pub(super) fn conditions() -> Conditions {
+    let clock = Clock::new();
+    let events = Events::new(&LogTarget::Off, clock.clone(), Metrics::new()).expect("nothing is opened");
+    let (tasks, drain) = (TaskTracker::new(), CancellationToken::new());
+    Conditions { limits: Arc::new(limits()), clock, events, tasks, drain }
 }
 
 pub(super) fn limits() -> Listen {

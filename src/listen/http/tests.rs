@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::listen::lab::{Answer, GET, H2Client, Lab, SECOND, Script, instant};
+use crate::listen::lab::{Answer, GET, H2Client, Lab, SECOND, Script, conditions, instant};
 
 // ---- HTTP/1: what a client may leave undone ----
 
@@ -330,6 +330,27 @@ async fn a_drain_does_not_wait_for_half_a_head() {
     sleep(SECOND).await;
     lab.drain.cancel();
     lab.aborted_at(6, AbortReason::FinishOverdue).await;
+}
+
+// ---- Wakers ----
+
+#[tokio::test(start_paused = true)]
+async fn whoever_polls_a_connection_last_is_woken_by_its_alarm_and_by_the_drain() {
+    for (drains, expected) in [(false, AbortReason::HeadOverdue), (true, AbortReason::FinishOverdue)] {
+        let conditions = conditions();
+        let watch = Watch::new(Protocol::Http1, &conditions.limits, conditions.clock.clone());
+        let silent = pin!(std::future::pending());
+        let mut driven = pin!(drive(silent, |_| {}, |_| {}, &watch, &conditions));
+        assert!(driven.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let drain = async {
+            sleep(SECOND).await;
+            if drains {
+                conditions.drain.cancel();
+            }
+        };
+        let (ending, ()) = tokio::join!(timeout(60 * SECOND, driven), drain);
+        assert!(matches!(ending, Ok(Ending::Aborted(reason)) if reason == expected), "{ending:?}");
+    }
 }
 
 // ---- Handlers ----
