@@ -14,6 +14,7 @@ pub mod freshness;
 pub mod invalidation;
 pub mod key;
 pub mod no_fallback;
+pub mod presence;
 pub mod query;
 pub mod range;
 pub mod retry_after;

@@ -9,6 +9,7 @@ use super::worker::Shared;
 use crate::config::model::{Authorization, ForwardFields, PlainHttp};
 use crate::semantics::cache_status::ForwardReason;
 use crate::semantics::forwarding;
+use crate::semantics::presence::Presence;
 use crate::semantics::target::Target;
 
 /// The road a request is admitted to.
@@ -26,6 +27,19 @@ pub enum Admission {
     Redirect(String),
 }
 
+/// What a request is admitted by.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// What it is for.
+    pub target: &'a Target,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// Which of them there are.
+    pub present: Presence,
+}
+
 /// Admits a request to a road.
 ///
 /// # Errors
@@ -35,18 +49,17 @@ pub fn admit(
     site: &Site,
     shared: &Shared,
     client: &ClientConnection,
-    method: &Method,
-    target: &Target,
-    headers: &HeaderMap,
+    head: &Head<'_>,
     has_body: bool,
 ) -> Result<Admission, Refusal> {
-    if !has_plain_framing(headers) {
+    let &Head { method, target, headers, present } = head;
+    if present.framing && !has_plain_framing(headers) {
         return Err(Refusal::TransferCoding);
     }
     if matches!(*method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    if shared.signature.loops(headers) {
+    if present.intermediaries && shared.signature.loops(headers) {
         return Err(Refusal::Loop);
     }
     if client.tls.is_none() && site.config.plain_http == PlainHttp::Redirect {
@@ -69,9 +82,8 @@ pub fn admit(
     }
     // Answers to authenticated requests, and to cookies where the origin sees them, are for one user; everything of such
     // a request goes through, and nothing of its answer is stored.
-    let is_authorized = headers.contains_key(header::AUTHORIZATION);
-    if (is_authorized && site.config.authorization == Authorization::Bypass)
-        || (headers.contains_key(header::COOKIE) && forwards_cookies(site))
+    if (present.authorization && site.config.authorization == Authorization::Bypass)
+        || (present.cookies && forwards_cookies(site))
     {
         return Ok(Admission::Forward(ForwardReason::Bypass));
     }
@@ -98,10 +110,12 @@ fn forwards_cookies(site: &Site) -> bool {
 }
 
 /// Whether the request has a body: announced by its head or, over HTTP/2, by a head that does not end the stream.
-pub fn has_body(headers: &HeaderMap, ends_with_head: bool) -> bool {
-    let announced = headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    announced || !ends_with_head
+pub fn has_body(headers: &HeaderMap, present: Presence, ends_with_head: bool) -> bool {
+    let is_announced = || {
+        headers.contains_key(header::TRANSFER_ENCODING)
+            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+    };
+    (present.framing && is_announced()) || !ends_with_head
 }
 
 /// Where the same resource is found over HTTPS. A client that named no port came through the standard one, whatever this

@@ -43,8 +43,9 @@ pub(super) fn select(exchange: &Exchange, stored: &Arc<StoredResponse>) -> Selec
 pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<ContentCoding> {
     let (site, request) = (&exchange.site, &exchange.headers);
     let policy = &site.config.compression;
-    let codings = stored.codings().filter(|_| policy.covers(stored.length()))?;
-    if forbids_transformation(request) {
+    // Whoever sends no Accept-Encoding gets no coding, whatever else the request says.
+    let codings = stored.codings().filter(|_| exchange.present.codings && policy.covers(stored.length()))?;
+    if exchange.present.directives && forbids_transformation(request) {
         return None;
     }
     let accepted = AcceptedCodings::of(request);
@@ -72,7 +73,8 @@ pub(super) fn uncoded(head: &StoredHead) -> HeaderMap {
 /// 304, when the client has a representation of a codable response, whether or not it would get that one again.
 pub(super) fn not_modified(exchange: &Exchange, head: &StoredHead, age: Option<u64>) -> Option<Response<ResponseBody>> {
     let codings = &exchange.site.config.compression.codings;
-    if !head.codable || !exchange.headers.contains_key(header::IF_NONE_MATCH) {
+    let asks = exchange.present.conditions && exchange.headers.contains_key(header::IF_NONE_MATCH);
+    if !head.codable || !asks {
         return None;
     }
     let headers = represent_known(&exchange.headers, &head.fields().to_headers(ADDED_LINES), codings)?;

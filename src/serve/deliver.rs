@@ -22,16 +22,17 @@ pub struct Representation {
     pub age: Option<u64>,
 }
 
-/// The response to a request of `method` with fields `request`. `open` opens the body at an offset; a body that can only
-/// be opened at its start has an unknown length.
+/// The response to a request of `method` with fields `request`, or without any that ask for less than the whole. `open`
+/// opens the body at an offset; a body that can only be opened at its start has an unknown length.
 pub fn deliver(
     method: &Method,
-    request: &HeaderMap,
+    request: Option<&HeaderMap>,
     representation: Representation,
     open: impl FnOnce(u64) -> Source,
 ) -> Response<ResponseBody> {
     let Representation { status, mut headers, length, age } = representation;
-    if validator::evaluate(method, request, status, &headers) == Precondition::NotModified {
+    let precondition = |request| validator::evaluate(method, request, status, &headers);
+    if request.is_some_and(|request| precondition(request) == Precondition::NotModified) {
         return not_modified(headers, age);
     }
     if let Some(age) = age {
@@ -52,7 +53,10 @@ pub fn deliver(
         }
         return with(status, headers, ResponseBody::empty());
     }
-    let answer = if status == StatusCode::OK { range::answer(request, &headers, length) } else { RangeAnswer::Whole };
+    let answer = match request {
+        Some(request) if status == StatusCode::OK => range::answer(request, &headers, length),
+        Some(_) | None => RangeAnswer::Whole,
+    };
     answer_range(answer, status, headers, length, open)
 }
 

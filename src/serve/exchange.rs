@@ -15,6 +15,7 @@ use crate::origin::request::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
 use crate::semantics::forwarding::Signature;
 use crate::semantics::key::{CacheKey, cache_key, default_port};
+use crate::semantics::presence::Presence;
 use crate::semantics::target::Target;
 use crate::semantics::{coded_tag, forwarding, range};
 
@@ -37,6 +38,8 @@ pub struct Exchange {
     pub target: Target,
     /// Its fields.
     pub headers: HeaderMap,
+    /// Which of them there may be.
+    pub present: Presence,
     /// What they ask of a cache, as far as the site lets that count.
     pub asked: RequestDirectives,
 }
@@ -46,7 +49,9 @@ impl Exchange {
     /// request from here on, so that no origin sees it.
     pub fn reduce_to_key(&mut self) -> CacheKey {
         let policy = &self.site.config.key;
-        forwarding::remove_connection_options(&mut self.headers);
+        if self.present.connection {
+            forwarding::remove_connection_options(&mut self.headers);
+        }
         policy.normalize(&mut self.headers);
         policy.reduce(&mut self.target);
         policy.key(self.client.scheme(), &self.target, &self.headers)
@@ -185,6 +190,11 @@ impl Exchange {
             continues: None,
             wary: false,
         }
+    }
+
+    /// Its fields, if some of them may ask for less than the whole of a response.
+    pub fn asks_for_less(&self) -> Option<&HeaderMap> {
+        (self.present.conditions || self.present.range).then_some(&self.headers)
     }
 
     /// Whether it carries credentials; only where the site lets the cache have a part in such requests.

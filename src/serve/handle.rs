@@ -8,7 +8,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use super::admit::{self, Admission};
+use super::admit::{self, Admission, Head};
 use super::body::ResponseBody;
 use super::bypass::bypass;
 use super::client::ClientConnection;
@@ -24,9 +24,9 @@ use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
 use super::worker::Worker;
-use crate::clock::Now;
 use crate::origin::request::connect::RequestBody;
 use crate::semantics::cache_control::RequestDirectives;
+use crate::semantics::presence::Presence;
 use crate::semantics::target::{BadTarget, target};
 
 /// Answers one request; whatever happens, there is a response.
@@ -44,9 +44,10 @@ where
     if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
         outcome.tells_more();
     }
-    let has_body = admit::has_body(&parts.headers, body.is_end_stream());
+    let present = Presence::of(&parts.headers);
+    let has_body = admit::has_body(&parts.headers, present, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
-    let answer = match reply(&worker, parts, body, &client, arrival, &mut outcome) {
+    let answer = match reply(&worker, parts, present, body, &client, &mut outcome) {
         Ok(Reply::Answered(answer)) => answer,
         Ok(Reply::Asking(asking)) => asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal)),
         Err(refusal) => outcome.refused(&refusal),
@@ -65,9 +66,9 @@ enum Reply {
 fn reply(
     worker: &Arc<Worker>,
     request: http::request::Parts,
+    present: Presence,
     body: Option<RequestBody>,
     client: &Arc<ClientConnection>,
-    arrival: Now,
     outcome: &mut Pending,
 ) -> Result<Reply, Refusal> {
     let target = match target(&request.uri, &request.headers, request.version) {
@@ -78,18 +79,22 @@ fn reply(
     };
     let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
     outcome.routed(&site, &target);
-    let admission =
-        admit::admit(&site, &worker.shared, client, &request.method, &target, &request.headers, body.is_some())?;
-    let asked = RequestDirectives::from_headers(&request.headers, site.config.request_directives);
+    let head = Head { method: &request.method, target: &target, headers: &request.headers, present };
+    let admission = admit::admit(&site, &worker.shared, client, &head, body.is_some())?;
+    let asked = match site.config.request_directives {
+        honored if present.directives => RequestDirectives::from_headers(&request.headers, honored),
+        _ => RequestDirectives::default(),
+    };
     let exchange = Exchange {
         site,
         signature: Arc::clone(&worker.signature),
         client: Arc::clone(client),
-        arrival,
+        arrival: outcome.arrival(),
         method: request.method,
         version: request.version,
         target,
         headers: request.headers,
+        present,
         asked,
     };
     Ok(match admission {

@@ -25,7 +25,7 @@ pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: Ca
         let Selected { headers, body, coding } = coding::select(exchange, stored);
         let (status, length) = (stored.head.status, Some(body.length()));
         let representation = Representation { status, headers, length, age: Some(age) };
-        deliver(&exchange.method, &exchange.headers, representation, |offset| {
+        deliver(&exchange.method, exchange.asks_for_less(), representation, |offset| {
             if let Some(coding) = coding {
                 exchange.site.metrics.coded_response(coding.as_str());
             }

@@ -289,7 +289,7 @@ impl Miss<'_> {
             // A body whose length is known was paid for as a whole.
             let laggard = length.is_none().then(|| Box::new(Laggard::new(self.worker, self.exchange, head)));
             let representation = Representation { status: head.status, headers, length, age: shown_age };
-            deliver(&self.exchange.method, &self.exchange.headers, representation, |offset| {
+            deliver(&self.exchange.method, self.exchange.asks_for_less(), representation, |offset| {
                 Source::Fill(reader.at(offset), laggard)
             })
         });

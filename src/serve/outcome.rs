@@ -90,6 +90,11 @@ impl Pending {
         Self { outcome: Some(Outcome::open(worker, client, request, arrival)) }
     }
 
+    /// When the request arrived.
+    pub fn arrival(&self) -> Now {
+        self.outcome.as_ref().expect("taken at the end only").arrival
+    }
+
     /// The request is for `site`.
     pub fn routed(&mut self, site: &Arc<Site>, target: &Target) {
         if let Some(outcome) = &mut self.outcome {

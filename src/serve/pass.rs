@@ -35,11 +35,10 @@ pub fn pass(
         Framing::Chunked | Framing::Close => None,
     };
     headers.remove(header::CONTENT_LENGTH);
-    let nothing = HeaderMap::new();
     let representation = Representation { status: fetched.status, headers, length, age: None };
     // A range would have to be cut out of a stream that starts at its beginning; the whole is a valid answer.
-    let request = conditions.map_or(nothing, without_range);
-    let response = deliver(method, &request, representation, |_| stream(worker, fetched));
+    let request = conditions.map(without_range);
+    let response = deliver(method, request.as_ref(), representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
     let kept = Kept::AsFound;
     Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts), kept }
