@@ -9,7 +9,7 @@ use holdover::origin::dns::memory::{Memory, Recollection};
 use holdover::origin::health::duty::Duty;
 use holdover::origin::request::meter::Meter;
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
-use holdover::semantics::cache_status::{CacheStatus, CacheStatusMember};
+use holdover::semantics::cache_status::{CacheName, CacheStatus, CacheStatusMember};
 use holdover::semantics::date::{format_http_date, http_date};
 use holdover::semantics::digest::{Algorithm, of_content};
 use holdover::semantics::forwarding::Signature;
@@ -321,7 +321,7 @@ pub fn forwarding(input: &[u8]) {
         append(&signature, &mut marked);
         assert!(node.is_empty() || signature.loops(&marked), "{node:?}");
     }
-    let member = CacheStatusMember::new(CacheStatus::Hit).render(&node, Some(&node));
+    let member = CacheStatusMember::new(CacheStatus::Hit).render(&CacheName::of(&node), Some(&node));
     assert!(member.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));
 }
 

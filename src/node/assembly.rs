@@ -25,6 +25,7 @@ use crate::origin::request::connect::Dial;
 use crate::origin::request::fetch::Fetcher;
 use crate::origin::roster::Roster;
 use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
+use crate::semantics::cache_status::CacheName;
 use crate::semantics::forwarding::Signature;
 use crate::serve::error_page::ErrorPage;
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
@@ -94,6 +95,7 @@ impl Assembly {
         }
         let shared = Arc::new(Shared {
             node: Arc::from(config.name.as_str()),
+            cache_name: CacheName::of(&config.name),
             signature: Signature::new(&config.name),
             debug_token: config.debug_token.clone(),
             https_port: config.listen.https.first().map(SocketAddr::port),
@@ -124,7 +126,7 @@ impl Assembly {
         // Idle origin connections have tasks too, but nobody waits for them.
         let links = TaskTracker::new();
         let fetcher = Fetcher::new(Arc::clone(&self.dial), self.shared.clock.clone(), links);
-        let signature = Arc::new(Signature::new(&self.shared.node));
+        let signature = Signature::new(&self.shared.node);
         Arc::new(Worker { shared: Arc::clone(&self.shared), signature, fetcher: Arc::new(fetcher), tasks })
     }
 }

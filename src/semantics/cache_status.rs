@@ -65,6 +65,19 @@ impl ForwardReason {
     }
 }
 
+/// What a cache is called: a Token if that can be, else a String (§2). It is made once, because every response bears it.
+#[derive(Clone, Debug)]
+pub struct CacheName(Box<str>);
+
+impl CacheName {
+    /// The name of the cache of `node`.
+    pub fn of(node: &str) -> Self {
+        let mut name = String::new();
+        push_item(&mut name, node);
+        Self(name.into())
+    }
+}
+
 /// What one cache says of a response (§2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatusMember {
@@ -100,15 +113,15 @@ impl CacheStatusMember {
         }
     }
 
-    /// The list member of the cache called `node`, for appending to what caches closer to the origin have said: "Each
+    /// The list member of the cache called `name`, for appending to what caches closer to the origin have said: "Each
     /// member of the list represents a cache that has handled the request." With the text of the `key` that the cache was
     /// asked by, where the recipient may know it.
-    pub fn render(&self, node: &str, key: Option<&str>) -> HeaderValue {
+    pub fn render(&self, name: &CacheName, key: Option<&str>) -> HeaderValue {
         let ttl = self.ttl.map(|ttl| (ttl < 0, Decimal::of(ttl.unsigned_abs().min(INTEGER_MAX))));
         let digits = ttl.as_ref().map_or("", |(_, digits)| digits.as_str());
         // Exactly what a hit takes, so that its text becomes the value without being copied.
-        let mut text = String::with_capacity(node.len() + "; hit; ttl=".len() + digits.len());
-        push_item(&mut text, node);
+        let mut text = String::with_capacity(name.0.len() + "; hit; ttl=".len() + digits.len());
+        text.push_str(&name.0);
         match self.status {
             CacheStatus::Hit => text.push_str("; hit"),
             CacheStatus::Forward(reason) => {
@@ -260,7 +273,7 @@ mod tests {
             ("my \"edge\" \\", "\"my \\\"edge\\\" \\\\\"; hit"),
             ("é\r\nx: y", "\"???x: y\"; hit"),
         ] {
-            assert_eq!(HIT.render(node, None), expected, "{node:?}");
+            assert_eq!(HIT.render(&CacheName::of(node), None), expected, "{node:?}");
         }
     }
 
@@ -272,15 +285,15 @@ mod tests {
             ("x", "holdover; hit; key=\"x\""),
             ("é\r", "holdover; hit; key=\"??\""),
         ] {
-            assert_eq!(HIT.render("holdover", Some(key)), expected, "{key:?}");
+            assert_eq!(HIT.render(&CacheName::of("holdover"), Some(key)), expected, "{key:?}");
         }
-        let long = HIT.render("holdover", Some(&"x".repeat(KEY_CHARACTERS_MAX + 1)));
+        let long = HIT.render(&CacheName::of("holdover"), Some(&"x".repeat(KEY_CHARACTERS_MAX + 1)));
         assert_eq!(long, format!("holdover; hit; key=\"{}\"", "x".repeat(KEY_CHARACTERS_MAX)));
         let member = CacheStatusMember { ttl: Some(1), detail: Some("x"), ..HIT };
-        assert_eq!(member.render("holdover", Some("y")), "holdover; hit; ttl=1; key=\"y\"; detail=x");
+        assert_eq!(member.render(&CacheName::of("holdover"), Some("y")), "holdover; hit; ttl=1; key=\"y\"; detail=x");
     }
 
     fn check(member: CacheStatusMember, expected: &str) {
-        assert_eq!(member.render("holdover", None), expected);
+        assert_eq!(member.render(&CacheName::of("holdover"), None), expected);
     }
 }

@@ -24,7 +24,7 @@ pub async fn bypass(
     if exchange.site.pool.is_down() {
         return Err(Refusal::OriginsDown(reason));
     }
-    let forward = exchange.own_forward(body);
+    let forward = exchange.own_forward(&worker.signature, body);
     let unanswered = |error: FetchError| {
         Refusal::Fetch(Unanswered { reason, kind: error.kind, collapsed: false, retry_after: None })
     };

@@ -56,7 +56,7 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
     }
     let negotiated = negotiate(&accepted, &policy.codings, |coding| codings.availability(coding));
     if let Some(wanted) = negotiated.wanted {
-        site.compressor.order(codings, wanted, &site.metrics, exchange.arrival.monotonic);
+        site.compressor.order(codings, wanted, &site.metrics, exchange.arrival);
     }
     negotiated.coding
 }

@@ -8,7 +8,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use super::client::ClientConnection;
 use super::judge::Fallback;
 use super::site::Site;
-use crate::clock::Now;
 use crate::config::model::{FirstRemedy, ForwardFields};
 use crate::origin::request::connect::RequestBody;
 use crate::origin::request::fetch::Forward;
@@ -24,12 +23,10 @@ use crate::semantics::{coded_tag, forwarding, range};
 pub struct Exchange {
     /// The site it is for.
     pub site: Arc<Site>,
-    /// What this node adds to what it forwards.
-    pub signature: Arc<Signature>,
     /// The client's connection.
     pub client: Arc<ClientConnection>,
     /// When its head had arrived.
-    pub arrival: Now,
+    pub arrival: Instant,
     /// Its method.
     pub method: Method,
     /// Its protocol version.
@@ -75,9 +72,10 @@ impl Exchange {
 
     /// The request for a response that may be stored: with only the fields that the site lets through, so that no field
     /// outside the key can change the answer, and GET unless it is for one client. `conditions` are those of a
-    /// validation.
+    /// validation. It bears this node's `signature`.
     pub fn cacheable_forward(
         &self,
+        signature: &Signature,
         conditions: Vec<(HeaderName, HeaderValue)>,
         fallback: Fallback,
         audience: Audience,
@@ -121,7 +119,7 @@ impl Exchange {
             FirstRemedy::Stale if matches!(fallback, Fallback::Fresh { .. } | Fallback::Stale { .. }) => 1,
             FirstRemedy::Stale | FirstRemedy::Origin => self.site.config.failover.tries,
         };
-        Forward { tries, ..self.forward(self.method_for(audience), headers, None) }
+        Forward { tries, ..self.forward(signature, self.method_for(audience), headers, None) }
     }
 
     /// The method of a request for `audience`: HEAD brings nothing that could be stored.
@@ -153,8 +151,8 @@ impl Exchange {
         self.headers.get(header::RANGE).filter(|_| is_sound)
     }
 
-    /// The client's own request, passed on with every end-to-end field.
-    pub fn own_forward(&self, body: Option<RequestBody>) -> Forward {
+    /// The client's own request, passed on with every end-to-end field and this node's `signature`.
+    pub fn own_forward(&self, signature: &Signature, body: Option<RequestBody>) -> Forward {
         let mut headers = self.headers.clone();
         forwarding::remove_hop_by_hop(&mut headers);
         remove_claims(&mut headers);
@@ -163,10 +161,16 @@ impl Exchange {
             forwarding::count_forward(&mut headers);
         }
         headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
-        self.forward(self.method.clone(), headers, body)
+        self.forward(signature, self.method.clone(), headers, body)
     }
 
-    fn forward(&self, method: Method, mut headers: HeaderMap, body: Option<RequestBody>) -> Forward {
+    fn forward(
+        &self,
+        signature: &Signature,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Option<RequestBody>,
+    ) -> Forward {
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
         // Both are in the key, so that an answer may depend on them; a default port is not.
@@ -175,8 +179,8 @@ impl Exchange {
         headers.insert(FORWARDED_HOST, HeaderValue::try_from(authority.as_str()).unwrap_or(EMPTY));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
         forwarding::join_cookies(&mut headers);
-        self.signature.append_via(&mut headers, self.version);
-        self.signature.append_cdn_loop(&mut headers);
+        signature.append_via(&mut headers, self.version);
+        signature.append_cdn_loop(&mut headers);
         Forward {
             method,
             target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),
@@ -204,7 +208,7 @@ impl Exchange {
 
     /// When the client must have been answered.
     pub fn deadline(&self) -> Instant {
-        self.arrival.monotonic + self.site.config.timeouts.request
+        self.arrival + self.site.config.timeouts.request
     }
 }
 

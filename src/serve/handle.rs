@@ -38,16 +38,8 @@ pub async fn handle<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let arrival = worker.shared.clock.now();
-    let (mut parts, body) = request.into_parts();
-    let mut outcome = Pending::open(&worker, &client, &parts, arrival);
-    if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
-        outcome.tells_more();
-    }
-    let present = Presence::of(&parts.headers);
-    let has_body = admit::has_body(&parts.headers, present, body.is_end_stream());
-    let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
-    let answer = match reply(&worker, parts, present, body, &client, &mut outcome) {
+    let (outcome, reply) = begin(&worker, request, client);
+    let answer = match reply {
         Ok(Reply::Answered(answer)) => answer,
         Ok(Reply::Asking(asking)) => asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal)),
         Err(refusal) => outcome.refused(&refusal),
@@ -63,12 +55,34 @@ enum Reply {
     Asking(Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>),
 }
 
+/// All that goes without waiting, and so without a place in what [`handle`] keeps of a request while it waits.
+fn begin<B>(
+    worker: &Arc<Worker>,
+    request: Request<B>,
+    client: Arc<ClientConnection>,
+) -> (Pending, Result<Reply, Refusal>)
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let arrival = worker.shared.clock.monotonic();
+    let (mut parts, body) = request.into_parts();
+    let mut outcome = Pending::open(worker, &client, &parts, arrival);
+    if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
+        outcome.tells_more();
+    }
+    let present = Presence::of(&parts.headers);
+    let has_body = admit::has_body(&parts.headers, present, body.is_end_stream());
+    let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
+    let reply = reply(worker, parts, present, body, client, &mut outcome);
+    (outcome, reply)
+}
+
 fn reply(
     worker: &Arc<Worker>,
     request: http::request::Parts,
     present: Presence,
     body: Option<RequestBody>,
-    client: &Arc<ClientConnection>,
+    client: Arc<ClientConnection>,
     outcome: &mut Pending,
 ) -> Result<Reply, Refusal> {
     let target = match target(&request.uri, &request.headers, request.version) {
@@ -77,18 +91,17 @@ fn reply(
         }
         target => target.map_err(Refusal::BadTarget)?,
     };
-    let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, client)?;
+    let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, &client)?;
     outcome.routed(&site, &target);
     let head = Head { method: &request.method, target: &target, headers: &request.headers, present };
-    let admission = admit::admit(&site, &worker.shared, client, &head, body.is_some())?;
+    let admission = admit::admit(&site, &worker.shared, &client, &head, body.is_some())?;
     let asked = match site.config.request_directives {
         honored if present.directives => RequestDirectives::from_headers(&request.headers, honored),
         _ => RequestDirectives::default(),
     };
     let exchange = Exchange {
         site,
-        signature: Arc::clone(&worker.signature),
-        client: Arc::clone(client),
+        client,
         arrival: outcome.arrival(),
         method: request.method,
         version: request.version,
@@ -114,7 +127,7 @@ fn reply(
 fn cached(worker: &Arc<Worker>, mut exchange: Exchange, outcome: &mut Pending) -> Result<Reply, Refusal> {
     let key = exchange.reduce_to_key();
     outcome.keyed(&key);
-    let (site, now) = (&exchange.site, exchange.arrival.monotonic);
+    let (site, now) = (&exchange.site, exchange.arrival);
     let lookup = worker.shared.store.lookup(&key, &exchange.headers);
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
     let answers = matches!(way, Way::Hit { .. } | Way::Stale { .. });

@@ -20,7 +20,7 @@ pub fn hit(exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> 
 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
 pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
-    let age = stored.head.age(exchange.arrival.monotonic).as_secs();
+    let age = stored.head.age(exchange.arrival).as_secs();
     let response = coding::not_modified(exchange, &stored.head, Some(age)).unwrap_or_else(|| {
         let Selected { headers, body, coding } = coding::select(exchange, stored);
         let (status, length) = (stored.head.status, Some(body.length()));

@@ -146,7 +146,7 @@ impl Origins {
     /// Those of a pool.
     pub fn of(pool: &Pool) -> Self {
         match pool.mode() {
-            _ if pool.is_down() => Self::Down,
+            OutageMode::StaleOnly if pool.is_down() => Self::Down,
             OutageMode::Recovering => Self::Recovering,
             OutageMode::Degraded | OutageMode::Normal | OutageMode::StaleOnly => Self::Up,
         }

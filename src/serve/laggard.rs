@@ -55,7 +55,8 @@ impl Laggard {
     async fn rest(self, offset: u64) -> Option<OriginBody> {
         let Self { worker, exchange, head } = self;
         let incomplete = Incomplete::new(&head.fields().to_headers(0), offset, None)?;
-        let forward = exchange.cacheable_forward(Vec::new(), Fallback::Nothing, Audience::Everybody);
+        let (conditions, fallback) = (Vec::new(), Fallback::Nothing);
+        let forward = exchange.cacheable_forward(&worker.signature, conditions, fallback, Audience::Everybody);
         worker.fetcher.rest(&exchange.site.pool, forward, incomplete).await
     }
 }

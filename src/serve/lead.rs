@@ -145,7 +145,7 @@ impl Lead {
 
     /// A failed response counts as an answer only when there is nothing better, or its origin wants nothing else.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Box<Fetched>, Failed> {
-        let forward = self.exchange.cacheable_forward(conditions, self.fallback, self.audience);
+        let forward = self.exchange.cacheable_forward(&self.worker.signature, conditions, self.fallback, self.audience);
         // Whoever has sent garbage may well do so again.
         let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
         let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, Forward { wary, ..forward }).await?;

@@ -120,7 +120,7 @@ impl Miss<'_> {
             || self.exchange.is_authorized()
             || self.exchange.asked.no_store
             || self.exchange.is_extraordinary()
-            || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival.monotonic)
+            || self.worker.shared.uncacheable.remembers(self.key, self.exchange.arrival)
     }
 
     /// Asks an origin in the background, unless somebody does already, or what it says to this client could not be stored.
@@ -160,7 +160,7 @@ impl Miss<'_> {
     /// it was generated while this request waited, unless it wants to be validated first (RFC 9111 §5.2.2.4). A failure
     /// does as long as it can be joined: it says that the origins were asked in vain, which is not to be validated.
     fn may_share(&self, head: &StoredHead, is_failure: bool) -> bool {
-        let arrival = self.exchange.arrival.monotonic;
+        let arrival = self.exchange.arrival;
         let age = head.age(arrival);
         let ttl = head.lifetime().freshness.saturating_sub(age);
         let is_fresh = !ttl.is_zero() && self.exchange.asked.accept_fresh(age, ttl);
@@ -221,7 +221,7 @@ impl Miss<'_> {
             Fallback::Fresh { .. } | Fallback::LastRemedy { .. } | Fallback::Nothing => {
                 self.exchange.deadline() + MARGIN
             }
-            Fallback::Stale { .. } => self.exchange.arrival.monotonic + self.exchange.site.config.stale.wait,
+            Fallback::Stale { .. } => self.exchange.arrival + self.exchange.site.config.stale.wait,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
@@ -14,7 +14,6 @@ use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
 use super::worker::Worker;
-use crate::clock::Now;
 use crate::origin::request::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::date;
@@ -86,12 +85,12 @@ pub struct Pending {
 
 impl Pending {
     /// Opens the record of a request that arrived at `arrival`.
-    pub fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Now) -> Self {
+    pub fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Instant) -> Self {
         Self { outcome: Some(Outcome::open(worker, client, request, arrival)) }
     }
 
     /// When the request arrived.
-    pub fn arrival(&self) -> Now {
+    pub fn arrival(&self) -> Instant {
         self.outcome.as_ref().expect("taken at the end only").arrival
     }
 
@@ -152,7 +151,7 @@ pub struct Outcome {
     site: Option<Arc<Site>>,
     protocol: &'static str,
     method: Method,
-    arrival: Now,
+    arrival: Instant,
     first_byte: Duration,
     status: u16,
     cache: &'static str,
@@ -175,8 +174,8 @@ struct Debug {
 }
 
 impl Outcome {
-    fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Now) -> Box<Self> {
-        let record = worker.shared.access_log.is_on().then(|| Box::new(record(worker, client, request, arrival)));
+    fn open(worker: &Arc<Worker>, client: &ClientConnection, request: &Parts, arrival: Instant) -> Box<Self> {
+        let record = worker.shared.access_log.is_on().then(|| Box::new(record(worker, client, request)));
         Box::new(Self {
             worker: Arc::clone(worker),
             site: None,
@@ -243,7 +242,7 @@ impl Outcome {
     fn mark(&self, headers: &mut HeaderMap, member: &CacheStatusMember, version: Version) {
         let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
         // RFC 9211 §2: caches closer to the client append their member after the others.
-        headers.append(CACHE_STATUS, member.render(&self.worker.shared.node, key));
+        headers.append(CACHE_STATUS, member.render(&self.worker.shared.cache_name, key));
         self.worker.signature.append_via(headers, version);
         if self.site.as_ref().is_some_and(|site| site.config.response.x_cache) {
             headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
@@ -260,8 +259,8 @@ impl Outcome {
         self.broken = true;
     }
 
-    /// Counts and logs the request; `complete` when its last byte was handed to the client's connection.
-    pub fn close(self, complete: bool) {
+    /// Counts and logs the request, once; `complete` when its last byte was handed to the client's connection.
+    pub fn close(&mut self, complete: bool) {
         let complete = complete && !self.broken;
         let duration = self.time_since_arrival();
         self.metrics().record(&RequestSample {
@@ -275,10 +274,10 @@ impl Outcome {
             duration,
             first_byte: self.first_byte,
         });
-        if let Some(prospect) = self.prospect.filter(|_| self.status != CLIENT_LEFT) {
+        if let Some(prospect) = self.prospect.take().filter(|_| self.status != CLIENT_LEFT) {
             prospect.close(self.status, self.body_bytes);
         }
-        if let Some(record) = self.record {
+        if let Some(record) = self.record.take() {
             self.worker.shared.access_log.write(AccessRecord {
                 status: self.status,
                 body_bytes: self.body_bytes,
@@ -296,15 +295,15 @@ impl Outcome {
     }
 
     fn time_since_arrival(&self) -> Duration {
-        self.worker.shared.clock.monotonic().saturating_duration_since(self.arrival.monotonic)
+        self.worker.shared.clock.monotonic().saturating_duration_since(self.arrival)
     }
 }
 
 /// What the log says of a request that is not yet answered, and belongs to no site.
-fn record(worker: &Worker, client: &ClientConnection, request: &Parts, arrival: Now) -> AccessRecord {
+fn record(worker: &Worker, client: &ClientConnection, request: &Parts) -> AccessRecord {
     let text = |name| Some(Box::from(String::from_utf8_lossy(request.headers.get(name)?.as_bytes())));
     AccessRecord {
-        time: arrival.wall,
+        time: worker.shared.clock.now().wall,
         client: client.peer.ip(),
         protocol: client.protocol,
         tls: client.tls.is_some(),

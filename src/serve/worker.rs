@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::model::Secret;
 use crate::origin::request::fetch::{FetchError, Fetcher};
 use crate::origin::request::idle::TEND_INTERVAL;
+use crate::semantics::cache_status::CacheName;
 use crate::semantics::forwarding::Signature;
 use crate::telemetry::{AccessLog, Events, SiteMetrics};
 
@@ -23,7 +24,7 @@ pub struct Worker {
     /// Shared by all workers of the node.
     pub shared: Arc<Shared>,
     /// What messages bear: each worker has its own, so that they do not count its users together.
-    pub signature: Arc<Signature>,
+    pub signature: Signature,
     /// Asks origins.
     pub fetcher: Arc<Fetcher>,
     /// Fills and body pumps, which outlive the requests that started them; a drain waits for them.
@@ -45,8 +46,10 @@ impl Worker {
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// The node's name in `Cache-Status`.
+    /// The node's name.
     pub node: Arc<str>,
+    /// That of its cache.
+    pub cache_name: CacheName,
     /// What requests bear that have been here.
     pub signature: Signature,
     /// What clients present that want to know more of their responses.
