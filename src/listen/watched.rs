@@ -78,7 +78,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_write_vectored(context, slices);
+        let outcome = match slices {
+            // The kernel takes one slice for less than a list of one.
+            [bytes] => Pin::new(&mut this.io).poll_write(context, bytes),
+            _ => Pin::new(&mut this.io).poll_write_vectored(context, slices),
+        };
         this.wrote(outcome)
     }
 
