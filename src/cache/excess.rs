@@ -4,6 +4,8 @@
 //! allocator cannot use again because a little of it is in use. So the whole is measured, and the part of it that goes
 //! beyond the grant is taken from the bound: stored responses make way.
 
+use crate::telemetry::confinement::Usage;
+
 /// What the ledger counted at the latest measurements. What it has let go of since then is in RAM still, as long as the
 /// allocator keeps it: whoever took that for excess would evict more for it, and then more for that.
 #[derive(Debug, Default)]
@@ -18,6 +20,12 @@ impl Counted {
     }
 }
 
+/// What the process has in RAM, or, where a limit counts more than that, as much as is as near to what the process is given
+/// under its bound as the usage is to that limit. In bytes.
+pub(super) fn pressing(resident_bytes: u64, Usage { used_bytes, limit_bytes }: Usage, bound_bytes: u64) -> u64 {
+    resident_bytes.max((used_bytes + given(bound_bytes)).saturating_sub(limit_bytes))
+}
+
 /// Bytes of the bound that are not to be used: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
 /// them that the ledger counts.
 pub(super) fn excess(resident_bytes: u64, counted_bytes: u64, bound_bytes: u64) -> u64 {
@@ -28,7 +36,12 @@ pub(super) fn excess(resident_bytes: u64, counted_bytes: u64, bound_bytes: u64) 
 /// What may be uncounted: what operators are told to give the process beyond the bound, less what may come between two
 /// measurements.
 pub(super) fn grant(bound_bytes: u64) -> u64 {
-    bound_bytes / 100 * 15 + (64 << 20) - SPARE_BYTES - bound_bytes / 32
+    given(bound_bytes) - bound_bytes - SPARE_BYTES - bound_bytes / 32
+}
+
+/// What operators are told to give the process.
+fn given(bound_bytes: u64) -> u64 {
+    bound_bytes + bound_bytes / 100 * 15 + (64 << 20)
 }
 
 /// They take 200 ms, which is twice as long as the allocator keeps what is freed.
@@ -57,6 +70,21 @@ mod tests {
         check("a hundred more", 240 + 78 + 101, 240, 256, 100);
         check("a larger bound grants more", 2000 + 290, 2000, 2048, 0);
         check("never more than there is", 2000, 0, 256, 256);
+    }
+
+    #[test]
+    fn a_limit_presses_by_what_it_counts_besides() {
+        let check = |why: &str, [resident, used, limit]: [u64; 3], expected: u64| {
+            // Under a bound of 100 MiB the process is given 179.
+            let usage = Usage { used_bytes: used * MIB, limit_bytes: limit * MIB };
+            let pressing = pressing(resident * MIB, usage, 100 * MIB);
+            assert_eq!(pressing / MIB, expected, "{why}");
+        };
+        check("nothing but the process, and as much as it is given", [120, 120, 179], 120);
+        check("what the kernel holds for it", [120, 150, 179], 150);
+        check("a limit with room to spare", [120, 150, 300], 120);
+        check("a limit with room to spare that is met by others", [120, 290, 300], 169);
+        check("less than it should be given", [120, 125, 150], 154);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
 use super::engine::{Change, Engine};
-use super::excess::{Counted, SPARE_BYTES, excess};
+use super::excess::{Counted, SPARE_BYTES, excess, pressing};
 use super::ledger::{Ledger, Reservation};
 use super::lock::lock;
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
@@ -20,6 +20,7 @@ use super::stamps::Fence;
 use super::stored::StoredResponse;
 use super::variants::{Room, Variants};
 use crate::semantics::key::CacheKey;
+use crate::telemetry::confinement::Usage;
 
 /// Stored responses under a byte bound. Clones share them.
 #[derive(Clone, Debug)]
@@ -248,15 +249,18 @@ impl Store {
     }
 
     /// Takes from the bound what the process, with `resident_bytes` in RAM, takes beyond what is counted here and what is
-    /// granted for the rest; stored responses are evicted for it. For a loop that calls it several times a second.
-    pub fn make_way(&self, resident_bytes: u64) {
+    /// granted for the rest; stored responses are evicted for it. If it lives under a limit that counts more than that, what
+    /// is used of it must not come nearer to the limit. For a loop that calls it several times a second.
+    pub fn make_way(&self, resident_bytes: u64, usage: Option<Usage>) {
+        let bound_bytes = self.ledger.bound();
+        let resident_bytes = usage.map_or(resident_bytes, |usage| pressing(resident_bytes, usage, bound_bytes));
         let mut latest = lock(&self.excess);
         let Excess { taken, counted } = &mut *latest;
         let counted = counted.most(self.ledger.used().saturating_sub(taken.bytes()));
-        let excess = excess(resident_bytes, counted, self.ledger.bound());
+        let excess = excess(resident_bytes, counted, bound_bytes);
         if excess > 0 || taken.bytes() > 0 {
             // What fills and readers hold beyond the part that is theirs, they have from what is stored.
-            let lent = if excess > 0 { self.held().saturating_sub(spare(self.ledger.bound())) } else { 0 };
+            let lent = if excess > 0 { self.held().saturating_sub(spare(bound_bytes)) } else { 0 };
             self.engine.weigh_down(excess + lent);
             self.engine.catch_up();
             taken.approach(excess);

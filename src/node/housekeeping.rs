@@ -11,6 +11,7 @@ use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
 use crate::serve::worker::Shared;
+use crate::telemetry::confinement::Confinement;
 use crate::telemetry::{Event, Events, Metrics, process};
 
 /// Keeps the clock on wall time and the process within its memory, frees the memory of what was purged or held long
@@ -20,11 +21,18 @@ pub(super) struct Housekeeping {
     metrics: Metrics,
     connections: Arc<Connections>,
     events: Events,
+    confinement: Option<Confinement>,
 }
 
 impl Housekeeping {
     pub(super) fn new(assembly: &Assembly, connections: Arc<Connections>, events: Events) -> Self {
-        Self { shared: Arc::clone(&assembly.shared), metrics: assembly.admin.metrics.clone(), connections, events }
+        Self {
+            shared: Arc::clone(&assembly.shared),
+            metrics: assembly.admin.metrics.clone(),
+            connections,
+            events,
+            confinement: Confinement::find(),
+        }
     }
 
     /// Goes on until it is dropped.
@@ -61,7 +69,7 @@ impl Housekeeping {
     fn make_way(&self, shortage: &mut Shortage) {
         let Shared { store, clock, .. } = &*self.shared;
         let resident_bytes = process::resident_bytes();
-        store.make_way(resident_bytes);
+        store.make_way(resident_bytes, self.confinement.as_ref().and_then(Confinement::usage));
         let is_short = store.is_overdrawn();
         self.connections.shut(is_short);
         match shortage.look(is_short, self.connections.refused(), clock.now().monotonic) {

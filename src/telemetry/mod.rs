@@ -1,6 +1,7 @@
 //! What the node tells its operators: state changes, one line per request, metrics.
 
 pub mod access_log;
+pub mod confinement;
 pub mod event;
 pub mod events;
 mod histogram;

@@ -44,7 +44,7 @@ fn times(stat: &str) -> Option<(f64, f64)> {
 }
 
 /// The number after `label` at the beginning of a line.
-fn labeled(text: &str, label: &str) -> Option<u64> {
+pub(super) fn labeled(text: &str, label: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(label)?.split_ascii_whitespace().next()?.parse().ok())
 }
 

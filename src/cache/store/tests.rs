@@ -41,7 +41,7 @@ impl Bench {
     fn make_way_for(&self, uncounted: u64, held: u64) {
         for _ in 0..20 {
             let counted = self.store.ledger().used() - self.store.excess();
-            self.store.make_way(uncounted + counted);
+            self.store.make_way(uncounted + counted, None);
             let is_freed = || self.store.held() <= held + (8 << 10);
             (0..ATTEMPTS).take_while(|_| !is_freed()).for_each(|_| {
                 self.store.engine.catch_up();
@@ -154,11 +154,11 @@ fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
     let pinned = store.ledger.reserve(250 << 20).expect("it fits");
     for (mebibytes, expected) in [(320, false), (400, true), (320, false), (400, true)] {
-        store.make_way(mebibytes << 20);
+        store.make_way(mebibytes << 20, None);
         assert_eq!(store.is_overdrawn(), expected, "{mebibytes} MiB in RAM");
     }
     drop(pinned);
-    store.make_way(150 << 20);
+    store.make_way(150 << 20, None);
     assert!(!store.is_overdrawn());
 }
 
