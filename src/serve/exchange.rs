@@ -193,6 +193,7 @@ impl Exchange {
             excluded: None,
             continues: None,
             wary: false,
+            awaited: true,
         }
     }
 

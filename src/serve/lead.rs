@@ -43,6 +43,8 @@ pub struct Lead {
     pub fallback: Fallback,
     /// Whom the answer is asked for.
     pub audience: Audience,
+    /// Whether a client waits for it, as nobody does who has been answered already.
+    pub awaited: bool,
 }
 
 /// What the leader tells the client that started it, and nobody else.
@@ -148,7 +150,11 @@ impl Lead {
         let forward = self.exchange.cacheable_forward(&self.worker.signature, conditions, self.fallback, self.audience);
         // Whoever has sent garbage may well do so again.
         let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
-        let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, Forward { wary, ..forward }).await?;
+        let fetched = self
+            .worker
+            .fetcher
+            .fetch(&self.exchange.site.pool, Forward { wary, awaited: self.awaited, ..forward })
+            .await?;
         if !self.refuses(&fetched) || fetched.last_word || self.fallback == Fallback::Nothing {
             return Ok(fetched);
         }

@@ -129,7 +129,7 @@ impl Miss<'_> {
         if is_of_use && !self.exchange.is_extraordinary() {
             // What the client asks of caches is about the answer that it has got already.
             let exchange = Exchange { asked: RequestDirectives::default(), ..self.exchange.clone() };
-            drop(Miss { exchange: &exchange, ..self.clone() }.join(Company::Anybody, None));
+            drop(Miss { exchange: &exchange, ..self.clone() }.join(Company::Later, None));
         }
     }
 
@@ -188,7 +188,7 @@ impl Miss<'_> {
         let has_fallback = self.fallback != Fallback::Nothing;
         let key = || FillKey { key: self.key.clone(), accept_encoding, nominated, has_fallback };
         let joined = match company {
-            Company::Anybody => fills.join(key(), self.now(), fence),
+            Company::Anybody | Company::Later => fills.join(key(), self.now(), fence),
             Company::Nobody => Joined::Leader(fills.alone(fence())),
             Company::UnderWay => fills.join_anew(key(), fence),
         };
@@ -204,6 +204,7 @@ impl Miss<'_> {
             stored: self.stored.clone().filter(|stored| self.may_validate(stored)),
             fallback: self.fallback,
             audience: if company == Company::Nobody { Audience::OneClient } else { Audience::Everybody },
+            awaited: matches!(company, Company::Anybody | Company::Nobody),
         };
         let (hand, handed) = oneshot::channel();
         // Boxed, so that what becomes a task is moved no more than once.
@@ -338,8 +339,10 @@ impl Setback {
 enum Company {
     /// Whoever asks for the same now, or did a moment ago in vain.
     Anybody,
+    /// The same, but nobody waits for it yet.
+    Later,
     Nobody,
-    /// Whoever asks for the same now.
+    /// Whoever asks for the same now; nobody waits for it yet.
     UnderWay,
 }
 

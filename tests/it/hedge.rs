@@ -46,6 +46,20 @@ async fn the_first_answer_wins_whoever_was_asked_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_asked_beside_while_nobody_waits() {
+    let lab = lab(&["a", "b"], "").await;
+    let lapsing = |text: &str| Answer::ok(text).with("cache-control", "max-age=1, stale-while-revalidate=60");
+    lab.origin("a").answers("/lapsing", lapsing("old"));
+    assert_eq!(lab.client().await.get("/lapsing").await.text(), "old");
+    lab.origin("a").answers("/lapsing", lapsing("new").after(2 * SECOND));
+    lab.time_passes(2 * SECOND).await;
+    assert_eq!(lab.client().await.get("/lapsing").await.text(), "old");
+    lab.time_passes(3 * SECOND).await;
+    assert_eq!((lab.origin("a").requests("/lapsing").len(), lab.origin("b").requests("/lapsing").len()), (2, 0));
+    assert_eq!(lab.client().await.get("/lapsing").await.text(), "new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_origins_that_hang_cost_half_a_second() {
     let lab = lab(&["a", "b", "c"], "").await;
     answer(&lab, "a", 60 * SECOND);

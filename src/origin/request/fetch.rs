@@ -303,6 +303,8 @@ pub struct Forward {
     pub continues: Option<Incomplete>,
     /// Whether endpoints whose last probe failed are tried only after the others, usable or not.
     pub wary: bool,
+    /// Whether somebody waits for the answer. If not, no other endpoint is asked to have it sooner.
+    pub awaited: bool,
 }
 
 impl Forward {

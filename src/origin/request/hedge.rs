@@ -7,6 +7,8 @@ use super::retry::WORTHWHILE;
 /// A request that waits for a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
+    /// Whether a client waits as well: to ask another endpoint because one is slow saves time, and nothing else.
+    pub awaited: bool,
     /// Whether it may be sent more than once, by its method.
     pub repeatable: bool,
     /// Whether there are tries and candidates left.
@@ -51,8 +53,10 @@ pub fn hedge(waiting: &Waiting, now: Instant) -> Hedge {
         Hedge::Never
     } else if waiting.forsaken {
         Hedge::Now
-    } else {
+    } else if waiting.awaited {
         Hedge::At(at)
+    } else {
+        Hedge::Never
     }
 }
 
@@ -70,6 +74,7 @@ mod tests {
         let longest_usual = Duration::from_millis(300);
         let deadline = since + Duration::from_millis(500);
         let waiting = Waiting {
+            awaited: true,
             repeatable: true,
             has_means: true,
             asked: 1,
@@ -88,6 +93,8 @@ mod tests {
             (Waiting { asked: 3, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { repeatable: false, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { has_means: false, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { awaited: false, ..waiting }, Duration::ZERO, Hedge::Never),
+            (Waiting { awaited: false, forsaken: true, ..waiting }, Duration::ZERO, Hedge::Now),
             (Waiting { longest_usual: late, ..waiting }, Duration::ZERO, Hedge::Never),
             (Waiting { forsaken: true, ..waiting }, longest_usual, Hedge::Now),
             (Waiting { forsaken: true, ..waiting }, late, Hedge::Never),

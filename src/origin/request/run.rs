@@ -33,6 +33,7 @@ pub(super) struct Run {
     pub(super) deadline: Instant,
     last_resort: Option<Candidate>,
     wary: bool,
+    awaited: bool,
     /// The origins as they were when it began.
     view: Arc<PoolView>,
     /// Those not tried yet, best first; those whose dials lost a race are among them again.
@@ -63,6 +64,7 @@ impl Run {
             excluded,
             continues,
             wary,
+            awaited,
         } = forward;
         // A place for what each origin wants to hear, so that no copy has to grow for it.
         headers.insert(header::HOST, HeaderValue::from_static(""));
@@ -83,6 +85,7 @@ impl Run {
             deadline,
             last_resort,
             wary,
+            awaited,
             view,
             candidates: VecDeque::new(),
             unheard: Vec::new(),
@@ -247,6 +250,7 @@ impl Run {
             flight.began + origin.map_or(Duration::ZERO, |origin| origin.tail.longest_usual())
         };
         let waiting = Waiting {
+            awaited: self.awaited,
             repeatable: self.question.is_repeatable(),
             has_means: self.tries < self.tries_max && !self.candidates.is_empty(),
             asked: flights.0.len(),
@@ -352,6 +356,8 @@ impl Template {
             excluded: None,
             continues: None,
             wary: self.wary,
+            // Whoever reads the body waits for its rest, whoever wanted its beginning.
+            awaited: true,
         };
         whole.for_the_rest_of(incomplete)
     }
