@@ -92,13 +92,13 @@ async fn main() -> ExitCode {
 async fn compare(arguments: &Arguments) -> io::Result<Vec<String>> {
     let stage = Stage::set(&arguments.holdover)?;
     let mut servers = Servers { stage, running: BTreeMap::new() };
-    let (runs, seconds) = if arguments.quick { (1, 1.0) } else { (RUNS, SECONDS) };
+    let turns = if arguments.quick { 1 } else { TURNS };
     let mut measured = Vec::new();
     let is_wanted = |table: &str| arguments.only.is_empty() || arguments.only.iter().any(|word| table.contains(word));
     for row in ROWS.iter().filter(|row| is_wanted(row.table)) {
-        let figures = servers.measure(row, runs, seconds).await?;
-        println!("{}, {}: {figures:.2?}", row.table, row.name);
-        measured.push(Measured { row, figures });
+        let one = Measured { row, figures: servers.measure(row, turns).await? };
+        println!("{}, {}: {:.2?}", row.table, row.name, one.figures);
+        measured.push(one);
     }
     for table in TABLES.iter().filter_map(|(name, _)| report::table(name, &measured)) {
         println!("\n{table}");
@@ -118,8 +118,8 @@ struct Servers {
 }
 
 impl Servers {
-    /// The median of `runs` of each peer, which take turns, so that whatever else the machine does meets all alike.
-    async fn measure(&mut self, row: &Row, runs: usize, seconds: f64) -> io::Result<BTreeMap<Peer, f64>> {
+    /// The figures of so many turns, in each of which all peers run one after another.
+    async fn measure(&mut self, row: &Row, turns: usize) -> io::Result<BTreeMap<Peer, Vec<f64>>> {
         let mut figures: BTreeMap<Peer, Vec<f64>> = BTreeMap::new();
         if let Work::Idle(connections) = row.work {
             for &peer in row.peers {
@@ -131,18 +131,18 @@ impl Servers {
                 self.running.clear();
                 self.running.insert(Peer::Holdover, self.full(responses).await?);
             }
-            for _ in 0..runs {
+            for _ in 0..turns {
                 for &peer in row.peers {
                     let running = self.running(peer).await?;
                     let address = running.address;
                     let before = running.server.cpu();
-                    let done = load::apply(row.work, address, seconds, self.stage.directory()).await?;
+                    let done = load::apply(row.work, address, SECONDS, self.stage.directory()).await?;
                     let spent = self.running[&peer].server.cpu().saturating_sub(before);
                     figures.entry(peer).or_default().push(spent.as_secs_f64() * 1e6 / done);
                 }
             }
         }
-        Ok(figures.into_iter().map(|(peer, figures)| (peer, median(figures))).collect())
+        Ok(figures)
     }
 
     /// Resident KiB that a connection adds to a fresh process.
@@ -212,16 +212,11 @@ async fn gives_out_every_file(address: SocketAddr, directory: &Path) -> io::Resu
     Ok(())
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
+/// Of each row. Many short ones tell more than a few long ones, for the machine is not the same from one minute to the next.
+const TURNS: usize = 7;
 
-/// Of each row and peer.
-const RUNS: usize = 3;
-
-/// Of each run.
-const SECONDS: f64 = 2.0;
+/// Of each peer in a turn.
+const SECONDS: f64 = 1.0;
 
 /// Until connections that were opened are at rest.
 const SETTLED: Duration = Duration::from_secs(2);

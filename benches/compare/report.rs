@@ -10,8 +10,27 @@ use super::plan::{Limit, Row, TABLES};
 pub(crate) struct Measured {
     /// What was measured.
     pub(crate) row: &'static Row,
-    /// The median of each peer.
-    pub(crate) figures: BTreeMap<Peer, f64>,
+    /// Those of each peer, one a turn.
+    pub(crate) figures: BTreeMap<Peer, Vec<f64>>,
+}
+
+impl Measured {
+    /// What a peer's figure is.
+    pub(crate) fn figure(&self, peer: Peer) -> Option<f64> {
+        self.figures.get(&peer).and_then(|figures| median(figures.clone()))
+    }
+
+    /// How many times a peer's figure Holdover's is. What a machine does besides lasts for longer than a turn, so that the
+    /// two of one turn can be compared where medians of all turns cannot.
+    fn ratio(&self, peer: Peer) -> Option<f64> {
+        let turns = self.figures.get(&Peer::Holdover)?.iter().zip(self.figures.get(&peer)?);
+        median(turns.map(|(own, other)| own / other).collect())
+    }
+}
+
+fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
 
 /// A figure of Holdover's against one of its bounds.
@@ -41,8 +60,7 @@ pub(crate) fn table(name: &str, measured: &[Measured]) -> Option<String> {
     for one in rows {
         let _ = write!(text, "| {} |", one.row.name);
         for peer in peers {
-            let _ =
-                write!(text, " {} |", one.figures.get(peer).map_or_else(|| "–".to_owned(), |figure| short(*figure)));
+            let _ = write!(text, " {} |", one.figure(*peer).map_or_else(|| "–".to_owned(), short));
         }
         let ratios: Vec<_> = ratios(one, measured).iter().map(rendered).collect();
         let _ = writeln!(text, " {} |", ratios.join(", "));
@@ -80,17 +98,17 @@ pub(crate) fn rewritten(page: &str, measured: &[Measured]) -> String {
 }
 
 fn ratios(one: &Measured, measured: &[Measured]) -> Vec<Ratio> {
-    let Some(own) = one.figures.get(&Peer::Holdover) else { return Vec::new() };
+    let own = one.figure(Peer::Holdover);
     let ratio = |limit: &Limit| {
-        let (figure, most, against) = match *limit {
-            Limit::Peer(peer, most) => (*one.figures.get(&peer)?, most, peer.title().to_owned()),
+        let (value, most, against) = match *limit {
+            Limit::Peer(peer, most) => (one.ratio(peer)?, most, peer.title().to_owned()),
             Limit::Row(table, name, most) => {
                 let other = measured.iter().find(|other| (other.row.table, other.row.name) == (table, name))?;
-                (*other.figures.get(&Peer::Holdover)?, most, name.to_owned())
+                (own? / other.figure(Peer::Holdover)?, most, name.to_owned())
             }
-            Limit::Value(most) => (1.0, most, "KiB".to_owned()),
+            Limit::Value(most) => (own?, most, "KiB".to_owned()),
         };
-        Some(Ratio { value: own / figure, most, against })
+        Some(Ratio { value, most, against })
     };
     one.row.limits.iter().filter_map(ratio).collect()
 }
