@@ -2,7 +2,8 @@
 //!
 //! What is sealed is a copy, and stays in memory for as long as the client does not take it. Few bytes at a time are
 //! dear, since each burst is a system call; many are a gift to whoever reads slowly. So bursts grow while the socket takes
-//! them whole, and are small again once it does not; of thousands of clients, each has to take one whole at once for more.
+//! them whole. Once it does not they are small again, and for the rest of the response nothing is sealed before the socket
+//! has been asked for room, so that a slow client has nothing in hand while it is waited for.
 
 /// The burst of one connection.
 #[derive(Debug)]
@@ -11,8 +12,8 @@ pub(super) struct Burst {
     sealed: usize,
     /// Most of them.
     size: usize,
-    /// Whether the socket has refused some of them.
-    is_blocked: bool,
+    /// Whether the socket has refused some of this response.
+    is_slow: bool,
     /// Bytes sealed since the connection began, as long as that matters.
     young: usize,
 }
@@ -20,7 +21,7 @@ pub(super) struct Burst {
 impl Burst {
     /// That of a new connection.
     pub(super) fn new() -> Self {
-        Self { sealed: 0, size: BURST_MIN_BYTES, is_blocked: false, young: 0 }
+        Self { sealed: 0, size: BURST_MIN_BYTES, is_slow: false, young: 0 }
     }
 
     /// Bytes that may be sealed in the next record or records; none before the socket takes some.
@@ -29,23 +30,36 @@ impl Burst {
         if self.young < YOUNG_BYTES { room.min(FIRST_RECORD_BYTES) } else { room }
     }
 
+    /// Whether the socket is to be asked for room before a byte more is sealed; `is_tight` when all connections together
+    /// have too much in hand.
+    pub(super) fn asks(&self, is_tight: bool) -> bool {
+        self.sealed == 0 && (self.is_slow || is_tight)
+    }
+
     /// So many bytes were sealed.
     pub(super) fn seal(&mut self, bytes: usize) {
         self.sealed += bytes;
         self.young = (self.young + bytes).min(YOUNG_BYTES);
     }
 
-    /// The socket took everything; `is_crowded` when there are many connections.
-    pub(super) fn taken(&mut self, is_crowded: bool) {
-        if self.sealed >= self.size && !(self.is_blocked && is_crowded) {
+    /// The socket took everything.
+    pub(super) fn taken(&mut self, is_tight: bool) {
+        if self.sealed < self.size {
+            // There was no more to send: the end of a response.
+            self.is_slow = false;
+        } else if is_tight {
+            self.size = BURST_MIN_BYTES;
+        } else {
             self.size = (self.size * 2).min(BURST_MAX_BYTES);
         }
-        (self.sealed, self.is_blocked) = (0, false);
+        self.sealed = 0;
     }
 
-    /// The socket took part of it, or nothing.
-    pub(super) fn blocked(&mut self) {
-        (self.size, self.is_blocked) = (BURST_MIN_BYTES, true);
+    /// The socket took part of it, or nothing, or has no room for any; bytes that were sealed, most of which it may still
+    /// have to take.
+    pub(super) fn blocked(&mut self) -> usize {
+        (self.size, self.is_slow) = (BURST_MIN_BYTES, true);
+        self.sealed
     }
 }
 
@@ -73,50 +87,63 @@ mod tests {
         Blocked,
         Seal(usize),
         Taken,
-        TakenInACrowd,
+        TakenWhileTight,
     }
 
     #[track_caller]
-    fn check(steps: &[Step], expected_room: usize) {
+    fn check(steps: &[Step], expected_room: usize, expected_to_ask: bool) {
         let mut burst = Burst::new();
         burst.young = YOUNG_BYTES;
         for step in steps {
             match step {
-                Step::Blocked => burst.blocked(),
+                Step::Blocked => {
+                    burst.blocked();
+                }
                 Step::Seal(bytes) => burst.seal(*bytes),
                 Step::Taken => burst.taken(false),
-                Step::TakenInACrowd => burst.taken(true),
+                Step::TakenWhileTight => burst.taken(true),
             }
         }
-        assert_eq!(burst.room(), expected_room);
+        assert_eq!((burst.room(), burst.asks(false)), (expected_room, expected_to_ask));
     }
 
     #[test]
     fn a_burst_ends_where_the_socket_has_to_take_it() {
-        check(&[], BURST_MIN_BYTES);
-        check(&[Step::Seal(1000)], BURST_MIN_BYTES - 1000);
-        check(&[Step::Seal(BURST_MIN_BYTES)], 0);
-        check(&[Step::Seal(BURST_MIN_BYTES + 1)], 0);
+        check(&[], BURST_MIN_BYTES, false);
+        check(&[Step::Seal(1000)], BURST_MIN_BYTES - 1000, false);
+        check(&[Step::Seal(BURST_MIN_BYTES)], 0, false);
+        check(&[Step::Seal(BURST_MIN_BYTES + 1)], 0, false);
     }
 
     #[test]
     fn bursts_grow_while_the_socket_takes_them_whole() {
         let full = |size| [Step::Seal(size), Step::Taken];
-        check(&full(BURST_MIN_BYTES), 2 * BURST_MIN_BYTES);
-        check(&full(1000), BURST_MIN_BYTES);
+        check(&full(BURST_MIN_BYTES), 2 * BURST_MIN_BYTES, false);
+        check(&full(1000), BURST_MIN_BYTES, false);
         let many: Vec<_> = (0..20).flat_map(|_| full(BURST_MAX_BYTES)).collect();
-        check(&many, BURST_MAX_BYTES);
+        check(&many, BURST_MAX_BYTES, false);
+        check(&[many, vec![Step::Seal(BURST_MAX_BYTES), Step::TakenWhileTight]].concat(), BURST_MIN_BYTES, false);
     }
 
     #[test]
-    fn a_client_that_does_not_keep_up_pins_little() {
-        check(&[Step::Seal(BURST_MIN_BYTES), Step::Taken, Step::Blocked], BURST_MIN_BYTES);
-        check(&[Step::Seal(BURST_MIN_BYTES), Step::Blocked], 0);
-        let slow = |taken| [Step::Seal(BURST_MIN_BYTES), Step::Blocked, taken];
-        check(&slow(Step::Taken), 2 * BURST_MIN_BYTES);
-        check(&slow(Step::TakenInACrowd), BURST_MIN_BYTES);
-        let quick = [Step::Seal(BURST_MIN_BYTES), Step::TakenInACrowd, Step::TakenInACrowd];
-        check(&[slow(Step::TakenInACrowd), quick].concat(), 2 * BURST_MIN_BYTES);
+    fn a_client_that_does_not_keep_up_has_nothing_in_hand_for_the_rest_of_the_response() {
+        let slow = [Step::Seal(BURST_MIN_BYTES), Step::Blocked];
+        check(&slow, 0, false);
+        check(&[slow, [Step::Taken, Step::Blocked]].concat(), BURST_MIN_BYTES, true);
+        let full = [Step::Seal(BURST_MIN_BYTES), Step::Taken];
+        check(&[slow, [Step::Taken, Step::Blocked], full].concat(), 2 * BURST_MIN_BYTES, true);
+        check(&[&slow[..], &[Step::Taken, Step::Blocked], &[Step::Seal(1000)]].concat(), BURST_MIN_BYTES - 1000, false);
+        let last = [Step::Seal(1000), Step::Taken];
+        check(&[slow, [Step::Taken, Step::Blocked], last].concat(), BURST_MIN_BYTES, false);
+    }
+
+    #[test]
+    fn while_memory_is_tight_everybody_is_asked_and_nothing_is_sealed_twice() {
+        let mut burst = Burst::new();
+        assert!(burst.asks(true));
+        burst.seal(1000);
+        assert!(!burst.asks(true), "what is in hand is sent first");
+        assert_eq!(burst.blocked(), 1000);
     }
 
     #[test]

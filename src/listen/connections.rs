@@ -12,6 +12,7 @@ pub struct Connections {
     refused: AtomicU64,
     handshakes_failed: AtomicU64,
     stalled: AtomicU64,
+    pinned_bytes: AtomicUsize,
 }
 
 impl Connections {
@@ -24,6 +25,7 @@ impl Connections {
             refused: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            pinned_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -73,6 +75,40 @@ impl Connections {
     }
 }
 
+/// What one connection has in hand that its client does not take; counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    connections: Arc<Connections>,
+    bytes: usize,
+}
+
+impl Pinned {
+    /// Nothing yet, of one of `connections`.
+    pub(super) fn new(connections: Arc<Connections>) -> Self {
+        Self { connections, bytes: 0 }
+    }
+
+    /// It is so many bytes now.
+    pub(super) fn set(&mut self, bytes: usize) {
+        if bytes != self.bytes {
+            self.connections.pinned_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.connections.pinned_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.bytes = bytes;
+        }
+    }
+
+    /// Whether all connections together have so much in hand that none should take more.
+    pub(super) fn is_tight(&self) -> bool {
+        self.connections.pinned_bytes.load(Ordering::Relaxed) > PINNED_BYTES
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// One open connection.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Connections>);
@@ -83,9 +119,31 @@ impl Drop for Place {
     }
 }
 
+/// What clients who take nothing may have in hand together before bursts become short: what a few hundred do at most.
+const PINNED_BYTES: usize = 8 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_have_in_hand_is_counted_until_they_are_gone() {
+        let connections = Arc::new(Connections::new(2));
+        let mut pinned = [0; 2].map(|_| Pinned::new(Arc::clone(&connections)));
+        pinned[0].set(PINNED_BYTES);
+        assert!(!pinned[1].is_tight());
+        pinned[1].set(1);
+        assert!(pinned[0].is_tight());
+        pinned[1].set(0);
+        assert!(!pinned[0].is_tight());
+        pinned[1].set(PINNED_BYTES);
+        assert!(pinned[0].is_tight());
+        let [first, second] = pinned;
+        drop(second);
+        assert!(!first.is_tight());
+        drop(first);
+        assert_eq!(connections.pinned_bytes.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn places_are_bounded_and_come_back() {

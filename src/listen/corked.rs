@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::burst::Burst;
-use super::connections::Connections;
+use super::connections::{Connections, Pinned};
+use super::room::Room;
 
 /// A TLS stream that gives the socket many records at once, where the library would give it those of each write.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) struct Corked<IO> {
     /// Boxed, because it is large and is handed on several times.
     tls: Box<TlsStream<IO>>,
     burst: Burst,
-    connections: Arc<Connections>,
+    pinned: Pinned,
 }
 
 impl<IO> Corked<IO> {
@@ -25,17 +26,35 @@ impl<IO> Corked<IO> {
     pub(super) fn new(mut tls: Box<TlsStream<IO>>, connections: Arc<Connections>) -> Self {
         // The burst is the limit; one that the library keeps would be a second.
         tls.get_mut().1.set_buffer_limit(None);
-        Self { tls, burst: Burst::new(), connections }
+        Self { tls, burst: Burst::new(), pinned: Pinned::new(connections) }
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Corked<IO> {
+impl<IO: AsyncRead + AsyncWrite + Room + Unpin> Corked<IO> {
+    /// Ready when something may be sealed: what was sealed before has been taken, and there is room for more.
+    fn poll_uncorked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.burst.room() == 0 {
+            ready!(self.poll_sent(context))?;
+        }
+        if self.burst.asks(self.pinned.is_tight()) {
+            let room = self.tls.get_mut().0.poll_room(context);
+            if room.is_pending() {
+                self.burst.blocked();
+            }
+            return room;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Gives the socket all that is sealed.
     fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = Pin::new(&mut *self.tls).poll_flush(context);
         match sent {
-            Poll::Ready(Ok(())) => self.burst.taken(self.connections.open() > CROWD),
-            Poll::Pending => self.burst.blocked(),
+            Poll::Ready(Ok(())) => {
+                self.pinned.set(0);
+                self.burst.taken(self.pinned.is_tight());
+            }
+            Poll::Pending => self.pinned.set(self.burst.blocked()),
             Poll::Ready(Err(_)) => {}
         }
         sent
@@ -48,7 +67,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<IO> {
+impl<IO: AsyncRead + AsyncWrite + Room + Unpin> AsyncWrite for Corked<IO> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
@@ -59,9 +78,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<IO> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        while this.burst.room() == 0 {
-            ready!(this.poll_sent(context))?;
-        }
+        ready!(this.poll_uncorked(context))?;
         let bytes = write_some(&mut this.tls.get_mut().1.writer(), slices, this.burst.room())?;
         this.burst.seal(bytes);
         Poll::Ready(Ok(bytes))
@@ -92,9 +109,6 @@ fn write_some(writer: &mut impl Write, slices: &[IoSlice<'_>], room: usize) -> i
         (fitting, _) => writer.write_vectored(&slices[..fitting]),
     }
 }
-
-/// Connections of which each may have twice the shortest burst in hand, though it is slow: 32 MiB in all.
-const CROWD: usize = 1000;
 
 #[cfg(test)]
 mod tests;

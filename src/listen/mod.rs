@@ -12,6 +12,7 @@ mod lab;
 mod late_flush;
 mod panic;
 pub mod protocol;
+mod room;
 pub mod socket;
 mod stream;
 mod watch;

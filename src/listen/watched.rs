@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::protocol::Protocol;
+use super::room::Room;
 use super::stream::{NewestStream, StreamWatch};
 pub use super::watch::Watch;
 
@@ -40,15 +41,26 @@ impl<IO> Watched<IO> {
     }
 
     fn wrote(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Some(watch) = &self.watch else { return outcome };
-        if let Poll::Ready(Ok(bytes)) = outcome {
-            watch.wrote(bytes);
+        if let (Some(watch), Poll::Ready(Ok(bytes))) = (&self.watch, &outcome) {
+            watch.wrote(*bytes);
         }
-        if outcome.is_pending() != self.blocked {
-            self.blocked = outcome.is_pending();
-            if self.blocked { watch.response_waits() } else { watch.response_moves() }
-        }
+        self.set_blocked(outcome.is_pending());
         outcome
+    }
+
+    fn set_blocked(&mut self, blocked: bool) {
+        if let Some(watch) = self.watch.as_ref().filter(|_| blocked != self.blocked) {
+            self.blocked = blocked;
+            if blocked { watch.response_waits() } else { watch.response_moves() }
+        }
+    }
+}
+
+impl<IO: Room> Room for Watched<IO> {
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let room = self.io.poll_room(context);
+        self.set_blocked(room.is_pending());
+        room
     }
 }
 

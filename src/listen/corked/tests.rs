@@ -54,6 +54,30 @@ async fn a_client_that_reads_nothing_pins_one_burst() {
     assert!(received.expect("it was sent") == body, "every byte once");
 }
 
+#[tokio::test]
+async fn nothing_is_sealed_for_a_slow_client_before_there_is_room() {
+    let (mut corked, mut client) = connected().await;
+    let body = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    while let Poll::Ready(wrote) = poll_write(&mut corked, &body[sent..]) {
+        sent += wrote.expect("it is open");
+    }
+    // All that it was owed has been taken, and no more than that would be.
+    corked.tls.get_mut().0.has_room = false;
+    let mut received = vec![0; sent];
+    let refused = loop {
+        client.read_exact(&mut received[..1]).await.expect("it was sent");
+        received.pop();
+        match poll_write(&mut corked, &body[sent..]) {
+            Poll::Pending if !corked.tls.get_ref().1.wants_write() => break received,
+            outcome => assert!(outcome.is_pending(), "nothing may be sealed"),
+        }
+    };
+    assert!(refused.len() < sent);
+    corked.tls.get_mut().0.has_room = true;
+    assert!(matches!(poll_write(&mut corked, &body[sent..]), Poll::Ready(Ok(bytes)) if bytes > 0));
+}
+
 fn poll_write(corked: &mut Corked<Socket>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     Pin::new(corked).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
 }
@@ -78,17 +102,24 @@ async fn connected() -> (Corked<Socket>, tokio_rustls::client::TlsStream<DuplexS
     let name = ServerName::try_from("localhost").expect("it is a name");
     let connector = TlsConnector::from(Arc::new(client));
     let acceptor = TlsAcceptor::from(Arc::new(server));
-    let socket = Socket { io: near, writes: 0 };
+    let socket = Socket { io: near, writes: 0, has_room: true };
     let (accepted, connected) = tokio::join!(acceptor.accept(socket), connector.connect(name, far));
     let mut corked = Corked::new(Box::new(accepted.expect("the handshake succeeds")), Arc::new(Connections::new(1)));
     corked.tls.get_mut().0.writes = 0;
     (corked, connected.expect("the handshake succeeds"))
 }
 
-/// A socket that counts what it is asked.
+/// A socket that counts what it is asked to take.
 struct Socket {
     io: DuplexStream,
     writes: usize,
+    has_room: bool,
+}
+
+impl Room for Socket {
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_room { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
 }
 
 impl AsyncRead for Socket {
