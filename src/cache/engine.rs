@@ -160,7 +160,8 @@ impl<V: Keyed> Engine<V> {
     pub(super) fn weigh_down(&self, bytes: u64) {
         let ballast = self.stand_in(BALLAST);
         let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
-        self.ballast.store(weight.into(), Ordering::Relaxed);
+        // Of the two it is the lesser one in between, so that everything else never seems to weigh less than it does.
+        self.ballast.fetch_min(weight.into(), Ordering::Relaxed);
         // A newcomer that weighs much would be refused; one that grows is not. The look for it is a use of it.
         if self.cache.get(&ballast).is_none() {
             self.cache.insert(ballast, Weighed { value: None, weight: 0 });
@@ -168,6 +169,12 @@ impl<V: Keyed> Engine<V> {
         }
         self.cache.insert(ballast, Weighed { value: None, weight });
         self.cache.run_pending_tasks();
+        self.ballast.store(weight.into(), Ordering::Relaxed);
+    }
+
+    /// Whether it leaves less than its capacity to everything else.
+    pub(super) fn is_weighed_down(&self) -> bool {
+        self.ballast.load(Ordering::Relaxed) > 0
     }
 
     /// Holds the place of a key before the first one.

@@ -1,8 +1,8 @@
 //! The first tier: stored responses in memory, found by key and selected by `Vary`.
 //!
 //! The [`Engine`] decides what is worth keeping; the [`Ledger`] decides what fits. The engine gets seven eighths of the
-//! bound, so that fills in flight and its own lag find room in the last eighth, and less while the process takes more
-//! memory than it is granted.
+//! bound, so that fills in flight and its own lag find room in the last eighth, and less while fills and readers need more
+//! or the process takes more memory than it is granted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -214,23 +214,49 @@ impl Store {
         });
     }
 
-    /// Reserves `bytes`; lets the engine catch up with its evictions first when they do not fit.
+    /// Reserves `bytes`; stored responses make way for them when they do not fit otherwise.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        let reserve = || if self.leaves_enough(bytes) { self.ledger.reserve(bytes) } else { None };
-        reserve().or_else(|| {
-            self.engine.catch_up();
-            reserve()
-        })
+        self.with_room_for(bytes, || self.ledger.reserve(bytes))
     }
 
     /// Grows a reservation, as [`Store::reserve`] makes one.
     #[must_use]
     pub fn grow(&self, reservation: &mut Reservation, more_bytes: u64) -> bool {
-        let mut grow = || self.leaves_enough(more_bytes) && reservation.grow(more_bytes);
-        grow() || {
-            self.engine.catch_up();
-            grow()
+        self.with_room_for(more_bytes, || reservation.grow(more_bytes).then_some(())).is_some()
+    }
+
+    /// Tries to `take` so many bytes: as it is, after the evictions that are due, and after others.
+    fn with_room_for<T>(&self, bytes: u64, mut take: impl FnMut() -> Option<T>) -> Option<T> {
+        let mut attempt = || if self.leaves_enough(bytes) { take() } else { None };
+        attempt()
+            .or_else(|| {
+                self.engine.catch_up();
+                attempt()
+            })
+            .or_else(|| {
+                self.lend(bytes);
+                attempt()
+            })
+    }
+
+    /// Evicts what stands in the way of `more_bytes` for fills and readers, though they have their part. It comes back to
+    /// what is stored with [`Store::make_way`].
+    fn lend(&self, more_bytes: u64) {
+        if self.leaves_enough(more_bytes) {
+            let latest = lock(&self.excess);
+            self.weigh_down(latest.taken.bytes() + self.lent(more_bytes));
         }
+    }
+
+    /// Leaves so many bytes less to what is stored.
+    fn weigh_down(&self, bytes: u64) {
+        self.engine.weigh_down(bytes);
+        self.engine.catch_up();
+    }
+
+    /// What fills and readers, with `more_bytes`, have beyond the part that is theirs.
+    fn lent(&self, more_bytes: u64) -> u64 {
+        (self.held() + more_bytes).saturating_sub(spare(self.ledger.bound()))
     }
 
     /// Whether half of the bound stays free or with what could be evicted, when fills and readers hold so much more: those
@@ -258,11 +284,13 @@ impl Store {
         let Excess { taken, counted } = &mut *latest;
         let counted = counted.most(self.ledger.used().saturating_sub(taken.bytes()));
         let excess = excess(resident_bytes, counted, bound_bytes);
-        if excess > 0 || taken.bytes() > 0 {
-            // What fills and readers hold beyond the part that is theirs, they have from what is stored.
-            let lent = if excess > 0 { self.held().saturating_sub(spare(bound_bytes)) } else { 0 };
-            self.engine.weigh_down(excess + lent);
+        if self.lent(0) > 0 {
+            // What the engine has not weighed yet would seem to be held by fills.
             self.engine.catch_up();
+        }
+        let taken_back = excess + self.lent(0);
+        if taken_back > 0 || self.engine.is_weighed_down() {
+            self.weigh_down(taken_back);
             taken.approach(excess);
             self.taken.store(taken.bytes(), Ordering::Relaxed);
         }

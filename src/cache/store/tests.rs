@@ -150,6 +150,27 @@ fn stored_responses_make_way_though_fills_hold_more_than_their_part() {
 }
 
 #[test]
+fn stored_responses_make_way_for_fills_and_come_back_after_them() {
+    let bench = Bench::new();
+    let fill_up = |round: usize| {
+        for number in 0..200 {
+            bench.store(&format!("/{round}/{number}"), "de", 8 << 10);
+        }
+        bench.store.engine.catch_up();
+        bench.store.engine.weight()
+    };
+    let full = fill_up(0);
+    assert!(full > BOUND_BYTES / 4 * 3, "{full}");
+    let fills: Vec<_> = (0..4).filter_map(|_| bench.room(BOUND_BYTES / 10)).collect();
+    assert_eq!(fills.len(), 4, "stored responses make way");
+    assert!(fill_up(1) > BOUND_BYTES / 10 * 4, "they make no more way than they have to");
+    assert!(bench.store.ledger().used() <= BOUND_BYTES);
+    drop(fills);
+    bench.make_way_for(0, 0);
+    assert!(fill_up(2) > BOUND_BYTES / 4 * 3, "what was lent comes back");
+}
+
+#[test]
 fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
     let pinned = store.ledger.reserve(250 << 20).expect("it fits");
