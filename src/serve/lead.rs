@@ -229,7 +229,7 @@ impl Lead {
             || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched, &directives));
         // Neither is shared that cannot be told apart from others nor what cannot be purged.
         let marks = self.nominated(&fetched.headers).zip(tags).filter(|_| shares);
-        let body = marks.and_then(|marks| Some((marks, shared.store.reserve(expected.unwrap_or(WINDOW_BYTES))?)));
+        let body = marks.and_then(|marks| Some((marks, self.room_for(expected, &fetched.headers)?)));
         let Some(((nominated, tags), body)) = body else {
             self.forget_what_was_stored(&fetched, verdict);
             let why = verdict.err().unwrap_or(NotStored::NoRoom).as_str();
@@ -280,6 +280,17 @@ impl Lead {
                 self.complete(leader, &mut fetched.body, paid);
             }
         }
+    }
+
+    /// Room for a body of `expected` bytes; where there is none, for a window on one that a client who is left behind can go
+    /// on with. Otherwise every client would ask an origin, and hold pieces of its own.
+    fn room_for(&self, expected: Option<u64>, headers: &HeaderMap) -> Option<Reservation> {
+        let store = &self.worker.shared.store;
+        let whole = store.reserve(expected.unwrap_or(WINDOW_BYTES));
+        whole.or_else(|| {
+            let can_go_on = validator::strong_validator(headers).is_some();
+            can_go_on.then(|| store.reserve(WINDOW_BYTES)).flatten()
+        })
     }
 
     /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside

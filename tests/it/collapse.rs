@@ -211,6 +211,23 @@ async fn with_the_memory_full_a_body_of_unknown_length_streams_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_room_for_a_window_alone_a_crowd_shares_what_can_be_gone_on_with() {
+    let body = large_body()[..3 << 20].to_owned();
+    let answer = || Answer::ok(body.clone()).max_age(60).after(SECOND);
+    for (answer, fetches) in [(answer().etag("v1").with_ranges(), 1), (answer(), 2)] {
+        let lab = Lab::start(&["a"], "").await;
+        let ledger = lab.shared().store.ledger();
+        let _others = ledger.reserve(ledger.bound() / 2 - 256 * 1024).unwrap();
+        lab.origin("a").answers("/x", answer);
+        let (mut one, mut two) = (lab.client().await, lab.client().await);
+        let (one, two) = tokio::join!(one.get("/x"), two.get("/x"));
+        one.says(200, &body);
+        two.says(200, &body);
+        assert_eq!(lab.origin("a").requests("/x").len(), fetches);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_is_for_one_client_is_not_shared_by_a_crowd() {
     for (name, value) in [("set-cookie", "session=1"), ("cache-control", "private"), ("vary", "*")] {
         let lab = Lab::start(&["a"], "").await;
