@@ -6,7 +6,7 @@ use super::pass::pass;
 use super::synthetic::{Refusal, Unanswered};
 use super::worker::Worker;
 use crate::origin::request::connect::RequestBody;
-use crate::origin::request::fetch::FetchError;
+use crate::origin::request::retry::FailureKind;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 use crate::semantics::coded_tag;
 use crate::semantics::invalidation::invalidated;
@@ -24,11 +24,13 @@ pub async fn bypass(
     if exchange.site.pool.is_down() {
         return Err(Refusal::OriginsDown(reason));
     }
+    let unanswered = |kind| Refusal::Fetch(Unanswered { reason, kind, collapsed: false, retry_after: None });
+    if worker.shared.store.is_overdrawn() {
+        return Err(unanswered(FailureKind::Busy));
+    }
     let forward = exchange.own_forward(&worker.signature, body);
-    let unanswered = |error: FetchError| {
-        Refusal::Fetch(Unanswered { reason, kind: error.kind, collapsed: false, retry_after: None })
-    };
-    let mut fetched = worker.fetcher.fetch(&exchange.site.pool, forward).await.map_err(unanswered)?;
+    let fetched = worker.fetcher.fetch(&exchange.site.pool, forward).await;
+    let mut fetched = fetched.map_err(|error| unanswered(error.kind))?;
     coded_tag::recode(fetched.status, &mut fetched.headers, &exchange.headers);
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
         for mut target in invalidated(&exchange.target, exchange.client.scheme(), &fetched.headers) {

@@ -228,6 +228,23 @@ async fn with_room_for_a_window_alone_a_crowd_shares_what_can_be_gone_on_with() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_memory_is_short_nothing_takes_more_of_it() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    let store = &lab.shared().store;
+    let ledger = store.ledger();
+    // All that is left to make way for what the process is said to take.
+    let _everything = ledger.reserve(ledger.bound() - ledger.used()).unwrap();
+    store.make_way(4 * ledger.bound() + (1 << 30), None);
+    assert!(store.is_overdrawn());
+    for method in ["GET", "POST"] {
+        assert_eq!(client.send(method, "/x", &[], "").await.status, 503, "{method}");
+    }
+    assert_eq!(lab.origin("a").requests("/x").len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_is_for_one_client_is_not_shared_by_a_crowd() {
     for (name, value) in [("set-cookie", "session=1"), ("cache-control", "private"), ("vary", "*")] {
         let lab = Lab::start(&["a"], "").await;
