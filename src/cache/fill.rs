@@ -262,7 +262,8 @@ impl<E> Leader<E> {
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
     /// for at least that much of it.
-    pub fn head(&mut self, head: Arc<StoredHead>, expected_bytes: Option<u64>, reservation: Reservation) {
+    pub fn head(&mut self, head: Arc<StoredHead>, expected_bytes: Option<u64>, mut reservation: Reservation) {
+        reservation.wait();
         self.reservation = Some(reservation);
         let mut state = lock(&self.fill.state);
         state.stage = Some(Stage::Head(head));
@@ -290,6 +291,9 @@ impl<E> Leader<E> {
             self.unregister();
             let window = self.widen(more, store, object_bytes_max);
             poll_fn(|context| lock(&self.fill.state).make_way(more, window, context)).await?;
+        }
+        if let Some(reservation) = &mut self.reservation {
+            reservation.come(more);
         }
         let mut state = lock(&self.fill.state);
         if let Body::Growing(body) = &mut state.body {

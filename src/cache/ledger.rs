@@ -15,17 +15,22 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger with nothing reserved.
     pub fn new(bound_bytes: u64) -> Self {
-        Self { account: Arc::new(Account { bound: bound_bytes, used: AtomicU64::new(0) }) }
+        Self { account: Arc::new(Account { bound: bound_bytes, ..Account::default() }) }
     }
 
     /// Reserves `bytes`, or nothing when they do not fit.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        self.account.take(bytes).then(|| Reservation { account: Arc::clone(&self.account), bytes })
+        self.account.take(bytes).then(|| Reservation { account: Arc::clone(&self.account), bytes, awaited: 0 })
     }
 
     /// Bytes reserved now; at most [`Ledger::bound`].
     pub fn used(&self) -> u64 {
         self.account.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes reserved for what has yet to come, and so in no memory now.
+    pub fn awaited(&self) -> u64 {
+        self.account.awaited.load(Ordering::Relaxed)
     }
 
     /// The bound, in bytes.
@@ -39,6 +44,8 @@ impl Ledger {
 pub struct Reservation {
     account: Arc<Account>,
     bytes: u64,
+    /// Of these, the ones for what has yet to come.
+    awaited: u64,
 }
 
 impl Reservation {
@@ -52,15 +59,33 @@ impl Reservation {
         fits
     }
 
+    /// All of it is for what has yet to come.
+    pub(super) fn wait(&mut self) {
+        self.set_awaited(self.bytes);
+    }
+
+    /// So many bytes of it have come.
+    pub(super) fn come(&mut self, bytes: u64) {
+        self.set_awaited(self.awaited.saturating_sub(bytes));
+    }
+
+    fn set_awaited(&mut self, bytes: u64) {
+        self.account.awaited.fetch_add(bytes, Ordering::Relaxed);
+        self.account.awaited.fetch_sub(self.awaited, Ordering::Relaxed);
+        self.awaited = bytes;
+    }
+
     /// Holds what `other`, from the same ledger, has held as well.
     pub(super) fn join(&mut self, mut other: Self) {
         debug_assert!(Arc::ptr_eq(&self.account, &other.account), "one account pays for one response");
         self.bytes += std::mem::take(&mut other.bytes);
+        self.awaited += std::mem::take(&mut other.awaited);
     }
 
-    /// Gives back what is held beyond `bytes`.
+    /// Gives back what is held beyond `bytes`, first of all what has not come.
     pub fn shrink_to(&mut self, bytes: u64) {
         let surplus = self.bytes.saturating_sub(bytes);
+        self.come(surplus);
         self.account.used.fetch_sub(surplus, Ordering::Relaxed);
         self.bytes -= surplus;
     }
@@ -83,10 +108,11 @@ impl Drop for Reservation {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Account {
     bound: u64,
     used: AtomicU64,
+    awaited: AtomicU64,
 }
 
 impl Account {
@@ -119,6 +145,25 @@ mod tests {
         assert_eq!((ledger.used(), first.bytes()), (60, 60));
         assert!(first.grow(40));
         assert!(ledger.reserve(1).is_none());
+    }
+
+    #[test]
+    fn what_has_yet_to_come_is_told_until_it_has_come_or_is_not_waited_for() {
+        let ledger = Ledger::new(100);
+        let [mut first, mut second] = [50, 30].map(|bytes| ledger.reserve(bytes).expect("fits"));
+        first.wait();
+        second.wait();
+        assert_eq!((ledger.used(), ledger.awaited()), (80, 80));
+        first.come(20);
+        assert_eq!(ledger.awaited(), 60);
+        first.shrink_to(40);
+        assert_eq!((ledger.used(), ledger.awaited()), (70, 50));
+        first.come(100);
+        assert_eq!(ledger.awaited(), 30);
+        first.join(second);
+        assert_eq!((ledger.used(), ledger.awaited()), (70, 30));
+        drop(first);
+        assert_eq!((ledger.used(), ledger.awaited()), (0, 0));
     }
 
     #[test]

@@ -282,7 +282,8 @@ impl Store {
         let resident_bytes = usage.map_or(resident_bytes, |usage| pressing(resident_bytes, usage, bound_bytes));
         let mut latest = lock(&self.excess);
         let Excess { taken, counted } = &mut *latest;
-        let counted = counted.most(self.ledger.used().saturating_sub(taken.bytes()));
+        let in_no_memory = taken.bytes() + self.ledger.awaited();
+        let counted = counted.most(self.ledger.used().saturating_sub(in_no_memory));
         let excess = excess(resident_bytes, counted, bound_bytes);
         if self.lent(0) > 0 {
             // What the engine has not weighed yet would seem to be held by fills.

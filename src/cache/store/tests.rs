@@ -171,6 +171,20 @@ fn stored_responses_make_way_for_fills_and_come_back_after_them() {
 }
 
 #[test]
+fn what_fills_have_yet_to_bring_hides_nothing_of_the_excess() {
+    let bench = Bench::new();
+    let resident = grant(BOUND_BYTES) + (100 << 10);
+    let mut fill = bench.room(BOUND_BYTES / 4).expect("it fits");
+    bench.store.make_way(resident, None);
+    assert_eq!(bench.store.excess(), 0, "what is counted is in memory");
+    fill.wait();
+    for _ in 0..4 {
+        bench.store.make_way(resident, None);
+    }
+    assert_eq!(bench.store.excess(), 100 << 10, "none of it has come");
+}
+
+#[test]
 fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
     let pinned = store.ledger.reserve(250 << 20).expect("it fits");
