@@ -20,10 +20,40 @@ impl Counted {
     }
 }
 
-/// What the process has in RAM, or, where a limit counts more than that, as much as is as near to what the process is given
-/// under its bound as the usage is to that limit. In bytes.
-pub(super) fn pressing(resident_bytes: u64, Usage { used_bytes, limit_bytes }: Usage, bound_bytes: u64) -> u64 {
-    resident_bytes.max((used_bytes + given(bound_bytes)).saturating_sub(limit_bytes))
+/// How near a limit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pressure {
+    /// Whose limit it is.
+    pub limit: Limit,
+    /// What is used of it.
+    pub usage: Usage,
+}
+
+/// Whose limit it is that is nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// That of a cgroup, which counts more than the process has in RAM.
+    Cgroup,
+    /// What operators are told to give the process.
+    Process,
+}
+
+impl Pressure {
+    /// The nearest limit of a process that has `resident_bytes` in RAM, and lives in a cgroup of which so much is used.
+    pub(super) fn of(resident_bytes: u64, cgroup: Option<Usage>, bound_bytes: u64) -> Self {
+        let usage = Usage { used_bytes: resident_bytes, limit_bytes: given(bound_bytes) };
+        let own = Self { limit: Limit::Process, usage };
+        match cgroup.map(|usage| Self { limit: Limit::Cgroup, usage }) {
+            Some(cgroup) if cgroup.bytes(bound_bytes) > own.bytes(bound_bytes) => cgroup,
+            _ => own,
+        }
+    }
+
+    /// What the process would have in RAM if it were as near to its own limit.
+    pub(super) fn bytes(self, bound_bytes: u64) -> u64 {
+        let Usage { used_bytes, limit_bytes } = self.usage;
+        used_bytes.saturating_add(given(bound_bytes)).saturating_sub(limit_bytes)
+    }
 }
 
 /// Bytes of the bound that are not to be used: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
@@ -73,18 +103,23 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_presses_by_what_it_counts_besides() {
-        let check = |why: &str, [resident, used, limit]: [u64; 3], expected: u64| {
+    fn the_nearest_limit_presses_by_what_it_counts() {
+        let check = |why: &str, [resident, used, limit]: [u64; 3], expected: (Limit, u64)| {
             // Under a bound of 100 MiB the process is given 179.
-            let usage = Usage { used_bytes: used * MIB, limit_bytes: limit * MIB };
-            let pressing = pressing(resident * MIB, usage, 100 * MIB);
-            assert_eq!(pressing / MIB, expected, "{why}");
+            let cgroup = Usage { used_bytes: used * MIB, limit_bytes: limit * MIB };
+            let pressure = Pressure::of(resident * MIB, Some(cgroup), 100 * MIB);
+            assert_eq!((pressure.limit, pressure.bytes(100 * MIB) / MIB), expected, "{why}");
         };
-        check("nothing but the process, and as much as it is given", [120, 120, 179], 120);
-        check("what the kernel holds for it", [120, 150, 179], 150);
-        check("a limit with room to spare", [120, 150, 300], 120);
-        check("a limit with room to spare that is met by others", [120, 290, 300], 169);
-        check("less than it should be given", [120, 125, 150], 154);
+        check("nothing but the process, and as much as it is given", [120, 120, 179], (Limit::Process, 120));
+        check("what the kernel holds for it", [120, 150, 179], (Limit::Cgroup, 150));
+        check("a limit with room to spare", [120, 150, 300], (Limit::Process, 120));
+        check("a limit with room to spare that is met by others", [120, 290, 300], (Limit::Cgroup, 169));
+        check("less than it should be given", [120, 125, 150], (Limit::Cgroup, 154));
+        check("more than it is given in a limit that is as near", [200, 221, 200], (Limit::Process, 200));
+
+        let alone = Pressure::of(200 * MIB, None, 100 * MIB);
+        let usage = Usage { used_bytes: 200 * MIB, limit_bytes: 179 * MIB };
+        assert_eq!(alone, Pressure { limit: Limit::Process, usage }, "no other limit");
     }
 
     #[test]

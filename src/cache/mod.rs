@@ -8,7 +8,7 @@ pub mod compressor;
 pub mod content;
 mod encoder;
 mod engine;
-mod excess;
+pub mod excess;
 pub mod fill;
 mod hashed;
 mod holds;

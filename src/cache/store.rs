@@ -12,7 +12,7 @@ use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
 use super::engine::{Change, Engine};
-use super::excess::{Counted, SPARE_BYTES, excess, pressing};
+use super::excess::{Counted, Pressure, SPARE_BYTES, excess};
 use super::ledger::{Ledger, Reservation};
 use super::lock::lock;
 use super::purge::{PurgeMode, Purges, Receipt, Selector};
@@ -43,6 +43,15 @@ pub struct Store {
 struct Excess {
     taken: Reservation,
     counted: Counted,
+}
+
+/// More is taken by what nobody counts than could be made free for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdraft {
+    /// The limit that is too near.
+    pub pressure: Pressure,
+    /// What would have to be free besides, in bytes.
+    pub missing_bytes: u64,
 }
 
 /// What a store counts.
@@ -275,16 +284,16 @@ impl Store {
     }
 
     /// Takes from the bound what the process, with `resident_bytes` in RAM, takes beyond what is counted here and what is
-    /// granted for the rest; stored responses are evicted for it. If it lives under a limit that counts more than that, what
-    /// is used of it must not come nearer to the limit. For a loop that calls it several times a second.
-    pub fn make_way(&self, resident_bytes: u64, usage: Option<Usage>) {
+    /// granted for the rest; stored responses are evicted for it. If it lives in a cgroup with a limit, which counts more than
+    /// that, what is used of it must not come nearer to the limit. For a loop that calls it several times a second.
+    pub fn make_way(&self, resident_bytes: u64, cgroup: Option<Usage>) -> Option<Overdraft> {
         let bound_bytes = self.ledger.bound();
-        let resident_bytes = usage.map_or(resident_bytes, |usage| pressing(resident_bytes, usage, bound_bytes));
+        let pressure = Pressure::of(resident_bytes, cgroup, bound_bytes);
         let mut latest = lock(&self.excess);
         let Excess { taken, counted } = &mut *latest;
         let in_no_memory = taken.bytes() + self.ledger.awaited();
         let counted = counted.most(self.ledger.used().saturating_sub(in_no_memory));
-        let excess = excess(resident_bytes, counted, bound_bytes);
+        let excess = excess(pressure.bytes(bound_bytes), counted, bound_bytes);
         if self.lent(0) > 0 {
             // What the engine has not weighed yet would seem to be held by fills.
             self.engine.catch_up();
@@ -295,10 +304,14 @@ impl Store {
             taken.approach(excess);
             self.taken.store(taken.bytes(), Ordering::Relaxed);
         }
-        self.overdrawn.store(excess - taken.bytes() > OVERDRAFT_MAX_BYTES, Ordering::Relaxed);
+        let missing_bytes = excess - taken.bytes();
+        let is_overdrawn = missing_bytes > OVERDRAFT_MAX_BYTES;
+        self.overdrawn.store(is_overdrawn, Ordering::Relaxed);
+        is_overdrawn.then_some(Overdraft { pressure, missing_bytes })
     }
 
-    /// Whether no more memory should be taken by anybody: what is stored has made way, and readers and fills hold the rest.
+    /// Whether no more memory should be taken by anybody, as [`Store::make_way`] said: what is stored has made way, and readers
+    /// and fills hold the rest.
     pub fn is_overdrawn(&self) -> bool {
         self.overdrawn.load(Ordering::Relaxed)
     }

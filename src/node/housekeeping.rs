@@ -7,6 +7,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::assembly::Assembly;
 use super::shortage::{News, Shortage};
+use crate::cache::excess::Limit;
+use crate::cache::store::Overdraft;
 use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
@@ -15,7 +17,7 @@ use crate::telemetry::confinement::Confinement;
 use crate::telemetry::{Event, Events, Metrics, process};
 
 /// Keeps the clock on wall time and the process within its memory, frees the memory of what was purged or held long
-/// enough, surveys what would survive an outage, shows open connections, and tells of lost log lines.
+/// enough, surveys what would survive an outage, shows open connections and memory limits, and tells of lost log lines.
 pub(super) struct Housekeeping {
     shared: Arc<Shared>,
     metrics: Metrics,
@@ -59,6 +61,7 @@ impl Housekeeping {
                 _ = rounds.tick() => {
                     self.shared.fills.let_go(self.shared.clock.now().monotonic);
                     self.show_connections();
+                    self.show_cgroup_memory();
                     told = self.tell_of_lost_lines(told);
                 }
             }
@@ -69,15 +72,24 @@ impl Housekeeping {
     fn make_way(&self, shortage: &mut Shortage) {
         let Shared { store, clock, .. } = &*self.shared;
         let resident_bytes = process::resident_bytes();
-        store.make_way(resident_bytes, self.confinement.as_ref().and_then(Confinement::usage));
-        let is_short = store.is_overdrawn();
-        self.connections.shut(is_short);
-        match shortage.look(is_short, self.connections.refused(), clock.now().monotonic) {
-            News::Began => {
-                self.events.emit(Event::MemoryShort { resident_bytes, bound_bytes: store.ledger().bound() });
-            }
+        let overdraft = store.make_way(resident_bytes, self.confinement.as_ref().and_then(Confinement::usage));
+        self.connections.shut(overdraft.is_some());
+        match shortage.look(overdraft, self.connections.refused(), clock.now().monotonic) {
+            News::Began(overdraft) => self.events.emit(self.memory_short(overdraft, resident_bytes)),
             News::Ended { lasted, refused } => self.events.emit(Event::MemorySuffices { short: lasted, refused }),
             News::None => {}
+        }
+    }
+
+    fn memory_short(&self, Overdraft { pressure, missing_bytes }: Overdraft, resident_bytes: u64) -> Event {
+        let cgroup = self.confinement.as_ref().filter(|_| pressure.limit == Limit::Cgroup);
+        Event::MemoryShort {
+            cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
+            used_bytes: pressure.usage.used_bytes,
+            limit_bytes: pressure.usage.limit_bytes,
+            missing_bytes,
+            resident_bytes,
+            bound_bytes: self.shared.store.ledger().bound(),
         }
     }
 
@@ -103,6 +115,12 @@ impl Housekeeping {
             (&self.metrics.handshakes_failed, self.connections.handshakes_failed()),
         ] {
             counter.inc_by(counted.saturating_sub(counter.get()));
+        }
+    }
+
+    fn show_cgroup_memory(&self) {
+        if let Some(cgroup) = &self.confinement {
+            self.metrics.set_cgroup_memory(cgroup.folder(), cgroup.usage());
         }
     }
 

@@ -39,6 +39,11 @@ impl Confinement {
         Some(Self { folder, layout, limit_bytes })
     }
 
+    /// Where the system shows it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Reads what is used now; blocks for some microseconds. `None` where the system does not tell.
     pub fn usage(&self) -> Option<Usage> {
         let used = number(&self.folder.join(self.layout.usage))?;

@@ -145,6 +145,14 @@ pub enum Event {
     /// Connections, fills and readers take more memory than stored responses can make way for: new connections are closed at
     /// once, and misses refused.
     MemoryShort {
+        /// The cgroup whose limit is too near; none when it is that of the process, 15 % and 64 MiB more than the bound.
+        cgroup: Option<PathBuf>,
+        /// What is used of that limit, in bytes; of a cgroup's without cached files.
+        used_bytes: u64,
+        /// That limit, in bytes.
+        limit_bytes: u64,
+        /// What would have to be free besides, to keep away from it, in bytes.
+        missing_bytes: u64,
         /// All that the process has in RAM, in bytes.
         resident_bytes: u64,
         /// The bound of what is stored and on its way, in bytes.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::confinement::Usage;
 use super::event::Event;
 use super::process;
 use super::site_metrics::{SiteFamilies, SiteMetrics};
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub fills_inflight: Gauge,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: Counter,
+    cgroup_limit: Labeled<Gauge, 1>,
+    cgroup_used: Labeled<Gauge, 1>,
     dns_answer: Labeled<Gauge, 2>,
     dns_refresh: Labeled<Counter, 3>,
     events: Labeled<Counter, 1>,
@@ -117,6 +121,16 @@ impl Metrics {
             cache_variants_displaced: catalog.plain(
                 "holdover_cache_variants_displaced_total",
                 "Variants that made room for others of their key, which may have 8",
+            ),
+            cgroup_limit: catalog.labeled(
+                "holdover_memory_cgroup_limit_bytes",
+                &["cgroup"],
+                "Memory limit of a cgroup that the process lives in; not shown where there is none",
+            ),
+            cgroup_used: catalog.labeled(
+                "holdover_memory_cgroup_bytes",
+                &["cgroup"],
+                "What is used of holdover_memory_cgroup_limit_bytes, cached files left out",
             ),
             dns_answer: catalog.labeled(
                 "holdover_dns_answer_timestamp_seconds",
@@ -190,6 +204,18 @@ impl Metrics {
             .entry(name.to_owned())
             .or_insert_with(|| Arc::new(SiteMetrics::new(name, self.site_families.clone())));
         site.clone()
+    }
+
+    /// Shows how much of a cgroup's memory limit is used, or nothing while it has none.
+    pub fn set_cgroup_memory(&self, cgroup: &Path, usage: Option<Usage>) {
+        let cgroup = cgroup.to_string_lossy();
+        let gauges = [&self.cgroup_used, &self.cgroup_limit];
+        let Some(Usage { used_bytes, limit_bytes }) = usage else {
+            return gauges.into_iter().for_each(|gauge| gauge.remove([&cgroup]));
+        };
+        for (gauge, bytes) in gauges.into_iter().zip([used_bytes, limit_bytes]) {
+            gauge.at([&cgroup]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts one lookup of an origin's name: `changed`, `same` or `failed`.

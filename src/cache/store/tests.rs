@@ -188,9 +188,10 @@ fn what_fills_have_yet_to_bring_hides_nothing_of_the_excess() {
 fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
     let pinned = store.ledger.reserve(250 << 20).expect("it fits");
-    for (mebibytes, expected) in [(320, false), (400, true), (320, false), (400, true)] {
-        store.make_way(mebibytes << 20, None);
-        assert_eq!(store.is_overdrawn(), expected, "{mebibytes} MiB in RAM");
+    for (mebibytes, missing) in [(320, None), (400, Some(65)), (320, None), (400, Some(65))] {
+        let overdraft = store.make_way(mebibytes << 20, None);
+        assert_eq!(overdraft.map(|overdraft| overdraft.missing_bytes >> 20), missing, "{mebibytes} MiB in RAM");
+        assert_eq!(store.is_overdrawn(), missing.is_some(), "{mebibytes} MiB in RAM");
     }
     drop(pinned);
     store.make_way(150 << 20, None);

@@ -67,6 +67,19 @@ fn numbers_agree_with_their_nouns() {
 }
 
 #[test]
+fn a_shortage_of_memory_names_the_limit_that_is_near() {
+    for (cgroup, sentence) in [
+        (None, "memory is short by 9 MiB: 351 MiB in RAM of 359 MiB for a bound of 256 MiB; nobody else is let in"),
+        (
+            Some("/sys/fs/cgroup"),
+            "memory is short by 9 MiB: 351 MiB used of the 359 MiB of cgroup /sys/fs/cgroup; nobody else is let in",
+        ),
+    ] {
+        assert_eq!(memory_short(cgroup).sentence(), sentence);
+    }
+}
+
+#[test]
 fn what_is_left_is_told_in_days_and_at_last_in_hours() {
     for (seconds, told) in [(14 * 86_400, "14 days"), (1_209_599, "14 days"), (86_400, "24 hours"), (1, "1 hour")] {
         assert_eq!(rounded(Duration::from_secs(seconds)), told);
@@ -170,7 +183,7 @@ fn next_example(event: &Event) -> Option<Event> {
         Event::LameDuckEnded { .. } => {
             Event::Listening { protocol: "https", address: SocketAddr::from(([0, 0, 0, 0], 8443)) }
         }
-        Event::Listening { .. } => Event::MemoryShort { resident_bytes: 364 << 20, bound_bytes: 256 << 20 },
+        Event::Listening { .. } => memory_short(Some("/sys/fs/cgroup")),
         Event::MemoryShort { .. } => Event::MemorySuffices { short: Duration::from_secs(12), refused: 1204 },
         Event::MemorySuffices { .. } => {
             Event::NodeStarted { version: "0.1.0".to_owned(), region: "eu".to_owned(), sites: 2 }
@@ -247,6 +260,17 @@ fn next_example(event: &Event) -> Option<Event> {
 
 fn first_example() -> Event {
     Event::AcceptFailed { address: SocketAddr::from(([0, 0, 0, 0], 8443)), reason: "too many open files".to_owned() }
+}
+
+fn memory_short(cgroup: Option<&str>) -> Event {
+    Event::MemoryShort {
+        cgroup: cgroup.map(PathBuf::from),
+        used_bytes: 351 << 20,
+        limit_bytes: 359 << 20,
+        missing_bytes: 9 << 20,
+        resident_bytes: if cgroup.is_some() { 312 << 20 } else { 351 << 20 },
+        bound_bytes: 256 << 20,
+    }
 }
 
 fn site() -> String {

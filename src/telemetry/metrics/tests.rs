@@ -92,6 +92,22 @@ fn events_move_the_gauges_they_tell_of() {
 }
 
 #[test]
+fn a_cgroup_is_shown_while_it_has_a_limit() {
+    let metrics = Metrics::new();
+    let cgroup = Path::new("/sys/fs/cgroup");
+    metrics.set_cgroup_memory(cgroup, Some(Usage { used_bytes: 350, limit_bytes: 358 }));
+    check(
+        &metrics,
+        &[
+            r#"holdover_memory_cgroup_bytes{cgroup="/sys/fs/cgroup"} 350"#,
+            r#"holdover_memory_cgroup_limit_bytes{cgroup="/sys/fs/cgroup"} 358"#,
+        ],
+    );
+    metrics.set_cgroup_memory(cgroup, None);
+    assert!(!metrics.encode().contains("_bytes{cgroup="));
+}
+
+#[test]
 fn the_process_is_measured_at_each_scrape() {
     let text = Metrics::new().encode();
     assert!(text.contains("process_resident_memory_bytes "), "{text}");
@@ -127,6 +143,7 @@ fn check(metrics: &Metrics, expected: &[&str]) {
 /// Metrics of which each has been used once, since those with labels are shown from then on.
 fn used() -> Metrics {
     let metrics = Metrics::new();
+    metrics.set_cgroup_memory(Path::new("/sys/fs/cgroup"), Some(Usage { used_bytes: 1, limit_bytes: 2 }));
     metrics.set_dns_answered("shop", "a", 1_800_000_000);
     metrics.dns_refreshed("shop", "a", "changed");
     metrics.set_origin_certificate_end("shop", "a", Some(UNIX_EPOCH));
