@@ -8,7 +8,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::assembly::Assembly;
 use super::shortage::{News, Shortage};
 use crate::cache::excess::Limit;
-use crate::cache::store::Overdraft;
 use crate::clock::ANCHOR_INTERVAL;
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
@@ -23,7 +22,7 @@ pub(super) struct Housekeeping {
     metrics: Metrics,
     connections: Arc<Connections>,
     events: Events,
-    confinement: Option<Confinement>,
+    confinement: Confinement,
 }
 
 impl Housekeeping {
@@ -72,24 +71,23 @@ impl Housekeeping {
     fn make_way(&self, shortage: &mut Shortage) {
         let Shared { store, clock, .. } = &*self.shared;
         let resident_bytes = process::resident_bytes();
-        let overdraft = store.make_way(resident_bytes, self.confinement.as_ref().and_then(Confinement::usage));
+        let nearest = self.confinement.nearest();
+        let overdraft = store.make_way(resident_bytes, nearest.map(|(_, usage)| usage));
         self.connections.shut(overdraft.is_some());
         match shortage.look(overdraft, self.connections.refused(), clock.now().monotonic) {
-            News::Began(overdraft) => self.events.emit(self.memory_short(overdraft, resident_bytes)),
+            News::Began(overdraft) => {
+                let cgroup = nearest.filter(|_| overdraft.pressure.limit == Limit::Cgroup).map(|(cgroup, _)| cgroup);
+                self.events.emit(Event::MemoryShort {
+                    cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
+                    used_bytes: overdraft.pressure.usage.used_bytes,
+                    limit_bytes: overdraft.pressure.usage.limit_bytes,
+                    missing_bytes: overdraft.missing_bytes,
+                    resident_bytes,
+                    bound_bytes: store.ledger().bound(),
+                });
+            }
             News::Ended { lasted, refused } => self.events.emit(Event::MemorySuffices { short: lasted, refused }),
             News::None => {}
-        }
-    }
-
-    fn memory_short(&self, Overdraft { pressure, missing_bytes }: Overdraft, resident_bytes: u64) -> Event {
-        let cgroup = self.confinement.as_ref().filter(|_| pressure.limit == Limit::Cgroup);
-        Event::MemoryShort {
-            cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
-            used_bytes: pressure.usage.used_bytes,
-            limit_bytes: pressure.usage.limit_bytes,
-            missing_bytes,
-            resident_bytes,
-            bound_bytes: self.shared.store.ledger().bound(),
         }
     }
 
@@ -119,7 +117,7 @@ impl Housekeeping {
     }
 
     fn show_cgroup_memory(&self) {
-        if let Some(cgroup) = &self.confinement {
+        for cgroup in self.confinement.cgroups() {
             self.metrics.set_cgroup_memory(cgroup.folder(), cgroup.usage());
         }
     }
