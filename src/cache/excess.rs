@@ -56,11 +56,11 @@ impl Pressure {
     }
 }
 
-/// Bytes of the bound that are not to be used: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
+/// Bytes of the bound that are not to be used, and what is beyond all of it: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
 /// them that the ledger counts.
 pub(super) fn excess(resident_bytes: u64, counted_bytes: u64, bound_bytes: u64) -> u64 {
     let uncounted = resident_bytes.saturating_sub(counted_bytes);
-    uncounted.saturating_sub(grant(bound_bytes)).min(bound_bytes)
+    uncounted.saturating_sub(grant(bound_bytes))
 }
 
 /// What may be uncounted: what operators are told to give the process beyond the bound, less what may come between two
@@ -99,7 +99,7 @@ mod tests {
         check("the grant is used up", 240 + 78, 240, 256, 0);
         check("a hundred more", 240 + 78 + 101, 240, 256, 100);
         check("a larger bound grants more", 2000 + 290, 2000, 2048, 0);
-        check("never more than there is", 2000, 0, 256, 256);
+        check("more than the bound", 2000, 0, 256, 2000 - 79);
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         for bound in [1, 64, 256, 4096, 1 << 20].map(|bound| bound * MIB) {
             let given = bound + bound / 100 * 15 + 64 * MIB;
             for resident in [given, given + bound / 2] {
-                let counted = bound - excess(resident, bound, bound);
+                let counted = bound.saturating_sub(excess(resident, bound, bound));
                 let after = resident - (bound - counted);
                 assert!(after <= given, "{bound}: {after} of {given}");
             }

@@ -199,6 +199,15 @@ fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
 }
 
 #[test]
+fn a_store_is_overdrawn_while_what_nobody_counts_takes_more_than_all_of_the_bound() {
+    let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
+    for (mebibytes, missing) in [(340, None), (400, Some(65)), (2000, Some(1665)), (340, None)] {
+        let overdraft = store.make_way(mebibytes << 20, None);
+        assert_eq!(overdraft.map(|overdraft| overdraft.missing_bytes >> 20), missing, "{mebibytes} MiB in RAM");
+    }
+}
+
+#[test]
 fn fills_and_readers_leave_half_to_what_makes_way() {
     let bench = Bench::new();
     let held = bench.store.reserve(BOUND_BYTES / 2).expect("it fits");
