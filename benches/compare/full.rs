@@ -26,14 +26,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// The configuration is not sound, the node does not start, or its cache does not keep them all.
 pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
     let text = fs::read_to_string(file)?;
-    let surroundings = Surroundings {
-        file: &file.display().to_string(),
-        region: "",
-        cores: 1,
-        environment: &|_| None,
-        read_file: &|path: &Path| fs::read_to_string(path),
-    };
-    let config = load(&text, &surroundings).map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+    let config = load(&text, &Surroundings::none(&file.display().to_string()))
+        .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
     let (clock, metrics) = (Clock::new(), Metrics::new());
     let events = Events::new(&config.log.events, clock.clone(), metrics.clone())?;
     let node = start(config, clock.clone(), events, metrics).await.map_err(io::Error::other)?;

@@ -1,9 +1,7 @@
 //! A node without sockets that answers from what is stored, for benches and tests of hits.
 
 use std::hint::black_box;
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -42,14 +40,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
-        let surroundings = Surroundings {
-            file: "bench.toml",
-            region: "",
-            cores: 1,
-            environment: &|_| None,
-            read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
-        };
-        let config = load(CONFIG, &surroundings).expect("the configuration is sound");
+        let config = load(CONFIG, &Surroundings::none("bench.toml")).expect("the configuration is sound");
         let (clock, metrics) = (Clock::new(), Metrics::new());
         let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).expect("a log that is off opens");
         let world = World { dial: Arc::new(Nowhere), resolve: Arc::new(Nowhere) };

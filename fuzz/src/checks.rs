@@ -1,7 +1,5 @@
 //! What must hold of the result of each reader of foreign text, whatever the text.
 
-use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdover::config::{Surroundings, load};
@@ -338,11 +336,10 @@ pub fn read_tags(input: &[u8]) {
 pub fn config(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let surroundings = Surroundings {
-        file: "fuzz.toml",
         region: "eu",
         cores: 2,
         environment: &|name| (name == "PORT").then(|| "9443".to_owned()),
-        read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
+        ..Surroundings::none("fuzz.toml")
     };
     let Err(problems) = load(&text, &surroundings) else { return };
     assert!(!problems.is_empty());

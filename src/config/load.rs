@@ -28,6 +28,14 @@ pub struct Surroundings<'a> {
     pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
+impl<'a> Surroundings<'a> {
+    /// Of a text that stands alone: without a region, variables and files, on one CPU.
+    pub fn none(file: &'a str) -> Self {
+        let read_file = &|_: &Path| Err(io::ErrorKind::NotFound.into());
+        Self { file, region: "", cores: 1, environment: &|_| None, read_file }
+    }
+}
+
 /// Reads, completes and checks a configuration of at most 1 MiB.
 ///
 /// # Errors

@@ -226,10 +226,7 @@ fn the_state_directory_is_the_one_written_or_the_first_of_systemds() {
         (&written, Some("/var/lib/holdover"), Some("/written")),
     ] {
         let environment = |name: &str| variable.filter(|_| name == "STATE_DIRECTORY").map(str::to_owned);
-        let read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-        let surroundings =
-            Surroundings { file: "", region: "", cores: 1, environment: &environment, read_file: &read_file };
-        let config = load(text, &surroundings).unwrap();
+        let config = load(text, &Surroundings { environment: &environment, ..Surroundings::none("") }).unwrap();
         assert_eq!(config.state_directory.as_deref(), expected.map(Path::new), "{variable:?}");
     }
 }

@@ -1,8 +1,7 @@
 //! Sets the demo's stage: origins, certificate, node.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,13 +54,8 @@ impl Stage {
             "KEY" => Some(key.display().to_string()),
             _ => None,
         };
-        let surroundings = Surroundings {
-            file: "demo.toml",
-            region: "",
-            cores: std::thread::available_parallelism().map_or(1, Into::into),
-            environment: &variable,
-            read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
-        };
+        let cores = std::thread::available_parallelism().map_or(1, Into::into);
+        let surroundings = Surroundings { cores, environment: &variable, ..Surroundings::none("demo.toml") };
         let config = load(CONFIGURATION, &surroundings)
             .map_err(|problems| anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
 

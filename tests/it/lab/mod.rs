@@ -5,9 +5,7 @@ mod client;
 mod network;
 mod origin;
 
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,14 +80,7 @@ impl Lab {
     }
 
     async fn node(configuration: String, network: Arc<Network>, memory: Memory, clock: Clock) -> Self {
-        let surroundings = Surroundings {
-            file: "lab.toml",
-            region: "",
-            cores: 1,
-            environment: &|_| None,
-            read_file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
-        };
-        let config = load(&configuration, &surroundings).unwrap();
+        let config = load(&configuration, &Surroundings::none("lab.toml")).unwrap();
         let metrics = Metrics::new();
         let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).unwrap();
         let received = events.subscribe();
