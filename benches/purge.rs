@@ -1,18 +1,20 @@
 //! Purging: a tag that a million stored responses carry, and what it costs the lookups after it.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use holdover::cache::chunks::GrowingBody;
 use holdover::cache::purge::{PurgeMode, Selector};
 use holdover::cache::store::{Lookup, Store, StoreCounters};
-use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
+use holdover::cache::stored::Arrival;
 use holdover::clock::Clock;
 use holdover::semantics::key::{CacheKey, cache_key};
 use holdover::semantics::target::Target;
 use http::HeaderMap;
+
+#[path = "hit/put.rs"]
+mod put;
+use put::put;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -80,17 +82,14 @@ impl Shelf {
     fn new(count: usize) -> Self {
         let now = Clock::new().now().monotonic;
         let shelf = Self { store: Store::new(8 << 30, StoreCounters::default(), now), count, now };
-        (0..count).for_each(|number| shelf.put(number));
+        (0..count).for_each(|number| shelf.add(number));
         shelf
     }
 
-    fn put(&self, number: usize) {
+    fn add(&self, number: usize) {
         let (store, key) = (&self.store, key(number));
-        let body = GrowingBody::default().seal(store.reserve(0).expect("nothing fits")).expect("nothing was forgotten");
         let stamps = store.fence(HOST, &path(number)).stamps_with(&["all".into()], &[TERM]);
-        let head = StoredHead::of(Arrival::plain(&key, stamps, self.now));
-        let paid = store.reserve(head.cost()).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(head, body, paid)));
+        put(store, Arrival::plain(&key, stamps, self.now), 0).expect("it fits");
     }
 }
 

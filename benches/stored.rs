@@ -7,14 +7,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use holdover::cache::chunks::GrowingBody;
 use holdover::cache::store::{Store, StoreCounters};
-use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
+use holdover::cache::stored::Arrival;
 use holdover::clock::Clock;
 use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+#[path = "hit/put.rs"]
+mod put;
+use put::put;
 
 /// The allocator of the image.
 #[cfg(feature = "jemalloc")]
@@ -28,7 +31,7 @@ fn main() {
     let store = Store::new(16 << 30, StoreCounters::default(), now);
     let before = resident_bytes();
     let origin = Arc::from("primary");
-    (0..count).for_each(|number| put(&store, number, &origin, now));
+    (0..count).for_each(|number| add(&store, number, &origin, now));
     let (memory, bodies) = (resident_bytes().zip(before).map(|(after, before)| after - before), count * BODY_BYTES);
     let beside = |bytes: u64| bytes.saturating_sub(bodies) / count;
     // The engine's own count lags a little.
@@ -40,22 +43,17 @@ fn main() {
     println!("a stored response beside its body, of {count}: {memory} of memory, {ledger} bytes in the ledger");
 }
 
-/// Stores a response as a fill would.
-fn put(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
+fn add(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
     let path = format!("/assets/{number}.js");
     let fence = store.fence("www.test", &path);
     let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: path.into() });
-    let mut body = GrowingBody::new(Some(BODY_BYTES));
-    body.append(&[b'x'; BODY_BYTES as usize]);
-    let body = body.seal(store.reserve(BODY_BYTES).expect("the body fits")).expect("nothing was forgotten");
-    let head = StoredHead::of(Arrival {
+    let arrival = Arrival {
         fields: fields(RESPONSE_FIELDS),
         nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
         origin: Arc::clone(origin),
         ..Arrival::plain(&key, fence.stamps_with(&[], &[]), now)
-    });
-    let paid = store.reserve(head.cost()).expect("the head fits");
-    store.store(Arc::new(StoredResponse::new(head, body, paid)));
+    };
+    put(store, arrival, BODY_BYTES).expect("it fits");
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

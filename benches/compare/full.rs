@@ -7,10 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use holdover::cache::chunks::GrowingBody;
-use holdover::cache::ledger::Reservation;
 use holdover::cache::store::Store;
-use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
+use holdover::cache::stored::Arrival;
 use holdover::clock::Clock;
 use holdover::config::{Surroundings, load};
 use holdover::node::start::start;
@@ -18,6 +16,10 @@ use holdover::semantics::key::cache_key;
 use holdover::semantics::target::Target;
 use holdover::telemetry::{Events, Metrics};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+#[path = "../hit/put.rs"]
+mod put;
+use put::put;
 
 /// Serves by the configuration in `file` with so many small responses in its cache, and writes a file called [`FULL`]
 /// beside it as soon as they all are.
@@ -35,7 +37,7 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
     let store = &node.admin().shared.store;
     let (origin, now) = (Arc::from("origin"), clock.now().monotonic);
     for number in 0..responses {
-        put(store, address, number, &origin, now)?;
+        add(store, address, number, &origin, now)?;
     }
     let mut kept = 0;
     store.visit(|_, _| kept += 1);
@@ -46,27 +48,17 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
     std::future::pending().await
 }
 
-/// Stores a response as a fill would.
-fn put(store: &Store, address: SocketAddr, number: u64, origin: &Arc<str>, now: Instant) -> io::Result<()> {
+fn add(store: &Store, address: SocketAddr, number: u64, origin: &Arc<str>, now: Instant) -> io::Result<()> {
     let path = format!("{PATH}{number}");
     let fence = store.fence("localhost", &path);
     let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query: path.into() };
     let key = cache_key("https", &target);
-    let mut body = GrowingBody::new(Some(BODY_BYTES));
-    body.append(&[b'x'; BODY_BYTES as usize]);
-    let body = body.seal(paid(store, BODY_BYTES)?).expect("nothing was forgotten");
-    let head = StoredHead::of(Arrival {
+    let arrival = Arrival {
         fields: fields(FIELDS),
         origin: Arc::clone(origin),
         ..Arrival::plain(&key, fence.stamps_with(&[], &[]), now)
-    });
-    let paid = paid(store, head.cost())?;
-    store.store(Arc::new(StoredResponse::new(head, body, paid)));
-    Ok(())
-}
-
-fn paid(store: &Store, bytes: u64) -> io::Result<Reservation> {
-    store.reserve(bytes).ok_or_else(|| io::Error::other("the cache is too small"))
+    };
+    put(store, arrival, BODY_BYTES).ok_or_else(|| io::Error::other("the cache is too small"))
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

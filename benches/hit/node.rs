@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use holdover::cache::chunks::GrowingBody;
 use holdover::cache::compressor::Compressor;
-use holdover::cache::stored::{Arrival, StoredHead, StoredResponse};
+use holdover::cache::stored::Arrival;
 use holdover::clock::Clock;
 use holdover::config::model::LogTarget;
 use holdover::config::{Surroundings, load};
@@ -29,6 +28,10 @@ use http_body::Body;
 use http_body_util::Empty;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+
+#[path = "put.rs"]
+mod put;
+use put::put;
 
 /// A node without sockets, and a client of it.
 pub(crate) struct Node {
@@ -72,18 +75,13 @@ impl Node {
 
     fn store_as(&self, path: &str, bytes: usize, codable: bool) {
         let (store, key) = (&self.worker.shared.store, key(path));
-        let mut body = GrowingBody::new(Some(bytes as u64));
-        body.append(&vec![b'x'; bytes]);
-        let paid = store.reserve(bytes as u64).expect("the body fits");
-        let body = body.seal(paid).expect("nothing was forgotten");
-        let head = StoredHead::of(Arrival {
+        let arrival = Arrival {
             fields: fields(RESPONSE_FIELDS),
             nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),
             codable,
             ..Arrival::plain(&key, store.fence("www.test", path).stamps_with(&[], &[]), self.clock.now().monotonic)
-        });
-        let paid = store.reserve(head.cost()).expect("the head fits");
-        store.store(Arc::new(StoredResponse::new(head, body, paid)));
+        };
+        put(store, arrival, bytes as u64).expect("it fits");
     }
 
     /// The status that a request is answered with, and how many bytes.
