@@ -118,12 +118,7 @@ const OTHER_THAN_KEYED: [&str; 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check<T: FromText + PartialEq + std::fmt::Debug>(cases: &[(&str, Option<T>)]) {
-        for (text, expected) in cases {
-            assert_eq!(T::from_text(text), *expected, "{text:?}");
-        }
-    }
+    use crate::config::units::check;
 
     #[test]
     fn a_request_field_is_one_that_the_cache_leaves_alone() {

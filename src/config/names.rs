@@ -273,12 +273,7 @@ const TOKEN_BYTES_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check<T: FromText + PartialEq + std::fmt::Debug>(cases: &[(&str, Option<T>)]) {
-        for (text, expected) in cases {
-            assert_eq!(T::from_text(text), *expected, "{text:?}");
-        }
-    }
+    use crate::config::units::check;
 
     #[test]
     fn a_host_is_a_name_an_address_or_a_wildcard_of_a_whole_label() {

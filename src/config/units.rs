@@ -135,15 +135,18 @@ const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000)
 /// Smallest first. Powers of 1000 are left out: what "MB" means depends on whom one asks.
 const BYTE_UNITS: [(&str, u64); 5] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
+/// What texts are taken for.
+#[cfg(test)]
+#[track_caller]
+pub(super) fn check<T: FromText + PartialEq + std::fmt::Debug>(cases: &[(&str, Option<T>)]) {
+    for (text, expected) in cases {
+        assert_eq!(T::from_text(text), *expected, "{text:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check<T: FromText + PartialEq + std::fmt::Debug>(cases: &[(&str, Option<T>)]) {
-        for (text, expected) in cases {
-            assert_eq!(T::from_text(text), *expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn a_duration_is_a_whole_number_with_a_unit() {

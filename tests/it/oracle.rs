@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fastrand::Rng;
 use holdover::semantics::cache_control::{Honored, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::date::{format_http_date, http_date};
-use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, lifetime};
+use holdover::semantics::freshness::{FreshnessPolicy, Lifetime, Negative, Reuse, assess, lifetime};
 use holdover::semantics::storable::{StorePolicy, storable};
 use holdover::semantics::validator::freshen;
 use holdover::semantics::vary::{Nominated, vary_fields};
@@ -43,15 +43,7 @@ fn freshness_and_age_agree_with_the_other_reading() {
             return None;
         }
         let resident = Duration::from_secs(rng.u64(..10_000));
-        let lifetime = lifetime(
-            exchange.status,
-            &exchange.response,
-            &exchange.directives(),
-            received(),
-            received(),
-            &policy(),
-            &Negative::default(),
-        );
+        let lifetime = exchange.lifetime();
         let time_to_live = match assess(&lifetime, resident, None, &policy()) {
             Reuse::Fresh { ttl } => ttl,
             _ => Duration::ZERO,
@@ -77,15 +69,7 @@ fn what_requests_ask_for_agrees_with_the_other_reading() {
         let mut request = HeaderMap::new();
         request.insert(CACHE_CONTROL, random_wish(rng));
         let asked = RequestDirectives::from_headers(&request, Honored::All);
-        let lifetime = lifetime(
-            exchange.status,
-            &exchange.response,
-            &exchange.directives(),
-            received(),
-            received(),
-            &policy(),
-            &Negative::default(),
-        );
+        let lifetime = exchange.lifetime();
         let age = lifetime.current_age(resident);
         let ours = match assess(&lifetime, resident, None, &policy()) {
             Reuse::Fresh { ttl } => asked.accept_fresh(age, ttl),
@@ -193,6 +177,11 @@ impl Exchange {
     fn is_storable(&self) -> bool {
         let policy = StorePolicy::default();
         storable(&self.method, &self.request, self.status, &self.response, &self.directives(), &policy).is_ok()
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        let (received, negative) = (received(), Negative::default());
+        lifetime(self.status, &self.response, &self.directives(), received, received, &policy(), &negative)
     }
 
     fn oracle(&self) -> CachePolicy {

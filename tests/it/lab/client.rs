@@ -53,9 +53,7 @@ impl Client {
         let began = self.conditions.clock.now().monotonic;
         let response = self.begin(method, path, fields, body).await;
         let first_byte = self.conditions.clock.now().monotonic - began;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
-        Reply { status: head.status, headers: head.headers, body, first_byte }
+        Reply::read(response, first_byte).await
     }
 
     /// Any request; its body is left to be read.
@@ -119,9 +117,7 @@ impl Http2Client {
 
     /// Any request without a body, read to the end; the body is `None` when the stream was reset.
     pub(crate) async fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let (head, body) = self.begin(method, path, fields, "").await.into_parts();
-        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
-        Reply { status: head.status, headers: head.headers, body, first_byte: Duration::ZERO }
+        Reply::read(self.begin(method, path, fields, "").await, Duration::ZERO).await
     }
 
     /// Any request; its body is left to be read.
@@ -153,6 +149,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    async fn read(response: Response<Incoming>, first_byte: Duration) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
+        Self { status: head.status, headers: head.headers, body, first_byte }
+    }
+
     /// A field's value; empty without it.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
