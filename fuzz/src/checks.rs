@@ -8,6 +8,7 @@ use holdover::origin::health::duty::Duty;
 use holdover::origin::request::meter::Meter;
 use holdover::semantics::cache_control::{Honored, MaxStale, RequestDirectives, ResponseDirectives, TARGETS};
 use holdover::semantics::cache_status::{CacheName, CacheStatus, CacheStatusMember};
+use holdover::semantics::content_range::{content_range, parse_content_range};
 use holdover::semantics::date::{format_http_date, http_date};
 use holdover::semantics::digest::{Algorithm, of_content};
 use holdover::semantics::forwarding::Signature;
@@ -15,7 +16,7 @@ use holdover::semantics::freshness::{FreshnessPolicy, Negative, Reuse, assess, l
 use holdover::semantics::invalidation::invalidated;
 use holdover::semantics::key::{KeyPolicy, cache_key};
 use holdover::semantics::query::{ParameterPattern, QueryPolicy};
-use holdover::semantics::range::{Part, RANGES_MAX, RangeAnswer, answer, content_range, parse_content_range};
+use holdover::semantics::range::{Part, RANGES_MAX, RangeAnswer, answer};
 use holdover::semantics::storable::{StorePolicy, storable};
 use holdover::semantics::surrogate::{TAG_BYTES_MAX, TAGS_MAX, tags};
 use holdover::semantics::target::{Target, target};

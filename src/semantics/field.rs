@@ -155,6 +155,12 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// What is before the first separator, and what is behind it.
+pub(super) fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// Digits of the largest number.
 const DIGITS_MAX: usize = 20;
 

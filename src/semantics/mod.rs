@@ -5,6 +5,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod coded_tag;
 pub mod content_coding;
+pub mod content_range;
 pub mod date;
 pub mod digest;
 pub mod field;

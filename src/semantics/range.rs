@@ -1,11 +1,11 @@
-//! Range requests and the parts that answer them (RFC 9110 §14, §13.1.5).
+//! Range requests and what answers them (RFC 9110 §14.1, §14.2, §13.1.5).
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, VARY};
+use http::header::{CONTENT_ENCODING, DATE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE, VARY};
 
 use super::date::http_date;
-use super::field::{self, Decimal, Members};
+use super::field::{self, Members, split_at_byte};
 use super::validator::EntityTag;
 
 /// What part of a stored representation answers a GET.
@@ -116,41 +116,6 @@ fn satisfied(ranges: &[ByteRange], complete_length: u64) -> RangeAnswer {
     }
 }
 
-/// Content-Range of a 206 (§14.4).
-pub fn content_range(part: Part, complete_length: u64) -> HeaderValue {
-    let [first, last, complete] = [part.first, part.last, complete_length].map(Decimal::of);
-    text_value(["bytes ", first.as_str(), "-", last.as_str(), "/", complete.as_str()].concat())
-}
-
-/// Content-Range of a 416: "Content-Range: bytes */47022" (§15.5.17).
-pub fn unsatisfied(complete_length: u64) -> HeaderValue {
-    text_value(format!("bytes */{complete_length}"))
-}
-
-/// Content-Range of a 206 that an origin sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentRange {
-    /// Offset of the first byte.
-    pub first: u64,
-    /// Offset of the last byte; at least `first`, less than `complete_length`.
-    pub last: u64,
-    /// Length of the whole representation, if the origin knew it.
-    pub complete_length: Option<u64>,
-}
-
-/// A Content-Range with a range: `bytes first-last/complete`, where `complete` may be `*`.
-pub fn parse_content_range(value: &HeaderValue) -> Option<ContentRange> {
-    let (unit, range) = split_at_byte(value.as_bytes(), b' ')?;
-    let (range, complete) = split_at_byte(range, b'/')?;
-    let (first, last) = split_at_byte(range, b'-')?;
-    let (first, last) = (exact_number(first)?, exact_number(last)?);
-    let complete_length = if complete == b"*" { None } else { Some(exact_number(complete)?) };
-    // "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less than its
-    // first-pos value, or a complete-length value less than or equal to its last-pos value."
-    let is_valid = first <= last && complete_length.is_none_or(|length| last < length);
-    (unit.eq_ignore_ascii_case(b"bytes") && is_valid).then_some(ContentRange { first, last, complete_length })
-}
-
 /// One range-spec of §14.1.1, as written; numbers that are too large are the largest.
 enum ByteRange {
     From { first: u64, last: Option<u64> },
@@ -229,20 +194,6 @@ fn is_current(request: &HeaderMap, stored: &HeaderMap) -> bool {
         (Some(modified), Some(date)) => date.duration_since(modified).is_ok_and(|age| age >= Duration::from_secs(1)),
         _ => false,
     }
-}
-
-/// A number that has to be right to the byte; one that is too large is none.
-fn exact_number(digits: &[u8]) -> Option<u64> {
-    field::number(digits).filter(|&number| number < u64::MAX)
-}
-
-fn split_at_byte(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|&byte| byte == separator)?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-fn text_value(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("digits and punctuation are a valid field value")
 }
 
 /// Most ranges of one request that are answered: enough for readers that fetch an index and some pages, few enough that
@@ -452,36 +403,6 @@ mod tests {
         assert!(!is_sound(&fields(&[("range", "bytes=0-0"), ("if-range", "\"a\""), ("if-range", "\"b\"")])));
         assert!(!is_sound(&fields(&[("range", "bytes=0-0"), ("range", "bytes=0-0")])));
         assert!(!is_sound(&fields(&[])));
-    }
-
-    #[test]
-    fn content_range_fields() {
-        assert_eq!(content_range(Part { first: 42, last: 1233 }, 1234), "bytes 42-1233/1234");
-        assert_eq!(unsatisfied(47_022), "bytes */47022");
-        for (text, expected) in [
-            ("bytes 42-1233/1234", Some((42, 1233, Some(1234)))),
-            ("Bytes 42-1233/*", Some((42, 1233, None))),
-            ("bytes 0-0/1", Some((0, 0, Some(1)))),
-            ("bytes */1234", None),
-            ("bytes 1-0/5", None),
-            ("bytes 0-5/5", None),
-            ("bytes 0-/5", None),
-            ("bytes -1/5", None),
-            ("bytes 0-1", None),
-            ("bytes=0-1/5", None),
-            ("bytes  0-1/5", None),
-            ("bytes 0-1/5 ", None),
-            ("bytes 0-1/", None),
-            ("bytes 0-1/-5", None),
-            ("bytes 0-99999999999999999999/*", None),
-            ("bytes 0-1/99999999999999999999", None),
-            ("seconds 0-1/5", None),
-            ("", None),
-        ] {
-            let value = HeaderValue::from_static(text);
-            let expected = expected.map(|(first, last, complete_length)| ContentRange { first, last, complete_length });
-            assert_eq!(parse_content_range(&value), expected, "{text:?}");
-        }
     }
 
     fn check(case: &str, range: &str, complete_length: u64, expected: RangeAnswer) {

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 
 use super::body::{ResponseBody, Source};
 use super::parts::Parts;
+use crate::semantics::content_range::{content_range, unsatisfied};
 use crate::semantics::field::decimal_value;
 use crate::semantics::range::{self, RangeAnswer};
 use crate::semantics::transformation::DIGESTS;
@@ -72,7 +73,7 @@ fn answer_range(
         RangeAnswer::Whole => with(status, headers, ResponseBody::new(open(0), Some(length))),
         RangeAnswer::Part(part) => {
             remove(&mut headers, &CONTENT_DIGESTS);
-            headers.insert(header::CONTENT_RANGE, range::content_range(part, length));
+            headers.insert(header::CONTENT_RANGE, content_range(part, length));
             with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(part.first), Some(part.length())))
         }
         RangeAnswer::Parts(parts) => match Parts::new(open(0), parts, headers.get(header::CONTENT_TYPE), length) {
@@ -87,7 +88,7 @@ fn answer_range(
             Err(source) => with(status, headers, ResponseBody::new(source, Some(length))),
         },
         RangeAnswer::Unsatisfiable => {
-            headers.insert(header::CONTENT_RANGE, range::unsatisfied(length));
+            headers.insert(header::CONTENT_RANGE, unsatisfied(length));
             // There is no content that they could describe.
             remove(&mut headers, &[header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_TYPE]);
             remove(&mut headers, &DIGESTS);

@@ -11,7 +11,8 @@ use super::body::{BodyError, Source};
 use crate::cache::content::StoredContent;
 use crate::cache::fill::FillReader;
 use crate::origin::request::fetch::FetchError;
-use crate::semantics::range::{Part, content_range};
+use crate::semantics::content_range::content_range;
+use crate::semantics::range::Part;
 
 /// Yields the parts one after another, each behind a head of its own; bytes of the body are never copied.
 #[derive(Debug)]

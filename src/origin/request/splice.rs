@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::semantics::range::parse_content_range;
+use crate::semantics::content_range::parse_content_range;
 use crate::semantics::validator::strong_validator;
 
 /// A response that broke off in its body.
