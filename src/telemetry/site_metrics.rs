@@ -9,8 +9,14 @@ use http::Method;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
+use self::words::Words;
 use super::histogram::DurationHistogram;
-use super::metrics::{Catalog, Labeled};
+use super::metrics::Labeled;
+
+mod families;
+mod words;
+
+pub(super) use families::SiteFamilies;
 
 /// Counts the requests of one site.
 #[derive(Debug)]
@@ -205,150 +211,6 @@ pub struct OriginGauges {
     pub queued: Gauge,
 }
 
-/// The metrics that have a site among their labels.
-#[derive(Clone, Debug)]
-pub(super) struct SiteFamilies {
-    bodies_continued: Labeled<Counter, 3>,
-    coded_responses: Labeled<Counter, 2>,
-    coding_bytes_in: Labeled<Counter, 2>,
-    coding_bytes_out: Labeled<Counter, 2>,
-    coding_duration: Labeled<DurationHistogram, 2>,
-    codings: Labeled<Counter, 3>,
-    duration: Labeled<DurationHistogram, 2>,
-    first_byte: Labeled<DurationHistogram, 2>,
-    incomplete: Labeled<Counter, 1>,
-    left_behind: Labeled<Counter, 2>,
-    not_stored: Labeled<Counter, 2>,
-    origin_attempts: Labeled<Counter, 3>,
-    origin_duration: Labeled<DurationHistogram, 2>,
-    origin_queued: Labeled<Gauge, 2>,
-    origin_requests: Labeled<Gauge, 2>,
-    origin_vain: Labeled<Counter, 2>,
-    requests: Labeled<Counter, 5>,
-    response_bytes: Labeled<Counter, 2>,
-    stale_forbidden: Labeled<Counter, 2>,
-    stale_served: Labeled<Counter, 2>,
-    survivable: Labeled<Gauge<f64, AtomicU64>, 3>,
-    unsurvivable: Labeled<Gauge<f64, AtomicU64>, 3>,
-}
-
-impl SiteFamilies {
-    pub(super) fn declare(catalog: &mut Catalog) -> Self {
-        Self {
-            bodies_continued: catalog.labeled(
-                "holdover_origin_bodies_continued_total",
-                &["site", "from", "to"],
-                "Bodies that broke, or came too slowly, on one origin and were continued on another or the same",
-            ),
-            coded_responses: catalog.labeled(
-                "holdover_http_coded_responses_total",
-                &["site", "coding"],
-                "Responses with content in a coding that the node has made, or a part of it",
-            ),
-            coding_bytes_in: catalog.labeled(
-                "holdover_cache_coding_bytes_in_total",
-                &["site", "coding"],
-                "Bytes of stored bodies that content codings were made of",
-            ),
-            coding_bytes_out: catalog.labeled(
-                "holdover_cache_coding_bytes_out_total",
-                &["site", "coding"],
-                "Bytes of the content codings that were made",
-            ),
-            coding_duration: catalog.labeled(
-                "holdover_cache_coding_duration_seconds",
-                &["site", "coding"],
-                "The making of one content coding",
-            ),
-            codings: catalog.labeled(
-                "holdover_cache_codings_total",
-                &["site", "coding", "outcome"],
-                "Content codings of stored bodies by what became of them: made, not-smaller, no-room, dropped or failed",
-            ),
-            duration: catalog.labeled(
-                "holdover_http_request_duration_seconds",
-                &["site", "cache"],
-                "From the request's head to the end of the response",
-            ),
-            first_byte: catalog.labeled(
-                "holdover_http_first_byte_duration_seconds",
-                &["site", "cache"],
-                "From the request's head to the response head",
-            ),
-            incomplete: catalog.labeled(
-                "holdover_http_incomplete_responses_total",
-                &["site"],
-                "Responses that ended before their last byte, whoever ended them",
-            ),
-            left_behind: catalog.labeled(
-                "holdover_http_left_behind_responses_total",
-                &["site", "outcome"],
-                "Responses too slow for a body that there is no room to keep: continued from an origin, or cut-off",
-            ),
-            not_stored: catalog.labeled(
-                "holdover_cache_not_stored_total",
-                &["site", "reason"],
-                "Responses of origins that were not stored, by the first reason",
-            ),
-            origin_attempts: catalog.labeled(
-                "holdover_origin_attempts_total",
-                &["site", "origin", "outcome"],
-                "Forward requests, each attempt by itself",
-            ),
-            origin_duration: catalog.labeled(
-                "holdover_origin_request_duration_seconds",
-                &["site", "origin"],
-                "From one attempt's beginning to its response head or failure",
-            ),
-            origin_queued: catalog.labeled(
-                "holdover_origin_queued_requests",
-                &["site", "origin"],
-                "Requests that wait for a place at the origin",
-            ),
-            origin_requests: catalog.labeled(
-                "holdover_origin_requests",
-                &["site", "origin"],
-                "Requests under way at the origin, until their responses have ended",
-            ),
-            origin_vain: catalog.labeled(
-                "holdover_origin_tries_in_vain_total",
-                &["site", "kind"],
-                "Tries after a failed one (`retry`) or beside a slow one (`hedge`) that brought no answer",
-            ),
-            requests: catalog.labeled(
-                "holdover_http_requests_total",
-                &["site", "proto", "method", "code", "cache"],
-                "Finished requests",
-            ),
-            response_bytes: catalog.labeled(
-                "holdover_http_response_bytes_total",
-                &["site", "cache"],
-                "Body bytes handed to clients",
-            ),
-            stale_forbidden: catalog.labeled(
-                "holdover_cache_stale_forbidden_total",
-                &["site", "reason"],
-                "Responses stored that must not be served stale and so do not survive an outage",
-            ),
-            stale_served: catalog.labeled(
-                "holdover_cache_stale_served_total",
-                &["site", "reason"],
-                "Responses served stale",
-            ),
-            survivable: catalog.labeled(
-                "holdover_survivable_ratio",
-                &["site", "by", "horizon"],
-                "Share of the last hour's requests, or of their bytes, that could be answered if every origin died now, at once and after 5m, 1h, 6h and 24h",
-            ),
-            unsurvivable: catalog.labeled(
-                "holdover_unsurvivable_ratio",
-                &["site", "by", "reason"],
-                "Share of the last hour's requests, or of their bytes, that could not be answered any more 24 hours after every origin died, by the reason",
-            ),
-        }
-    }
-}
-
 /// What is counted by outcome.
 #[derive(Debug)]
 struct OutcomeMetrics {
@@ -382,35 +244,6 @@ impl OutcomeMetrics {
 fn position_or_last(words: &[&str], word: &str) -> usize {
     words.iter().position(|known| *known == word).unwrap_or(words.len() - 1)
 }
-
-/// Values by word, for a few words that are known when they first occur: found by comparing, without a lock.
-#[derive(Debug)]
-struct Words<T> {
-    slots: [OnceLock<(&'static str, T)>; WORDS_MAX],
-    other: OnceLock<T>,
-}
-
-impl<T> Words<T> {
-    /// The value of `word`, made when it first occurs; words beyond [`WORDS_MAX`] share the value of `other`.
-    fn at(&self, word: &'static str, make: impl Fn(&'static str) -> T) -> &T {
-        for slot in &self.slots {
-            let (held, value) = slot.get_or_init(|| (word, make(word)));
-            if *held == word {
-                return value;
-            }
-        }
-        self.other.get_or_init(|| make("other"))
-    }
-}
-
-impl<T> Default for Words<T> {
-    fn default() -> Self {
-        Self { slots: std::array::from_fn(|_| OnceLock::new()), other: OnceLock::new() }
-    }
-}
-
-/// Twice what any of our vocabularies has.
-const WORDS_MAX: usize = 24;
 
 const PROTOCOLS: [&str; 3] = ["h1", "h2", "other"];
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
@@ -478,16 +311,6 @@ mod tests {
         let metrics = Metrics::new();
         assert!(Arc::ptr_eq(&metrics.site("shop"), &metrics.site("shop")));
         assert!(!Arc::ptr_eq(&metrics.site("shop"), &metrics.site("blog")));
-    }
-
-    #[test]
-    fn words_beyond_the_bound_share_one_value() {
-        let words = Words::default();
-        let many: Vec<&'static str> = (0..WORDS_MAX + 3).map(|n| &*String::leak(format!("word-{n}"))).collect();
-        for word in &many {
-            assert_eq!(words.at(word, |made| made), if many[..WORDS_MAX].contains(word) { word } else { &"other" });
-        }
-        assert_eq!(words.at("word-0", |made| made), &"word-0");
     }
 
     fn check(metrics: &Metrics, expected: &[&str]) {

@@ -192,7 +192,7 @@ sizes in bytes. A metric with labels appears when it is first used. `cache` is t
 `refused` for a request that was answered before the cache was asked. `code` is the class of the status (`2xx`), `proto` is
 `h1` or `h2`.
 
-This page is written by a test from `src/telemetry/metrics.rs` and `src/telemetry/site_metrics.rs`.
+This page is written by a test from `src/telemetry/metrics.rs` and `src/telemetry/site_metrics/families.rs`.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
