@@ -199,6 +199,12 @@ async fn a_client_that_is_left_behind_is_cut_off_when_the_rest_cannot_be_told_fr
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_left_behind_is_not_told_that_a_part_without_its_end_is_whole() {
+    let answer = Answer::ok(large_body()).max_age(60).chunked().etag("v1").after(SECOND);
+    assert_eq!(left_behind(answer.with_short_ranges(1000), "continued").await, (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_the_memory_full_a_body_of_unknown_length_streams_through() {
     let lab = Lab::start(&["a"], "").await;
     let ledger = lab.shared().store.ledger();

@@ -120,10 +120,14 @@ impl OriginBody {
 
     /// What comes after a part that somebody has, of which this is what `splice` says. Nobody has digests of it.
     pub(super) fn spliced(mut self, splice: Splice) -> Option<Self> {
-        if let Splice::WholeSkip(bytes) = splice {
-            self.source.as_mut()?.skip = bytes;
-            self.received = bytes;
-            self.integrity = Integrity::new(Vec::new());
+        match splice {
+            // However the response ends.
+            Splice::Part { length } => self.total = Some(length),
+            Splice::WholeSkip(bytes) => {
+                self.source.as_mut()?.skip = bytes;
+                self.received = bytes;
+                self.integrity = Integrity::new(Vec::new());
+            }
         }
         self.has_yielded = true;
         Some(self)

@@ -276,6 +276,7 @@ pub(crate) struct Answer {
     pause: Option<(usize, Duration)>,
     drips_at: Option<usize>,
     ranges: bool,
+    parts_lack: usize,
     chunked: bool,
     repeats: Option<Duration>,
     interim: Option<(usize, Duration)>,
@@ -298,6 +299,7 @@ impl Answer {
             pause: None,
             drips_at: None,
             ranges: false,
+            parts_lack: 0,
             chunked: false,
             repeats: None,
             interim: None,
@@ -361,6 +363,12 @@ impl Answer {
     pub(crate) fn with_ranges(mut self) -> Self {
         self.ranges = true;
         self
+    }
+
+    /// Answers ranges with 206, and leaves out so many bytes at their end.
+    pub(crate) fn with_short_ranges(mut self, lacking: usize) -> Self {
+        self.parts_lack = lacking;
+        self.with_ranges()
     }
 
     /// Sends the body in chunks, without a length.
@@ -433,7 +441,8 @@ impl Answer {
         let if_range = field(request, "if-range");
         let range = field(request, "range").filter(|_| self.ranges && (if_range.is_none() || if_range == own_tag));
         let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-        let body = (method != "HEAD").then(|| &self.body[start.unwrap_or(0)..]);
+        let end = self.body.len() - start.map_or(0, |_| self.parts_lack);
+        let body = (method != "HEAD").then(|| &self.body[start.unwrap_or(0)..end]);
         self.send(if start.is_some() { 206 } else { self.status }, origin, body, start, stream).await
     }
 
