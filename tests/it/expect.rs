@@ -178,3 +178,12 @@ async fn an_origin_that_answers_pages_where_another_has_scripts_is_left() {
     assert_eq!(lab.preferred().await.as_deref(), Some("b"));
     assert!(lab.origin("a").requests("/9.js").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_large_page_in_place_of_a_script_is_cut_from_it() {
+    let lab = Lab::start(&["a"], SCRIPTS).await;
+    let page: String = (0..1 << 20).map(|number| format!("{number:06}")).collect();
+    lab.origin("a").answers("/x.js", Answer::ok(page.clone()).with("content-type", "text/html"));
+    let reply = lab.client().await.get_with("/x.js", &[("range", "bytes=6000000-6000009")]).await;
+    reply.says(206, &page[6_000_000..6_000_010]);
+}

@@ -82,7 +82,9 @@ impl<E> State<E> {
     /// Bytes that somebody has yet to read, and what is kept with them.
     pub(super) fn wanted(&self) -> u64 {
         let slowest = self.readers.values().map(|reader| reader.offset).min();
-        slowest.map_or(0, |slowest| self.body.length() - slowest / CHUNK_BYTES as u64 * CHUNK_BYTES as u64)
+        // A reader may wait for a part that has yet to come.
+        let kept_from = |slowest| slowest / CHUNK_BYTES as u64 * CHUNK_BYTES as u64;
+        slowest.map_or(0, |slowest| self.body.length().saturating_sub(kept_from(slowest)))
     }
 
     /// Makes way for `more` bytes in a window of `window` bytes: forgets what every reader has, then, if need be, what the
