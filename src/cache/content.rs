@@ -84,6 +84,7 @@ mod tests {
         let again = response.head.clone();
         let paid = store.reserve(response.cost_under(&again)).expect("it fits");
         let freshened = Arc::new(response.freshened(again, paid));
+        assert_eq!(freshened.size(), response.size());
         for response in [response, freshened] {
             let (content, size) = (response.content(), response.size());
             assert!((0..200).contains(&(size - response.head.cost() - length as u64)), "{size}");

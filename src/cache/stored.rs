@@ -233,7 +233,13 @@ impl StoredResponse {
 
     /// What this response would have to reserve under a new head.
     pub fn cost_under(&self, head: &StoredHead) -> u64 {
-        head.cost() + self.within().len() as u64
+        let beside = match &self.body {
+            // What is codable pays for that in its head.
+            Body::Shared(_) if head.codable => 0,
+            Body::Shared(_) => SHARED_BYTES,
+            Body::Within(bytes) => bytes.len(),
+        };
+        head.cost() + beside as u64
     }
 
     /// The whole body.
