@@ -190,7 +190,8 @@ impl<V: Keyed> Engine<V> {
 
     /// Keys; may lag a little.
     pub(super) fn keys(&self) -> u64 {
-        self.cache.entry_count()
+        let ballast = u64::from(self.cache.contains_key(&self.stand_in(BALLAST)));
+        self.cache.entry_count().saturating_sub(ballast)
     }
 }
 
@@ -277,6 +278,16 @@ mod tests {
         for capacity_bytes in [0, 1, 1000, CAPACITY, 1 << 34] {
             let engine: Engine<Named> = Engine::new(capacity_bytes, || panic!("nothing of anybody's is evicted"));
             assert_eq!((engine.keys(), engine.weight(), engine.iter().count()), (0, 0, 0), "{capacity_bytes}");
+        }
+    }
+
+    #[test]
+    fn what_weighs_down_is_nothing_that_is_held() {
+        let engine = engine();
+        put(&engine, 0, BYTES);
+        for bytes in [CAPACITY / 2, 0, CAPACITY / 4] {
+            engine.weigh_down(bytes);
+            assert_eq!((engine.keys(), engine.weight(), engine.iter().count()), (1, BYTES, 1), "{bytes}");
         }
     }
 
