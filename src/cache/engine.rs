@@ -10,6 +10,8 @@
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
 //! - It frees what it has evicted late, and a thread that evicts no more never does. Every change hands that in.
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
+//! - It counts the changes of an entry in 16 bits, and takes one whose count has wrapped around for one that is about to
+//!   change, which is never evicted. So an entry is made anew before that.
 //! - It keeps a key in memory of its own. So its keys are hashes of ours, and every value knows whose it is: of two keys
 //!   with one hash, the one that was stored last is there, and the other is not.
 
@@ -49,6 +51,23 @@ struct Weighed<V> {
     /// None of what only takes room.
     value: Option<V>,
     weight: u32,
+    /// How often the value has changed since the entry was made.
+    changes: u16,
+}
+
+impl<V> Weighed<V> {
+    /// The value, if it is that of `key`.
+    fn value_of(self, key: &str) -> Option<V>
+    where
+        V: Keyed,
+    {
+        self.value.filter(|value| value.has_key(key))
+    }
+
+    /// What only takes room.
+    fn nothing(weight: u32) -> Self {
+        Self { value: None, weight, changes: 0 }
+    }
 }
 
 /// What becomes of the value of a key.
@@ -94,7 +113,7 @@ impl<V: Keyed> Engine<V> {
     fn set_scale(&self, capacity: u64, keys: u64) {
         let count = (keys / KEYS_PER_STAND_IN).max(STAND_INS_MIN);
         let heavy = u32::try_from(keys * capacity / (count * HEAVY)).unwrap_or(u32::MAX);
-        let put = |number, weight| self.cache.insert(self.stand_in(number), Weighed { value: None, weight });
+        let put = |number, weight| self.cache.insert(self.stand_in(number), Weighed::nothing(weight));
         (0..count).for_each(|number| put(number, 0));
         self.cache.run_pending_tasks();
         (0..HEAVY).for_each(|number| put(number, heavy));
@@ -105,11 +124,7 @@ impl<V: Keyed> Engine<V> {
 
     /// The value of `key`; a use of it, whether it is there or not.
     pub(super) fn get(&self, key: &str) -> Option<V> {
-        self.get_hashed(self.hasher.hash_one(key), key)
-    }
-
-    fn get_hashed(&self, hash: u64, key: &str) -> Option<V> {
-        self.cache.get(&hash)?.value.filter(|value| value.has_key(key))
+        self.cache.get(&self.hasher.hash_one(key))?.value_of(key)
     }
 
     /// All there is; no use of it.
@@ -123,25 +138,33 @@ impl<V: Keyed> Engine<V> {
         let _turn = lock(&self.turns[hash as usize % TURNS]);
         // A look for what is not there would count as one more request for it, so that what is asked for once would seem to
         // be worth as much as what is asked for twice.
-        let found = if self.cache.contains_key(&hash) { self.get_hashed(hash, key) } else { None };
+        let entry = if self.cache.contains_key(&hash) { self.cache.get(&hash) } else { None };
+        let changes = entry.as_ref().map_or(0, |entry| entry.changes);
+        let found = entry.and_then(|entry| entry.value_of(key));
         match decide(found.as_ref()) {
             Change::Keep => {}
             Change::Put(value, bytes) => {
                 let weight = u32::try_from(bytes.div_ceil(self.unit_bytes)).unwrap_or(u32::MAX);
-                let weighed = Weighed { value: Some(value), weight };
-                if found.is_none() && self.lets_in(weight) {
+                let is_worn = changes == CHANGES_MAX;
+                if is_worn {
+                    self.remove(hash);
+                }
+                let weighed = Weighed { value: Some(value), weight, changes: if is_worn { 0 } else { changes + 1 } };
+                if is_worn || (found.is_none() && self.lets_in(weight)) {
                     // What weighs nothing displaces nobody, and is compared with nobody; then it grows.
                     self.cache.insert(hash, Weighed { weight: 0, ..weighed.clone() });
                 }
                 self.cache.insert(hash, weighed);
                 hand_in();
             }
-            Change::Remove => {
-                // Changes that are not yet in the account would be left out of it.
-                self.cache.run_pending_tasks();
-                self.cache.invalidate(&hash);
-            }
+            Change::Remove => self.remove(hash),
         }
+    }
+
+    fn remove(&self, hash: u64) {
+        // Changes that are not yet in the account would be left out of it.
+        self.cache.run_pending_tasks();
+        self.cache.invalidate(&hash);
     }
 
     /// Whether a newcomer is let in without a comparison.
@@ -164,10 +187,10 @@ impl<V: Keyed> Engine<V> {
         self.ballast.fetch_min(weight.into(), Ordering::Relaxed);
         // A newcomer that weighs much would be refused; one that grows is not. The look for it is a use of it.
         if self.cache.get(&ballast).is_none() {
-            self.cache.insert(ballast, Weighed { value: None, weight: 0 });
+            self.cache.insert(ballast, Weighed::nothing(0));
             self.cache.run_pending_tasks();
         }
-        self.cache.insert(ballast, Weighed { value: None, weight });
+        self.cache.insert(ballast, Weighed::nothing(weight));
         self.cache.run_pending_tasks();
         self.ballast.store(weight.into(), Ordering::Relaxed);
     }
@@ -201,6 +224,9 @@ impl<V: Keyed> Engine<V> {
 fn hand_in() {
     crossbeam_epoch::pin().flush();
 }
+
+/// Changes of one entry: each is up to two for moka, which counts 65,535.
+const CHANGES_MAX: u16 = 1 << 14;
 
 /// The number of what takes room for as long as it is needed; stand-ins have smaller ones.
 const BALLAST: u64 = u64::MAX;
@@ -292,11 +318,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_changed_very_often_leaves_as_others_do() {
+        for changes in [1000, 70_000] {
+            let engine = engine();
+            (0..changes).for_each(|_| put(&engine, 0, BYTES));
+            engine.catch_up();
+            // Enough for the sketch to forget what is asked for no more.
+            for number in 0..20 * CAPACITY / BYTES {
+                request(&engine, 1 + number / 2);
+            }
+            assert!(engine.iter().all(|kept| kept != Named(key(0))), "after {changes} changes");
+        }
+    }
+
+    #[test]
     fn of_two_keys_with_one_hash_the_last_one_is_there() {
         let engine = engine();
         // As if the first one's hash were that of the second.
         let collide = |there: &str| {
-            let weighed = Weighed { value: Some(Named(there.to_owned())), weight: 1 };
+            let weighed = Weighed { value: Some(Named(there.to_owned())), weight: 1, changes: 0 };
             engine.cache.insert(engine.hasher.hash_one("second"), weighed);
         };
         collide("first");
