@@ -78,7 +78,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "connections_max",
                 Form::Whole { least: 1, most: 10_000_000 },
                 Absence::Default("10000"),
-                "Most client connections open at once, over all workers. An idle one takes some 25 KiB of memory.",
+                "Most client connections open at once, over all workers. A silent one takes some 10 KiB of memory over \
+                 HTTP/1.1, 24 KiB over HTTP/2.",
             ),
             key(
                 "handshake_timeout",
