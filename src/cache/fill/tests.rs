@@ -1,13 +1,15 @@
 //! Rules of collapsed forwarding.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::*;
 use crate::cache::chunks::CHUNK_BYTES;
 use crate::cache::purge::Purges;
-use crate::cache::store::{Lookup, StoreCounters};
+use crate::cache::store::{Lookup, Store, StoreCounters};
 use crate::cache::stored::Arrival;
 use crate::semantics::key::cache_key;
 use crate::semantics::target::Target;
