@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +21,7 @@ use holdover::semantics::target::Target;
 use holdover::semantics::vary::Nominated;
 use holdover::serve::client::{ClientConnection, TlsFacts};
 use holdover::serve::handle::handle;
+use holdover::serve::responding::Responding;
 use holdover::serve::worker::Worker;
 use holdover::telemetry::{Events, Metrics};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
@@ -86,7 +87,9 @@ impl Node {
 
     /// The status that a request is answered with, and how many bytes.
     pub(crate) fn answer(&self, request: Asked) -> (StatusCode, usize) {
-        let response = ready(handle(Arc::clone(&self.worker), request, Arc::clone(&self.client)));
+        let Responding::Now(response) = handle(&self.worker, request, Arc::clone(&self.client)) else {
+            panic!("a hit never waits");
+        };
         let (status, mut body) = (response.status(), response.into_body());
         let mut received = 0;
         while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
@@ -115,14 +118,6 @@ fn key(path: &str) -> CacheKey {
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     let line = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     lines.iter().map(line).collect()
-}
-
-/// The output of a future that does not wait.
-fn ready<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a hit never waits"),
-    }
 }
 
 /// No origin is ever asked.

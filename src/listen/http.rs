@@ -25,13 +25,14 @@ use tokio_util::task::TaskTracker;
 use super::deadline::{AbortReason, Verdict, verdict};
 use super::http1::Http1;
 use super::late_flush::{Flushed, LateFlush};
-use super::panic::caught;
+use super::panic::{caught, caught_in};
 use super::protocol::Protocol;
 use super::stream::NewestStream;
 use super::watched::{InFlight, Watch, WatchedRequest, WatchedResponse};
 use crate::clock::Clock;
 use crate::config::model::Listen;
 use crate::serve::client::ClientConnection;
+use crate::serve::responding::Responding;
 use crate::telemetry::{Event, Events};
 
 /// A request's body as handlers get it; its error is hyper's, so that a broken upload looks the same everywhere.
@@ -42,28 +43,18 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers one request; dropped when the client goes away. It does nothing before it is polled, so that a panic costs
-    /// this request alone.
-    fn respond(
-        &self,
-        request: Request<RequestBody>,
-        client: Arc<ClientConnection>,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    /// Answers one request.
+    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>) -> Responding<Self::Body>;
 }
 
-impl<F, A, B> Respond for F
+impl<F, B> Respond for F
 where
-    F: Fn(Request<RequestBody>, Arc<ClientConnection>) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Response<B>> + Send,
+    F: Fn(Request<RequestBody>, Arc<ClientConnection>) -> Responding<B> + Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
 
-    fn respond(
-        &self,
-        request: Request<RequestBody>,
-        client: Arc<ClientConnection>,
-    ) -> impl Future<Output = Response<B>> + Send {
+    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>) -> Responding<B> {
         self(request, client)
     }
 }
@@ -114,21 +105,19 @@ where
     let newest = NewestStream::default();
     let service = {
         let (watch, newest) = (Arc::clone(&watch), newest.clone());
-        service_fn(move |request: Request<Incoming>| {
-            answer(Arc::clone(&handler), request, InFlight::begin(&watch, &newest))
-        })
+        service_fn(move |request: Request<Incoming>| answer(&handler, request, InFlight::begin(&watch, &newest)))
     };
     let served = match watch.protocol() {
         Protocol::Http1 => {
             let connection = pin!(Http1::new(http1_builder(), io, service, Arc::clone(&watch)));
-            caught(pin!(drive(connection, Http1::finish, Http1::rest, &watch, conditions))).await
+            caught_in(pin!(drive(connection, Http1::finish, Http1::rest, &watch, conditions))).await
         }
         Protocol::Http2 => {
             let streams = Streams { tasks: conditions.tasks.clone(), alarm: alarm.clone(), newest };
             let io = LateFlush::new(io);
             let connection = http2_builder(streams).serve_connection(TokioIo::new(io.clone()), service);
             let connection = pin!(Flushed::new(connection, io, http2::Connection::graceful_shutdown));
-            caught(pin!(drive(connection, Flushed::finish, |_| {}, &watch, conditions))).await
+            caught_in(pin!(drive(connection, Flushed::finish, |_| {}, &watch, conditions))).await
         }
     };
     served.unwrap_or_else(|message| {
@@ -143,23 +132,60 @@ struct Handler<R> {
     alarm: Panics,
 }
 
-/// Answers one request; a handler that panics costs that request alone.
-async fn answer<R: Respond>(
-    handler: Arc<Handler<R>>,
+/// Answers one request as soon as it is there, while nothing else of its connection is done: what hyper reads next then goes
+/// where it was. A handler that panics costs that request alone.
+fn answer<R: Respond>(
+    handler: &Arc<Handler<R>>,
     request: Request<Incoming>,
     in_flight: InFlight,
-) -> Result<Response<WatchedResponse<R::Body>>, Infallible> {
+) -> Answering<R::Body> {
     let request = request.map(|body| watched_request(body, &in_flight));
     let client = Arc::clone(&handler.alarm.client);
-    Ok(match caught(pin!(handler.respond.respond(request, client))).await {
-        Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
-        Err(message) => {
-            handler.alarm.tell(message);
-            let mut response = Response::new(WatchedResponse::new(None, in_flight));
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            response
+    match caught(|| handler.respond.respond(request, client)) {
+        Ok(Responding::Now(response)) => Answering::Now(Some(handler.response(Ok(response), in_flight))),
+        Ok(Responding::Later(response)) => {
+            let handler = Arc::clone(handler);
+            Answering::Later(Box::pin(async move { handler.response(caught_in(response).await, in_flight) }))
         }
-    })
+        Err(message) => Answering::Now(Some(handler.response(Err(message), in_flight))),
+    }
+}
+
+impl<R: Respond> Handler<R> {
+    /// The response, or one that says that there is none.
+    fn response(
+        &self,
+        response: Result<Response<R::Body>, String>,
+        in_flight: InFlight,
+    ) -> Response<WatchedResponse<R::Body>> {
+        match response {
+            Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
+            Err(message) => {
+                self.alarm.tell(message);
+                let mut response = Response::new(WatchedResponse::new(None, in_flight));
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        }
+    }
+}
+
+/// What hyper waits for.
+enum Answering<B> {
+    /// Until it is taken.
+    Now(Option<Response<WatchedResponse<B>>>),
+    Later(Pin<Box<dyn Future<Output = Response<WatchedResponse<B>>> + Send>>),
+}
+
+impl<B: Unpin> Future for Answering<B> {
+    type Output = Result<Response<WatchedResponse<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(response) => Poll::Ready(Ok(response.take().expect("polled until it is ready"))),
+            Self::Later(response) => response.as_mut().poll(context).map(Ok),
+        }
+    }
 }
 
 /// A request without a body, which nearly all are, costs no allocation here: an empty body has no size.
@@ -272,8 +298,8 @@ where
         let stream = Box::pin(stream);
         self.tasks.spawn(async move {
             let ended = match watch {
-                Some(watch) => watch.held(pin!(caught(stream))).await,
-                None => Some(caught(stream).await),
+                Some(watch) => watch.held(pin!(caught_in(stream))).await,
+                None => Some(caught_in(stream).await),
             };
             if let Some(Err(message)) = ended {
                 alarm.tell(message);

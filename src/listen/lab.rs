@@ -30,6 +30,7 @@ use super::watched::{Watch, Watched};
 use crate::clock::Clock;
 use crate::config::model::{Listen, LogTarget};
 use crate::serve::client::ClientConnection;
+use crate::serve::responding::Responding;
 use crate::telemetry::{Event, Events, Metrics};
 
 /// One connection served over a pipe, and the client's end of it.
@@ -211,10 +212,10 @@ impl Body for Script {
 
 // ---- What it is given ----
 
-pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Script>> + Send>>;
+pub(super) type Answer = Responding<Script>;
 
 pub(super) fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async { Response::new(Script::new([(0, "hello".into())])) })
+    Responding::Now(Response::new(Script::new([(0, "hello".into())])))
 }
 
 /// What a connection of its own is served under.

@@ -29,6 +29,7 @@ use crate::origin::dns::discovery::DnsResolve;
 use crate::origin::request::connect::TcpDial;
 use crate::serve::client::ClientConnection;
 use crate::serve::handle::handle;
+use crate::serve::responding::Responding;
 use crate::serve::worker::Worker;
 use crate::telemetry::{Event, Events, Metrics};
 use crate::tls::certificates::{CertificateTable, Certificates};
@@ -84,7 +85,7 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
     let admin = assembly.admin.clone();
     let respond = move |request, client: Arc<ClientConnection>| {
         let admin = admin.clone();
-        async move { admin.handle(request, client.peer.ip()).await }
+        Responding::later(async move { admin.handle(request, client.peer.ip()).await })
     };
     // Admin connections are few and never refused for the crowd on the data plane.
     let room = Arc::new(Connections::new(ADMIN_CONNECTIONS_MAX));
@@ -216,7 +217,7 @@ impl Post {
         let Self { worker, conditions, connections, listeners, https } = self;
         let (tasks, drain) = (conditions.tasks.clone(), conditions.drain.clone());
         let tended = Arc::clone(&worker);
-        let respond = move |request, client| handle(Arc::clone(&worker), request, client);
+        let respond = move |request, client| handle(&worker, request, client);
         let reception = Arc::new(Reception::new(conditions, connections, respond));
         for (plain, listener) in listeners {
             let entrance = match (plain, &https) {

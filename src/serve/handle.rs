@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -20,6 +20,7 @@ use super::judge::{Fallback, Way};
 use super::miss::Miss;
 use super::outcome::{Answer, Pending};
 use super::purge::purge_target;
+use super::responding::Responding;
 use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
@@ -30,37 +31,7 @@ use crate::semantics::presence::Presence;
 use crate::semantics::target::{BadTarget, target};
 
 /// Answers one request; whatever happens, there is a response.
-pub async fn handle<B>(
-    worker: Arc<Worker>,
-    request: Request<B>,
-    client: Arc<ClientConnection>,
-) -> Response<ResponseBody>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    let (outcome, reply) = begin(&worker, request, client);
-    let answer = match reply {
-        Ok(Reply::Answered(answer)) => answer,
-        Ok(Reply::Asking(asking)) => asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal)),
-        Err(refusal) => outcome.refused(&refusal),
-    };
-    outcome.finish(answer)
-}
-
-/// How far an answer has come without waiting for anybody.
-#[expect(clippy::large_enum_variant, reason = "nearly all are answered, and a box would cost an allocation")]
-enum Reply {
-    Answered(Answer),
-    /// An origin is being asked. Boxed, so that hits do not carry the room for it.
-    Asking(Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>),
-}
-
-/// All that goes without waiting, and so without a place in what [`handle`] keeps of a request while it waits.
-fn begin<B>(
-    worker: &Arc<Worker>,
-    request: Request<B>,
-    client: Arc<ClientConnection>,
-) -> (Pending, Result<Reply, Refusal>)
+pub fn handle<B>(worker: &Arc<Worker>, request: Request<B>, client: Arc<ClientConnection>) -> Responding<ResponseBody>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
@@ -74,7 +45,25 @@ where
     let has_body = admit::has_body(&parts.headers, present, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
     let reply = reply(worker, parts, present, body, client, &mut outcome);
-    (outcome, reply)
+    let answer = match reply {
+        Ok(Reply::Answered(answer)) => answer,
+        Ok(Reply::Asking(asking)) => {
+            return Responding::later(async move {
+                let answer = asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal));
+                outcome.finish(answer)
+            });
+        }
+        Err(refusal) => outcome.refused(&refusal),
+    };
+    Responding::Now(outcome.finish(answer))
+}
+
+/// How far an answer has come without waiting for anybody.
+#[expect(clippy::large_enum_variant, reason = "nearly all are answered, and a box would cost an allocation")]
+enum Reply {
+    Answered(Answer),
+    /// An origin is being asked.
+    Asking(Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>),
 }
 
 fn reply(

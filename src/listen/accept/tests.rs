@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::model::{CertificateSource, Listen, LogTarget};
 use crate::listen::http::RequestBody;
 use crate::listen::socket;
+use crate::serve::responding::Responding;
 use crate::telemetry::{Events, Metrics};
 use crate::tls::{CertificateTable, Certificates, server_config};
 
@@ -146,7 +147,7 @@ fn only_failures_of_one_connection_are_passed_over() {
 
 // ---- The lab ----
 
-type Answer = std::pin::Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+type Answer = Responding<Full<Bytes>>;
 
 type Handler = fn(Request<RequestBody>, Arc<ClientConnection>) -> Answer;
 
@@ -155,7 +156,7 @@ fn tell_connection(_: Request<RequestBody>, client: Arc<ClientConnection>) -> An
         Some(tls) => format!("{} for {:?}", client.protocol, tls.sni.as_deref()),
         None => format!("{} without TLS", client.protocol),
     };
-    Box::pin(async { Response::new(Full::from(text)) })
+    Responding::Now(Response::new(Full::from(text)))
 }
 
 /// One worker's reception on real sockets.

@@ -255,28 +255,30 @@ async fn h2_a_large_response_arrives_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_one_request_and_the_connection_lives() {
-    let mut lab = Lab::new(Protocol::Http1, panics_at_first(false));
-    lab.send(GET).await;
-    lab.reads("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n").await;
-    lab.send(GET).await;
-    lab.reads("HTTP/1.1 200 OK\r\n").await;
-    lab.told_of_panic("a bug").await;
+    for bug in [Bug::AtOnce, Bug::Later] {
+        let mut lab = Lab::new(Protocol::Http1, panics_at_first(bug));
+        lab.send(GET).await;
+        lab.reads("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n").await;
+        lab.send(GET).await;
+        lab.reads("HTTP/1.1 200 OK\r\n").await;
+        lab.told_of_panic("a bug").await;
 
-    let mut lab = Lab::new(Protocol::Http2, panics_at_first(false));
-    let mut client = lab.h2_client().await;
-    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
-    lab.told_of_panic("a bug").await;
+        let mut lab = Lab::new(Protocol::Http2, panics_at_first(bug));
+        let mut client = lab.h2_client().await;
+        assert_eq!(h2_fetch(&mut client).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(h2_fetch(&mut client).await.0, StatusCode::OK);
+        lab.told_of_panic("a bug").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_panics_breaks_off_its_response() {
-    let mut lab = Lab::new(Protocol::Http1, panics_at_first(true));
+    let mut lab = Lab::new(Protocol::Http1, panics_at_first(Bug::InBody));
     lab.send(GET).await;
     lab.told_of_panic("a bug in a body").await;
     lab.ends_at(1, |ending| matches!(ending, Ending::Panicked)).await;
 
-    let mut lab = Lab::new(Protocol::Http2, panics_at_first(true));
+    let mut lab = Lab::new(Protocol::Http2, panics_at_first(Bug::InBody));
     let mut client = lab.h2_client().await;
     let response = client.send_request(get()).await.expect("the head was sent");
     assert!(response.into_body().collect().await.is_err());
@@ -357,38 +359,49 @@ async fn whoever_polls_a_connection_last_is_woken_by_its_alarm_and_by_the_drain(
 
 fn large(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
     let pieces = std::iter::repeat_n((0, Bytes::from(vec![b'x'; LARGE / 8])), 8);
-    Box::pin(async { Response::new(Script::new(pieces)) })
+    Responding::Now(Response::new(Script::new(pieces)))
 }
 
 fn slow_head(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async {
+    Responding::later(async {
         sleep(60 * SECOND).await;
         Response::new(Script::new([(0, "hello".into())]))
     })
 }
 
 fn slow_body(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async { Response::new(Script::new([(0, "hel".into()), (60, "lo".into())])) })
+    Responding::Now(Response::new(Script::new([(0, "hel".into()), (60, "lo".into())])))
 }
 
 fn late_body(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async { Response::new(Script::new([(5, "hello".into())])) })
+    Responding::Now(Response::new(Script::new([(5, "hello".into())])))
 }
 
 fn upload(request: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
-    Box::pin(async {
+    Responding::later(async {
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Response::new(Script::new([(0, body)]))
     })
 }
 
-/// The first request panics: its handler, or its body after a first piece.
-fn panics_at_first(in_body: bool) -> impl Fn(Request<RequestBody>, Arc<ClientConnection>) -> Answer + Clone {
+/// Where the first request meets a bug.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    /// Before there is anything to wait for.
+    AtOnce,
+    /// In what is waited for.
+    Later,
+    /// In the body, after a first piece.
+    InBody,
+}
+
+fn panics_at_first(bug: Bug) -> impl Fn(Request<RequestBody>, Arc<ClientConnection>) -> Answer + Clone {
     let seen = Arc::new(std::sync::atomic::AtomicBool::new(false));
     move |_, _| {
         let first = !seen.swap(true, std::sync::atomic::Ordering::Relaxed);
-        Box::pin(async move {
-            assert!(!first || in_body, "a bug");
+        assert!(!first || bug != Bug::AtOnce, "a bug");
+        Responding::later(async move {
+            assert!(!first || bug != Bug::Later, "a bug");
             let mut script = Script::new([(0, "hello".into()), (1, "hello".into())]);
             script.panics = first;
             Response::new(script)

@@ -15,6 +15,7 @@ use crate::listen::http::RequestBody;
 use crate::listen::lab::{Answer, GET, Lab, SECOND, Script, instant};
 use crate::listen::protocol::Protocol;
 use crate::serve::client::ClientConnection;
+use crate::serve::responding::Responding;
 use crate::tls::{CertificateTable, Certificates, server_config};
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +107,7 @@ async fn a_body_nobody_reads_is_never_taken_for_a_request() {
             sleep(8 * SECOND).await;
             drop(request);
         });
-        Box::pin(async { Response::new(Script::new([(0, "hello".into())])) })
+        Responding::Now(Response::new(Script::new([(0, "hello".into())])))
     };
     let mut lab = Lab::new(Protocol::Http1, early);
     lab.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000\r\n\r\n").await;
@@ -121,7 +122,7 @@ async fn a_body_nobody_reads_is_never_taken_for_a_request() {
 async fn after_a_body_that_was_read_a_connection_rests() {
     for body in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
         let mut lab = Lab::new(Protocol::Http1, |request: Request<RequestBody>, _| -> Answer {
-            Box::pin(async {
+            Responding::later(async {
                 let body = http_body_util::BodyExt::collect(request.into_body()).await.expect("it is whole").to_bytes();
                 Response::new(Script::new([(0, body)]))
             })
@@ -137,7 +138,7 @@ async fn after_a_body_that_was_read_a_connection_rests() {
 async fn a_response_that_waits_in_buffers_arrives_whole() {
     const BYTES: usize = 40 * 1024;
     let mut lab = Lab::new(Protocol::Http1, |_: Request<RequestBody>, _| -> Answer {
-        Box::pin(async { Response::new(Script::new([(0, vec![b'x'; BYTES].into())])) })
+        Responding::Now(Response::new(Script::new([(0, vec![b'x'; BYTES].into())])))
     });
     lab.send(GET).await;
     // hyper has all of it and the pipe is full.
