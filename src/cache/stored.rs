@@ -15,6 +15,7 @@ use super::texts::Texts;
 use crate::semantics::field_lines::FieldLines;
 use crate::semantics::freshness::{FreshnessPolicy, Lifetime, PackedDuration, PackedLifetime, Reuse, assess};
 use crate::semantics::key::CacheKey;
+use crate::semantics::presence::is_plain;
 use crate::semantics::vary::Nominated;
 
 /// The head of a response, as it has arrived.
@@ -176,6 +177,8 @@ pub struct StoredResponse {
     revived_until: AtomicU32,
     /// How many newcomers under its key it outlives: all it can when it is selected, one less for each that needs room.
     pub(super) credit: AtomicU8,
+    /// Whether its fields are those of a [plain](is_plain) response.
+    pub plain: bool,
     /// Pays for the head, and for a body that lies within.
     reservation: Reservation,
 }
@@ -216,7 +219,8 @@ impl StoredResponse {
 
     fn with(head: StoredHead, body: Body, reservation: Reservation) -> Self {
         let never = AtomicU32::new(PackedDuration::of(Duration::ZERO).to_bits());
-        Self { head, body, revived_until: never, credit: AtomicU8::new(0), reservation }
+        let plain = is_plain(head.fields().names());
+        Self { head, body, revived_until: never, credit: AtomicU8::new(0), plain, reservation }
     }
 
     /// The same body under a new head, which `reservation` pays for as [`StoredResponse::cost_under`] says; codings that were

@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::units::FromText;
-use crate::semantics::cache_control::SURROGATE_CONTROL;
+use crate::semantics::cache_control::is_targeted;
 use crate::semantics::query::ParameterPattern;
 
 /// A lower-case name of a request field that the cache does not manage itself, or `*` for all.
@@ -62,7 +62,7 @@ impl FromText for ParameterPattern {
 impl FromText for TargetedField {
     fn from_text(text: &str) -> Option<Self> {
         let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
-        (name == SURROGATE_CONTROL || name.as_str().ends_with("-cache-control")).then_some(Self(name))
+        is_targeted(&name).then_some(Self(name))
     }
 }
 

@@ -386,6 +386,11 @@ fn keep_first(lifetime: &mut Option<Duration>, argument: Argument) {
     lifetime.get_or_insert(value);
 }
 
+/// Whether a field may be in a target list: its name ends as those of targeted fields do, or it is the one that is older.
+pub fn is_targeted(name: &HeaderName) -> bool {
+    *name == SURROGATE_CONTROL || name.as_str().ends_with("-cache-control")
+}
+
 /// "the target list" (RFC 9213 §2.2) of a CDN's cache, and the field that came before it.
 pub const TARGETS: [HeaderName; 2] = [HeaderName::from_static("cdn-cache-control"), SURROGATE_CONTROL];
 

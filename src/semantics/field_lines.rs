@@ -61,6 +61,11 @@ impl<'a> FieldLines<'a> {
         })
     }
 
+    /// The name of every line.
+    pub fn names(self) -> impl Iterator<Item = Cow<'static, HeaderName>> {
+        self.lines().map(|line| line.name.to_header_name())
+    }
+
     /// The map of these lines, with room for `more` of them. All values that are no numbers share one allocation, which
     /// belongs to this map alone, so that processors that answer with the same response at once do not count its users
     /// together.

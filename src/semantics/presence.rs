@@ -1,8 +1,15 @@
-//! Which of the fields that a cache decides by a request has at all.
+//! Which of the fields that a cache decides by a message has at all.
 //!
-//! The road of a request asks for nearly twenty of them, mostly in vain. One look at what there is costs less.
+//! The road of a request asks for more than twenty of them, mostly in vain. One look at what there is costs less.
 
-use http::HeaderMap;
+use std::borrow::Borrow;
+
+use http::header::DATE;
+use http::{HeaderMap, HeaderName};
+
+use super::cache_control::is_targeted;
+use super::no_fallback::NO_FALLBACK;
+use super::surrogate::TAG_FIELDS;
 
 /// What a request may have fields for; without any, there is nothing to be looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,9 +56,26 @@ impl Presence {
     }
 }
 
+/// Whether a response with fields of these names is what any client gets, but for what a cache says of it: there is a
+/// `Date`, and nothing for caches alone, whichever of that a site consumes.
+pub fn is_plain(names: impl IntoIterator<Item = impl Borrow<HeaderName>>) -> bool {
+    let mut has_date = false;
+    let mut consumable = names.into_iter().filter(|name| {
+        has_date |= *name.borrow() == DATE;
+        is_consumable(name.borrow())
+    });
+    consumable.next().is_none() && has_date
+}
+
+/// Whether a site may consume a response field of this name.
+fn is_consumable(name: &HeaderName) -> bool {
+    is_targeted(name) || TAG_FIELDS.contains(name) || *name == NO_FALLBACK
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::cache_control::TARGETS;
     use crate::semantics::field::fields;
 
     #[test]
@@ -77,6 +101,16 @@ mod tests {
         }
         check(&["range"], Presence { range: true, ..none });
         check(&["host", "range", "cookie"], Presence { cookies: true, range: true, ..none });
+    }
+
+    #[test]
+    fn a_plain_response_has_a_date_and_nothing_for_caches() {
+        let name = HeaderName::from_static;
+        assert!(is_plain([DATE]) && is_plain(["server", "date", "cache-control", "x-tag"].map(name)));
+        assert!(!is_plain([name("server"), name("last-modified")]));
+        for consumable in TARGETS.into_iter().chain(TAG_FIELDS).chain([NO_FALLBACK, name("x-cache-control")]) {
+            assert!(!is_plain([DATE, consumable.clone()]) && !is_plain([consumable.clone(), DATE]), "{consumable}");
+        }
     }
 
     #[track_caller]

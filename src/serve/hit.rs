@@ -40,6 +40,7 @@ pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: Ca
         origin: Some(Arc::clone(&stored.head.origin)),
         fetched: None,
         kept: Kept::AsFound,
+        plain: stored.plain,
     }
 }
 

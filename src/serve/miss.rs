@@ -304,6 +304,7 @@ impl Miss<'_> {
             origin: Some(Arc::clone(&head.origin)),
             fetched: None,
             kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated().into_owned()), Kept::Not),
+            plain: false,
         };
         told(answer, share)
     }

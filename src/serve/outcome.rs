@@ -39,13 +39,15 @@ pub struct Answer {
     pub fetched: Option<FetchFacts>,
     /// What the cache keeps of it.
     pub kept: Kept,
+    /// Whether it is known that its fields are those of a [plain](crate::semantics::presence::is_plain) response.
+    pub plain: bool,
 }
 
 impl From<Response<ResponseBody>> for Answer {
     /// An answer of the node's own, without a part of the cache in it.
     fn from(response: Response<ResponseBody>) -> Self {
         let (version, kept) = (Version::HTTP_11, Kept::AsFound);
-        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept }
+        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, plain: false }
     }
 }
 
@@ -204,14 +206,14 @@ impl Outcome {
     }
 
     fn finish(mut self: Box<Self>, answer: Answer) -> Response<ResponseBody> {
-        let Answer { mut response, version, cache, age, origin, fetched, kept } = answer;
+        let Answer { mut response, version, cache, age, origin, fetched, kept, plain } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
         self.first_byte = self.time_since_arrival();
         self.status = response.status().as_u16();
         let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
         let headers = response.headers_mut();
-        if let Some(site) = self.site.as_ref().filter(|_| self.debug.is_none()) {
-            dress(headers, &site.config.response);
+        if !plain {
+            self.make_plain(headers);
         }
         if let Some(member) = &cache {
             self.cache = member.status.as_str();
@@ -223,9 +225,6 @@ impl Outcome {
         {
             headers.insert(HOLDOVER_ORIGIN, origin);
         }
-        if !headers.contains_key(header::DATE) {
-            headers.insert(header::DATE, date::format_http_date(self.worker.shared.clock.now().wall));
-        }
         if let Some(record) = &mut self.record {
             record.age = age;
             record.origin = origin.cloned();
@@ -236,6 +235,16 @@ impl Outcome {
             response = bodiless(response);
         }
         response.map(|body| body.closing(self))
+    }
+
+    /// Takes what is for caches alone from a response, unless its client is told more, and dates it.
+    fn make_plain(&self, headers: &mut HeaderMap) {
+        if let Some(site) = self.site.as_ref().filter(|_| self.debug.is_none()) {
+            dress(headers, &site.config.response);
+        }
+        if !headers.contains_key(header::DATE) {
+            headers.insert(header::DATE, date::format_http_date(self.worker.shared.clock.now().wall));
+        }
     }
 
     /// What the cache says of the response.

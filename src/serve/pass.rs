@@ -41,7 +41,7 @@ pub fn pass(
     let response = deliver(method, request.as_ref(), representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
     let kept = Kept::AsFound;
-    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts), kept }
+    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts), kept, plain: false }
 }
 
 fn stated_length(headers: &HeaderMap) -> Option<u64> {
