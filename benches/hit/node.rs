@@ -87,7 +87,8 @@ impl Node {
 
     /// The status that a request is answered with, and how many bytes.
     pub(crate) fn answer(&self, request: Asked) -> (StatusCode, usize) {
-        let Responding::Now(response) = handle(&self.worker, request, Arc::clone(&self.client)) else {
+        let Responding::Now(response) = handle(&self.worker, request, Arc::clone(&self.client), self.clock.monotonic())
+        else {
             panic!("a hit never waits");
         };
         let (status, mut body) = (response.status(), response.into_body());

@@ -43,19 +43,24 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers one request.
-    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>) -> Responding<Self::Body>;
+    /// Answers one request that was there at `arrival`.
+    fn respond(
+        &self,
+        request: Request<RequestBody>,
+        client: Arc<ClientConnection>,
+        arrival: Instant,
+    ) -> Responding<Self::Body>;
 }
 
 impl<F, B> Respond for F
 where
-    F: Fn(Request<RequestBody>, Arc<ClientConnection>) -> Responding<B> + Clone + Send + Sync + 'static,
+    F: Fn(Request<RequestBody>, Arc<ClientConnection>, Instant) -> Responding<B> + Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
 
-    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>) -> Responding<B> {
-        self(request, client)
+    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>, arrival: Instant) -> Responding<B> {
+        self(request, client, arrival)
     }
 }
 
@@ -140,8 +145,8 @@ fn answer<R: Respond>(
     in_flight: InFlight,
 ) -> Answering<R::Body> {
     let request = request.map(|body| watched_request(body, &in_flight));
-    let client = Arc::clone(&handler.alarm.client);
-    match caught(|| handler.respond.respond(request, client)) {
+    let (client, arrival) = (Arc::clone(&handler.alarm.client), in_flight.watch().present());
+    match caught(|| handler.respond.respond(request, client, arrival)) {
         Ok(Responding::Now(response)) => Answering::Now(Some(handler.response(Ok(response), in_flight))),
         Ok(Responding::Later(response)) => {
             let handler = Arc::clone(handler);

@@ -214,7 +214,7 @@ impl Body for Script {
 
 pub(super) type Answer = Responding<Script>;
 
-pub(super) fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>) -> Answer {
+pub(super) fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>, _: Instant) -> Answer {
     Responding::Now(Response::new(Script::new([(0, "hello".into())])))
 }
 

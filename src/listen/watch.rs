@@ -69,6 +69,11 @@ impl Watch {
         now
     }
 
+    /// The present, as far as the poll of an HTTP/1 connection has read the clock at its beginning.
+    pub(super) fn present(&self) -> Instant {
+        self.instant(self.now())
+    }
+
     pub(super) fn activity(&self, finishing: Option<Instant>) -> Activity {
         let first_byte = self.first_byte.load(Ordering::Relaxed);
         Activity {

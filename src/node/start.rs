@@ -83,7 +83,7 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
 
     let admin_tasks = TaskTracker::new();
     let admin = assembly.admin.clone();
-    let respond = move |request, client: Arc<ClientConnection>| {
+    let respond = move |request, client: Arc<ClientConnection>, _| {
         let admin = admin.clone();
         Responding::later(async move { admin.handle(request, client.peer.ip()).await })
     };
@@ -217,7 +217,7 @@ impl Post {
         let Self { worker, conditions, connections, listeners, https } = self;
         let (tasks, drain) = (conditions.tasks.clone(), conditions.drain.clone());
         let tended = Arc::clone(&worker);
-        let respond = move |request, client| handle(&worker, request, client);
+        let respond = move |request, client, arrival| handle(&worker, request, client, arrival);
         let reception = Arc::new(Reception::new(conditions, connections, respond));
         for (plain, listener) in listeners {
             let entrance = match (plain, &https) {

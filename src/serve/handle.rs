@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -30,12 +31,16 @@ use crate::semantics::cache_control::RequestDirectives;
 use crate::semantics::presence::Presence;
 use crate::semantics::target::{BadTarget, target};
 
-/// Answers one request; whatever happens, there is a response.
-pub fn handle<B>(worker: &Arc<Worker>, request: Request<B>, client: Arc<ClientConnection>) -> Responding<ResponseBody>
+/// Answers one request, whose head was there at `arrival`; whatever happens, there is a response.
+pub fn handle<B>(
+    worker: &Arc<Worker>,
+    request: Request<B>,
+    client: Arc<ClientConnection>,
+    arrival: Instant,
+) -> Responding<ResponseBody>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let arrival = worker.shared.clock.monotonic();
     let (mut parts, body) = request.into_parts();
     let mut outcome = Pending::open(worker, &client, &parts, arrival);
     if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
@@ -50,6 +55,7 @@ where
         Ok(Reply::Asking(asking)) => {
             return Responding::later(async move {
                 let answer = asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal));
+                outcome.waited();
                 outcome.finish(answer)
             });
         }

@@ -130,6 +130,13 @@ impl Pending {
         }
     }
 
+    /// The answer was waited for until this moment.
+    pub fn waited(&mut self) {
+        if let Some(outcome) = &mut self.outcome {
+            outcome.first_byte = outcome.time_since_arrival();
+        }
+    }
+
     /// Puts on the response what every response carries, and closes the record with its body.
     pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
         self.outcome.take().expect("taken here and in drop only").finish(answer)
@@ -154,6 +161,7 @@ pub struct Outcome {
     protocol: &'static str,
     method: Method,
     arrival: Instant,
+    /// None where nothing had to be waited for.
     first_byte: Duration,
     status: u16,
     cache: &'static str,
@@ -208,7 +216,6 @@ impl Outcome {
     fn finish(mut self: Box<Self>, answer: Answer) -> Response<ResponseBody> {
         let Answer { mut response, version, cache, age, origin, fetched, kept, plain } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
-        self.first_byte = self.time_since_arrival();
         self.status = response.status().as_u16();
         let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
         let headers = response.headers_mut();

@@ -20,7 +20,9 @@ impl DurationHistogram {
         let bucket = BOUNDS.partition_point(|&bound| bound < duration);
         self.shared.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.shared.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        if nanoseconds > 0 {
+            self.shared.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        }
     }
 }
 

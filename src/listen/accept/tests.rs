@@ -149,9 +149,9 @@ fn only_failures_of_one_connection_are_passed_over() {
 
 type Answer = Responding<Full<Bytes>>;
 
-type Handler = fn(Request<RequestBody>, Arc<ClientConnection>) -> Answer;
+type Handler = fn(Request<RequestBody>, Arc<ClientConnection>, Instant) -> Answer;
 
-fn tell_connection(_: Request<RequestBody>, client: Arc<ClientConnection>) -> Answer {
+fn tell_connection(_: Request<RequestBody>, client: Arc<ClientConnection>, _: Instant) -> Answer {
     let text = match &client.tls {
         Some(tls) => format!("{} for {:?}", client.protocol, tls.sni.as_deref()),
         None => format!("{} without TLS", client.protocol),
