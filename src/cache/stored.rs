@@ -146,7 +146,7 @@ impl StoredHead {
 
     /// Current age (RFC 9111 §4.2.3).
     pub fn age(&self, now: Instant) -> Duration {
-        self.lifetime().current_age(self.resident(now))
+        self.lifetime.current_age(self.resident(now))
     }
 
     /// How it may be used, purges included.
@@ -295,8 +295,8 @@ impl StoredResponse {
 
     /// Whether a failed revalidation was so recent that no origin should be asked again.
     pub fn revived(&self, now: Instant) -> bool {
-        let until = PackedDuration::from_bits(self.revived_until.load(Ordering::Relaxed));
-        self.head.resident(now) < until.get()
+        let until = PackedDuration::from_bits(self.revived_until.load(Ordering::Relaxed)).get();
+        !until.is_zero() && self.head.resident(now) < until
     }
 }
 

@@ -110,6 +110,11 @@ impl PackedLifetime {
             prohibition: self.prohibition,
         }
     }
+
+    /// [`Lifetime::current_age`] of it.
+    pub fn current_age(&self, resident: Duration) -> Duration {
+        self.initial_age.get().saturating_add(resident)
+    }
 }
 
 impl From<Lifetime> for PackedLifetime {

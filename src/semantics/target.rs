@@ -188,10 +188,12 @@ fn parse_port(text: &str) -> Result<Option<u16>, BadTarget> {
     if digits.is_empty() {
         return Ok(None);
     }
-    if digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(BadTarget::Port);
-    }
-    digits.parse().ok().filter(|&port| port != 0).map(Some).ok_or(BadTarget::Port)
+    let port = digits
+        .bytes()
+        .take(PORT_DIGITS_MAX + 1)
+        .try_fold(0, |port: u32, byte| byte.is_ascii_digit().then(|| port * 10 + u32::from(byte - b'0')));
+    let port = port.filter(|_| digits.len() <= PORT_DIGITS_MAX).and_then(|port| u16::try_from(port).ok());
+    port.filter(|&port| port != 0).map(Some).ok_or(BadTarget::Port)
 }
 
 fn path_and_query(uri: &Uri) -> Result<Box<str>, BadTarget> {
@@ -320,6 +322,9 @@ fn is_path_byte(byte: u8) -> bool {
             b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@'
         )
 }
+
+/// Digits of the largest port.
+const PORT_DIGITS_MAX: usize = 5;
 
 /// Longest domain name in text form (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 253;

@@ -1,6 +1,6 @@
 //! Sites at run time: policies, origins and counters, found by host name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -41,9 +41,10 @@ pub const FILLS_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct SiteTable {
     sites: Vec<Arc<Site>>,
-    exact: HashMap<Box<str>, Arc<Site>>,
+    /// In order, and not hashed: a node has few names, and they are not for clients to choose.
+    exact: BTreeMap<Box<str>, Arc<Site>>,
     /// By the part after `*.`.
-    wildcard: HashMap<Box<str>, Arc<Site>>,
+    wildcard: BTreeMap<Box<str>, Arc<Site>>,
 }
 
 impl SiteTable {
