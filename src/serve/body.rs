@@ -69,9 +69,8 @@ impl ResponseBody {
     }
 
     /// Hands over the record that this body's end closes.
-    pub fn closing(mut self, outcome: Box<Outcome>) -> Self {
+    pub fn closes(&mut self, outcome: Box<Outcome>) {
         self.outcome = Some(outcome);
-        self
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {

@@ -241,7 +241,8 @@ impl Outcome {
         if self.method == Method::HEAD {
             response = bodiless(response);
         }
-        response.map(|body| body.closing(self))
+        response.body_mut().closes(self);
+        response
     }
 
     /// Takes what is for caches alone from a response, unless its client is told more, and dates it.
