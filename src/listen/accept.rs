@@ -77,7 +77,7 @@ impl<R: Respond> Reception<R> {
     }
 
     async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, entrance: Entrance, place: Place) {
-        let mut socket = Watched::new(stream);
+        let mut socket = Watched::tcp(stream, Arc::clone(&self.connections));
         let ending = match entrance {
             Entrance::Http => {
                 let watch = self.watch(Protocol::Http1);

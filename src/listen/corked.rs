@@ -36,7 +36,8 @@ impl<IO: AsyncRead + AsyncWrite + Room + Unpin> Corked<IO> {
         while self.burst.room() == 0 {
             ready!(self.poll_sent(context))?;
         }
-        if self.burst.asks(self.pinned.is_tight()) {
+        let is_tight = self.pinned.is_tight();
+        if self.burst.asks(is_tight) && (is_tight || !self.tls.get_ref().0.is_quick()) {
             let room = self.tls.get_mut().0.poll_room(context);
             if room.is_pending() {
                 self.burst.blocked();

@@ -15,6 +15,7 @@ pub mod protocol;
 mod room;
 pub mod socket;
 mod stream;
+mod unsent;
 mod watch;
 pub mod watched;
 

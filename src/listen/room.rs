@@ -12,6 +12,11 @@ use tokio::net::TcpStream;
 pub(super) trait Room {
     /// Ready when some bytes would be taken, or when the stream has failed, as the next write will tell.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether its client makes room so quickly that it need not be asked before each burst.
+    fn is_quick(&self) -> bool {
+        false
+    }
 }
 
 impl Room for TcpStream {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
+use super::unsent::UNSENT_MIN_BYTES;
+
 /// An address that cannot be listened on.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address} ({protocol}): {}", reason(error))]
@@ -96,7 +98,7 @@ fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)
+    socket.set_tcp_notsent_lowat(UNSENT_MIN_BYTES as u32)
 }
 
 /// Connections that wait for accept, per listener; the kernel lowers it to `net.core.somaxconn`.
@@ -107,12 +109,6 @@ const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 
 /// Between two such questions.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Bytes the kernel takes beyond what the client's window and the network have room for.
-///
-/// Without it a slow client empties megabytes before the next write, which cannot be told from a client that reads
-/// nothing. The kernel wakes us at half of it, so one at 2 KiB/s shows progress every 8 s.
-const UNSENT_BYTES: u32 = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +142,7 @@ mod tests {
         assert!(socket.keepalive().expect("it has options"));
         assert_eq!(socket.tcp_keepalive_time().expect("it has options"), KEEPALIVE_TIME);
         assert_eq!(socket.tcp_keepalive_interval().expect("it has options"), KEEPALIVE_INTERVAL);
-        assert_eq!(socket.tcp_notsent_lowat().expect("it has options"), UNSENT_BYTES);
+        assert_eq!(socket.tcp_notsent_lowat().expect("it has options"), UNSENT_MIN_BYTES as u32);
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl Watch {
         self.instant(self.now())
     }
 
+    /// The last look, from the start of the connection.
+    pub(super) fn moment(&self) -> Duration {
+        Duration::from_micros(self.latest.load(Ordering::Relaxed))
+    }
+
     pub(super) fn activity(&self, finishing: Option<Instant>) -> Activity {
         let first_byte = self.first_byte.load(Ordering::Relaxed);
         Activity {

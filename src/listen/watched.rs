@@ -8,11 +8,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
+use super::connections::Connections;
 use super::protocol::Protocol;
 use super::room::Room;
 use super::stream::{NewestStream, StreamWatch};
+use super::unsent::{PRESS_BYTES, Unsent};
 pub use super::watch::Watch;
 
 /// A socket whose bytes are counted; goes underneath TLS, where what leaves is what the client took.
@@ -21,12 +25,21 @@ pub struct Watched<IO> {
     io: IO,
     watch: Option<Arc<Watch>>,
     blocked: bool,
+    kernel: Option<Kernel<IO>>,
+}
+
+impl Watched<TcpStream> {
+    /// One of `connections`, of which the kernel may take more at once while its client is quick.
+    pub(super) fn tcp(stream: TcpStream, connections: Arc<Connections>) -> Self {
+        let kernel = Kernel { unsent: Unsent::new(), socket: |stream| SockRef::from(stream), connections };
+        Self { kernel: Some(kernel), ..Self::new(stream) }
+    }
 }
 
 impl<IO> Watched<IO> {
     /// A socket nobody watches yet, as during a TLS handshake, which has a deadline of its own.
     pub fn new(io: IO) -> Self {
-        Self { io, watch: None, blocked: false }
+        Self { io, watch: None, blocked: false, kernel: None }
     }
 
     /// From here on `watch` is told.
@@ -40,10 +53,22 @@ impl<IO> Watched<IO> {
         &self.io
     }
 
-    fn wrote(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let (Some(watch), Poll::Ready(Ok(bytes))) = (&self.watch, &outcome) {
-            watch.wrote(*bytes);
-        }
+    /// The socket was given a list that begins with `first`.
+    fn wrote(&mut self, first: &[u8], outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Some(watch) = &self.watch else { return outcome };
+        // Over HTTP/2 streams have deadlines of their own, for which much in the kernel is silence.
+        let kernel = self.kernel.as_mut().filter(|_| watch.protocol() == Protocol::Http1);
+        let outcome = match (outcome, kernel) {
+            (Poll::Pending, Some(kernel)) => kernel.refused(&self.io, watch, first),
+            (Poll::Ready(Ok(bytes)), kernel) => {
+                watch.wrote(bytes);
+                if let Some(kernel) = kernel {
+                    kernel.took(&self.io, watch);
+                }
+                Poll::Ready(Ok(bytes))
+            }
+            (outcome, _) => outcome,
+        };
         self.set_blocked(outcome.is_pending());
         outcome
     }
@@ -58,9 +83,19 @@ impl<IO> Watched<IO> {
 
 impl<IO: Room> Room for Watched<IO> {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let room = self.io.poll_room(context);
+        let mut room = self.io.poll_room(context);
+        if let (Poll::Pending, Some(watch), Some(kernel)) = (&room, &self.watch, &mut self.kernel) {
+            // Whoever is to be pressed has to be given something.
+            if kernel.unsent.is_due(watch.moment()) {
+                room = Poll::Ready(Ok(()));
+            }
+        }
         self.set_blocked(room.is_pending());
         room
+    }
+
+    fn is_quick(&self) -> bool {
+        self.kernel.as_ref().is_some_and(|kernel| kernel.unsent.is_much())
     }
 }
 
@@ -81,7 +116,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_write(context, bytes);
-        this.wrote(outcome)
+        this.wrote(bytes, outcome)
     }
 
     fn poll_write_vectored(
@@ -95,7 +130,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
             [bytes] => Pin::new(&mut this.io).poll_write(context, bytes),
             _ => Pin::new(&mut this.io).poll_write_vectored(context, slices),
         };
-        this.wrote(outcome)
+        this.wrote(slices.iter().find(|slice| !slice.is_empty()).map_or(&[], |first| first), outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -108,6 +143,42 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
+
+/// What the kernel may take for one client.
+#[derive(Debug)]
+struct Kernel<IO> {
+    unsent: Unsent,
+    socket: fn(&IO) -> SockRef<'_>,
+    connections: Arc<Connections>,
+}
+
+impl<IO> Kernel<IO> {
+    /// The socket took bytes by itself.
+    fn took(&mut self, io: &IO, watch: &Watch) {
+        if let Some(limit) = self.unsent.taken(watch.moment(), self.connections.open()) {
+            self.limit(io, limit);
+        }
+    }
+
+    /// The socket took nothing of `bytes`. If that has lasted, it is asked again at once, whether or not it has said that it
+    /// would take some.
+    fn refused(&mut self, io: &IO, watch: &Watch, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(limit) = self.unsent.refused(watch.moment()) else { return Poll::Pending };
+        self.limit(io, limit);
+        // What fails otherwise fails again when the socket wakes the connection for it.
+        let pressed = (self.socket)(io).send(&bytes[..PRESS_BYTES.min(bytes.len())]);
+        let Ok(taken @ 1..) = pressed else { return Poll::Pending };
+        let (limit, moved) = self.unsent.gave_way(taken);
+        self.limit(io, limit);
+        watch.wrote(moved);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// A limit that cannot be set stays as it was, which only costs time.
+    fn limit(&self, io: &IO, bytes: usize) {
+        let _ = (self.socket)(io).set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 }
 
@@ -258,3 +329,6 @@ impl<B> Drop for WatchedResponse<B> {
         self.set_waiting(false);
     }
 }
+
+#[cfg(test)]
+mod tests;
