@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
-use super::portion::Portions;
+use super::portion::{PORTION_MAX_BYTES, Portions};
 use super::retry::FailureKind;
 use super::wire::Wire;
 use crate::origin::causes::with_causes;
@@ -143,7 +143,7 @@ async fn secure(
 
 async fn speak(stream: Box<dyn Stream>, tasks: &TaskTracker) -> Result<Wire, ConnectError> {
     let mut builder = Builder::new();
-    builder.max_buf_size(READ_BUFFER_BYTES).max_header_size(HEAD_BYTES_MAX);
+    builder.max_buf_size(PORTION_MAX_BYTES).max_header_size(HEAD_BYTES_MAX);
     let opened = Wire::open(&builder, stream, tasks).await;
     opened.map_err(|error| ConnectError { kind: FailureKind::Connect, cause: error.to_string() })
 }
@@ -160,7 +160,3 @@ pub struct ConnectError {
 
 /// Largest response head accepted from an origin.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// Largest read buffer of an origin connection: as much as a chunk of what is stored. What is read for a client that is slow
-/// waits in such buffers.
-const READ_BUFFER_BYTES: usize = 64 * 1024;

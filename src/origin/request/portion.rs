@@ -92,8 +92,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Portioned<S> {
 /// bounds.
 const BUFFERS_BYTES: usize = 16 << 20;
 
-/// As much as a read buffer may grow to.
-const PORTION_MAX_BYTES: usize = 64 << 10;
+/// As much as a read buffer may grow to: a chunk of what is stored and the head before it, since a chunk that comes in two
+/// pieces is copied once more. What is read for a client that is slow waits in such buffers.
+pub(super) const PORTION_MAX_BYTES: usize = 80 << 10;
 
 /// A body of 64 KiB in pieces of this size costs half as much again as in one.
 const PORTION_MIN_BYTES: usize = 16 << 10;
@@ -106,7 +107,9 @@ mod tests {
 
     #[test]
     fn the_more_connections_the_less_of_each() {
-        for (open, kibibytes) in [(0, 64), (1, 64), (256, 64), (257, 32), (512, 32), (513, 16), (100_000, 16)] {
+        for (open, kibibytes) in
+            [(0, 80), (204, 80), (205, 64), (256, 64), (257, 32), (512, 32), (513, 16), (100_000, 16)]
+        {
             assert_eq!(portion(open).next_multiple_of(1 << 10), kibibytes << 10, "{open} connections");
         }
     }
