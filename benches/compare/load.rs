@@ -12,11 +12,12 @@ use super::full::PATH;
 use super::peers::LOAD_CORE;
 use super::plan::{FILES, Work};
 
-/// Puts `work` on the server at `address` for some seconds; how much of it was done, in units of one.
+/// Puts `work` on the server at `address` for as long as it takes; how much of it was done, in units of one.
 ///
 /// # Errors
 /// A load generator is missing or says what is not understood, or a request failed.
-pub(crate) async fn apply(work: Work, address: SocketAddr, seconds: f64, scripts: &Path) -> io::Result<f64> {
+pub(crate) async fn apply(work: Work, address: SocketAddr, scripts: &Path) -> io::Result<f64> {
+    let seconds = work.seconds();
     let url = |path: &str| format!("https://localhost:{}{path}", address.port());
     match work {
         Work::Among(responses) => {

@@ -136,7 +136,7 @@ impl Servers {
                     let running = self.running(peer).await?;
                     let address = running.address;
                     let before = running.server.cpu();
-                    let done = load::apply(row.work, address, SECONDS, self.stage.directory()).await?;
+                    let done = load::apply(row.work, address, self.stage.directory()).await?;
                     let spent = self.running[&peer].server.cpu().saturating_sub(before);
                     figures.entry(peer).or_default().push(spent.as_secs_f64() * 1e6 / done);
                 }
@@ -212,11 +212,8 @@ async fn gives_out_every_file(address: SocketAddr, directory: &Path) -> io::Resu
     Ok(())
 }
 
-/// Of each row. Many short ones tell more than a few long ones, for the machine is not the same from one minute to the next.
+/// Of each row.
 const TURNS: usize = 7;
-
-/// Of each peer in a turn.
-const SECONDS: f64 = 1.0;
 
 /// Until connections that were opened are at rest.
 const SETTLED: Duration = Duration::from_secs(2);

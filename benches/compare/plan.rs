@@ -40,6 +40,17 @@ pub(crate) enum Work {
     Miss { file: &'static str },
 }
 
+impl Work {
+    /// How long each peer does it in a turn: many short turns tell more than a few long ones, for the machine is not the
+    /// same from one minute to the next, but most of the responses should be whole.
+    pub(crate) fn seconds(self) -> f64 {
+        match self {
+            Self::Hit { file: "10m", .. } | Self::Hit2 { file: "10m", .. } => 3.0,
+            _ => 1.0,
+        }
+    }
+}
+
 /// A bound on Holdover's figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit {
