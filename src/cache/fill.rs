@@ -107,7 +107,7 @@ impl<E> Fills<E> {
         }
         let fill = Arc::new(Fill::new(&fence));
         running.fills.insert(key.clone(), Arc::clone(&fill));
-        Joined::Leader(Leader { fill, fence, registered: Some((Arc::clone(&self.running), key)), reservation: None })
+        Joined::Leader(Leader::new(fill, fence, Some((Arc::clone(&self.running), key))))
     }
 
     /// Lets go of failures that were held for their time; for a loop that calls it now and then.
@@ -117,7 +117,7 @@ impl<E> Fills<E> {
 
     /// A fill that nobody else can join.
     pub fn alone(&self, fence: Fence) -> Leader<E> {
-        Leader { fill: Arc::new(Fill::new(&fence)), fence, registered: None, reservation: None }
+        Leader::new(Arc::new(Fill::new(&fence)), fence, None)
     }
 
     /// Fills in flight that can be joined.

@@ -20,7 +20,7 @@ impl Ledger {
 
     /// Reserves `bytes`, or nothing when they do not fit.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        self.account.take(bytes).then(|| Reservation { account: Arc::clone(&self.account), bytes, awaited: 0 })
+        self.account.take(bytes).then(|| Reservation { account: Arc::clone(&self.account), bytes })
     }
 
     /// Bytes reserved now; at most [`Ledger::bound`].
@@ -44,8 +44,6 @@ impl Ledger {
 pub struct Reservation {
     account: Arc<Account>,
     bytes: u64,
-    /// Of these, the ones for what has yet to come.
-    awaited: u64,
 }
 
 impl Reservation {
@@ -59,33 +57,21 @@ impl Reservation {
         fits
     }
 
-    /// All of it is for what has yet to come.
-    pub(super) fn wait(&mut self) {
-        self.set_awaited(self.bytes);
-    }
-
-    /// So many bytes of it have come.
-    pub(super) fn come(&mut self, bytes: u64) {
-        self.set_awaited(self.awaited.saturating_sub(bytes));
-    }
-
-    fn set_awaited(&mut self, bytes: u64) {
-        self.account.awaited.fetch_add(bytes, Ordering::Relaxed);
-        self.account.awaited.fetch_sub(self.awaited, Ordering::Relaxed);
-        self.awaited = bytes;
+    /// All of it, as long as it is for what has yet to come.
+    pub(super) fn awaited(&self) -> Awaited {
+        self.account.awaited.fetch_add(self.bytes, Ordering::Relaxed);
+        Awaited { account: Arc::clone(&self.account), bytes: self.bytes }
     }
 
     /// Holds what `other`, from the same ledger, has held as well.
     pub(super) fn join(&mut self, mut other: Self) {
         debug_assert!(Arc::ptr_eq(&self.account, &other.account), "one account pays for one response");
         self.bytes += std::mem::take(&mut other.bytes);
-        self.awaited += std::mem::take(&mut other.awaited);
     }
 
-    /// Gives back what is held beyond `bytes`, first of all what has not come.
+    /// Gives back what is held beyond `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let surplus = self.bytes.saturating_sub(bytes);
-        self.come(surplus);
         self.account.used.fetch_sub(surplus, Ordering::Relaxed);
         self.bytes -= surplus;
     }
@@ -105,6 +91,28 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.shrink_to(0);
+    }
+}
+
+/// Bytes that are reserved and have yet to come; until they have, or until it is dropped.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    account: Arc<Account>,
+    bytes: u64,
+}
+
+impl Awaited {
+    /// So many have come.
+    pub(super) fn come(&mut self, bytes: u64) {
+        let come = bytes.min(self.bytes);
+        self.account.awaited.fetch_sub(come, Ordering::Relaxed);
+        self.bytes -= come;
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.come(self.bytes);
     }
 }
 
@@ -150,20 +158,15 @@ mod tests {
     #[test]
     fn what_has_yet_to_come_is_told_until_it_has_come_or_is_not_waited_for() {
         let ledger = Ledger::new(100);
-        let [mut first, mut second] = [50, 30].map(|bytes| ledger.reserve(bytes).expect("fits"));
-        first.wait();
-        second.wait();
+        let [first, second] = [50, 30].map(|bytes| ledger.reserve(bytes).expect("fits"));
+        let [mut of_first, of_second] = [&first, &second].map(Reservation::awaited);
         assert_eq!((ledger.used(), ledger.awaited()), (80, 80));
-        first.come(20);
-        assert_eq!(ledger.awaited(), 60);
-        first.shrink_to(40);
-        assert_eq!((ledger.used(), ledger.awaited()), (70, 50));
-        first.come(100);
+        of_first.come(20);
+        assert_eq!((ledger.used(), ledger.awaited()), (80, 60));
+        of_first.come(100);
         assert_eq!(ledger.awaited(), 30);
-        first.join(second);
-        assert_eq!((ledger.used(), ledger.awaited()), (70, 30));
-        drop(first);
-        assert_eq!((ledger.used(), ledger.awaited()), (0, 0));
+        drop(of_second);
+        assert_eq!((ledger.used(), ledger.awaited()), (80, 0));
     }
 
     #[test]

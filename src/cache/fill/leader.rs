@@ -9,7 +9,7 @@ use super::reader::FillReader;
 use super::state::{Body, End};
 use super::{Fill, FillKey, HeldFill, Running, Stage};
 use crate::cache::chunks::GrowingBody;
-use crate::cache::ledger::Reservation;
+use crate::cache::ledger::{Awaited, Reservation};
 use crate::cache::lock::lock;
 use crate::cache::stamps::{Fence, Stamps};
 use crate::cache::store::Store;
@@ -18,14 +18,24 @@ use crate::cache::stored::{StoredHead, StoredResponse};
 /// The only writer of a fill. Dropped before the end, it releases its followers.
 #[derive(Debug)]
 pub struct Leader<E> {
-    pub(super) fill: Arc<Fill<E>>,
-    pub(super) fence: Fence,
-    pub(super) registered: Option<(Arc<Mutex<Running<E>>>, FillKey)>,
+    fill: Arc<Fill<E>>,
+    fence: Fence,
+    registered: Option<Registered<E>>,
     /// Pays for the body while it grows.
-    pub(super) reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
+    /// What has yet to come of it.
+    awaited: Option<Awaited>,
 }
 
+/// Where a fill can be joined, and by what.
+type Registered<E> = (Arc<Mutex<Running<E>>>, FillKey);
+
 impl<E> Leader<E> {
+    /// That of a fill which has not begun.
+    pub(super) fn new(fill: Arc<Fill<E>>, fence: Fence, registered: Option<Registered<E>>) -> Self {
+        Self { fill, fence, registered, reservation: None, awaited: None }
+    }
+
     /// A reader at the start of the body, for the leader's own client.
     pub fn reader(&self) -> FillReader<E> {
         self.fill.reader(None)
@@ -67,8 +77,8 @@ impl<E> Leader<E> {
 
     /// Releases the followers at the head; `expected_bytes` is the declared length of the body, and `reservation` pays
     /// for at least that much of it.
-    pub fn head(&mut self, head: Arc<StoredHead>, expected_bytes: Option<u64>, mut reservation: Reservation) {
-        reservation.wait();
+    pub fn head(&mut self, head: Arc<StoredHead>, expected_bytes: Option<u64>, reservation: Reservation) {
+        self.awaited = Some(reservation.awaited());
         self.reservation = Some(reservation);
         let mut state = lock(&self.fill.state);
         state.stage = Some(Stage::Head(head));
@@ -97,8 +107,8 @@ impl<E> Leader<E> {
             let window = self.widen(more, store, object_bytes_max);
             poll_fn(|context| lock(&self.fill.state).make_way(more, window, context)).await?;
         }
-        if let Some(reservation) = &mut self.reservation {
-            reservation.come(more);
+        if let Some(awaited) = &mut self.awaited {
+            awaited.come(more);
         }
         let mut state = lock(&self.fill.state);
         if let Body::Growing(body) = &mut state.body {

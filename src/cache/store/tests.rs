@@ -174,10 +174,10 @@ fn stored_responses_make_way_for_fills_and_come_back_after_them() {
 fn what_fills_have_yet_to_bring_hides_nothing_of_the_excess() {
     let bench = Bench::new();
     let resident = grant(BOUND_BYTES) + (100 << 10);
-    let mut fill = bench.room(BOUND_BYTES / 4).expect("it fits");
+    let fill = bench.room(BOUND_BYTES / 4).expect("it fits");
     bench.store.make_way(resident, None);
     assert_eq!(bench.store.excess(), 0, "what is counted is in memory");
-    fill.wait();
+    let _yet_to_come = fill.awaited();
     for _ in 0..4 {
         bench.store.make_way(resident, None);
     }
