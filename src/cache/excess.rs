@@ -77,8 +77,9 @@ fn given(bound_bytes: u64) -> u64 {
 /// They take 200 ms, which is twice as long as the allocator keeps what is freed.
 const MEASUREMENTS: usize = 4;
 
-/// A few hundred connections come and ask within a measurement's interval.
-pub(super) const SPARE_BYTES: u64 = 16 << 20;
+/// A thousand connections that come and ask, or begin anew, before the next measurement; on a machine with too few cores for
+/// what runs beside the node it may be late.
+pub(super) const SPARE_BYTES: u64 = 24 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -96,10 +97,10 @@ mod tests {
         check("nothing is stored", 15, 0, 256, 0);
         check("what is counted is no excess", 250, 240, 256, 0);
         check("less is in RAM than is counted", 100, 240, 256, 0);
-        check("the grant is used up", 240 + 78, 240, 256, 0);
-        check("a hundred more", 240 + 78 + 101, 240, 256, 100);
-        check("a larger bound grants more", 2000 + 290, 2000, 2048, 0);
-        check("more than the bound", 2000, 0, 256, 2000 - 79);
+        check("the grant is used up", 240 + 70, 240, 256, 0);
+        check("a hundred more", 240 + 70 + 101, 240, 256, 100);
+        check("a larger bound grants more", 2000 + 282, 2000, 2048, 0);
+        check("more than the bound", 2000, 0, 256, 2000 - 71);
     }
 
     #[test]

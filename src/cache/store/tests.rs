@@ -128,8 +128,8 @@ fn stored_responses_make_way_for_what_nobody_counts() {
         (bench.store.excess(), kept)
     };
     assert_eq!(with_uncounted(16 << 10), (0, 96));
-    // The grant is some 48 MiB.
-    let (excess, kept) = with_uncounted((48 << 10) + 512);
+    // The grant is some 40 MiB.
+    let (excess, kept) = with_uncounted((40 << 10) + 512);
     assert!((300 << 10..500 << 10).contains(&excess), "{excess}");
     assert!((40..70).contains(&kept), "{kept}");
     assert_eq!(with_uncounted(1000 << 10), (1 << 20, 0));
@@ -188,7 +188,7 @@ fn what_fills_have_yet_to_bring_hides_nothing_of_the_excess() {
 fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
     let pinned = store.ledger.reserve(250 << 20).expect("it fits");
-    for (mebibytes, missing) in [(320, None), (400, Some(65)), (320, None), (400, Some(65))] {
+    for (mebibytes, missing) in [(320, None), (400, Some(73)), (320, None), (400, Some(73))] {
         let overdraft = store.make_way(mebibytes << 20, None);
         assert_eq!(overdraft.map(|overdraft| overdraft.missing_bytes >> 20), missing, "{mebibytes} MiB in RAM");
         assert_eq!(store.is_overdrawn(), missing.is_some(), "{mebibytes} MiB in RAM");
@@ -201,7 +201,7 @@ fn a_store_is_overdrawn_while_what_is_reserved_leaves_no_room_for_the_excess() {
 #[test]
 fn a_store_is_overdrawn_while_what_nobody_counts_takes_more_than_all_of_the_bound() {
     let store = Store::new(256 << 20, StoreCounters::default(), Clock::new().now().monotonic);
-    for (mebibytes, missing) in [(340, None), (400, Some(65)), (2000, Some(1665)), (340, None)] {
+    for (mebibytes, missing) in [(335, None), (400, Some(73)), (2000, Some(1673)), (335, None)] {
         let overdraft = store.make_way(mebibytes << 20, None);
         assert_eq!(overdraft.map(|overdraft| overdraft.missing_bytes >> 20), missing, "{mebibytes} MiB in RAM");
     }
