@@ -1,10 +1,11 @@
 //! An origin in a network of its own, which breaks in one way at a time.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use holdover::clock::Clock;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -74,7 +75,7 @@ impl Conduct {
 pub(crate) struct Origin {
     namespace: Namespace,
     shared: Arc<Shared>,
-    listening: Option<JoinHandle<()>>,
+    listening: Option<Listening>,
 }
 
 impl Origin {
@@ -122,24 +123,35 @@ impl Origin {
         let address = SocketAddr::from(([0, 0, 0, 0], PORT));
         let listener = self.namespace.within(move || std::net::TcpListener::bind(address)).await.unwrap();
         listener.set_nonblocking(true).unwrap();
-        let (listener, shared) = (TcpListener::from_std(listener).unwrap(), Arc::clone(&self.shared));
-        self.listening = Some(tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let _no_latency_of_its_own = stream.set_nodelay(true);
-                // Those that have ended are not kept.
-                while connections.try_join_next().is_some() {}
-                connections.spawn(answer::serve(stream, Arc::clone(&shared)));
-            }
-        }));
+        let (listener, shared) = (Arc::new(TcpListener::from_std(listener).unwrap()), Arc::clone(&self.shared));
+        let accepting = tokio::spawn(accept(Arc::clone(&listener), shared));
+        self.listening = Some(Listening { listener, accepting });
     }
 
     /// Listener and connections are closed when this returns.
     async fn stops(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            drop(listening.await);
+        if let Some(Listening { listener, accepting }) = self.listening.take() {
+            accepting.abort();
+            drop(accepting.await);
+            // A process that another test is about to start may have a copy of the socket for a moment longer.
+            let _it_listens = SockRef::from(&*listener).shutdown(Shutdown::Both);
         }
+    }
+}
+
+/// A listener, and what accepts from it.
+struct Listening {
+    listener: Arc<TcpListener>,
+    accepting: JoinHandle<()>,
+}
+
+async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let _no_latency_of_its_own = stream.set_nodelay(true);
+        // Those that have ended are not kept.
+        while connections.try_join_next().is_some() {}
+        connections.spawn(answer::serve(stream, Arc::clone(&shared)));
     }
 }
 
