@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use super::coding;
 use super::exchange::{Audience, Exchange};
@@ -229,8 +230,8 @@ impl Lead {
             || (verdict != Err(NotStored::TooLarge) && self.is_failure_for_everybody(&fetched, &directives));
         // Neither is shared that cannot be told apart from others nor what cannot be purged.
         let marks = self.nominated(&fetched.headers).zip(tags).filter(|_| shares);
-        let body = marks.and_then(|marks| Some((marks, self.room_for(expected, &fetched.headers)?)));
-        let Some(((nominated, tags), body)) = body else {
+        let room = if marks.is_some() { self.room_for(expected, &fetched.headers).await } else { None };
+        let Some(((nominated, tags), body)) = marks.zip(room) else {
             self.forget_what_was_stored(&fetched, verdict);
             let why = verdict.err().unwrap_or(NotStored::NoRoom).as_str();
             let _client_left = hand.send(Handed::Unshared(fetched, why));
@@ -282,15 +283,20 @@ impl Lead {
         }
     }
 
-    /// Room for a body of `expected` bytes; where there is none, for a window on one that a client who is left behind can go
-    /// on with. Otherwise every client would ask an origin, and hold pieces of its own.
-    fn room_for(&self, expected: Option<u64>, headers: &HeaderMap) -> Option<Reservation> {
+    /// Room for a body of `expected` bytes, if need be after a moment: what was evicted for it is in memory as long as
+    /// another worker may look at it. Where there is none, for a window on one that a client who is left behind can go on
+    /// with. Otherwise every client would ask an origin, and hold pieces of its own.
+    async fn room_for(&self, expected: Option<u64>, headers: &HeaderMap) -> Option<Reservation> {
         let store = &self.worker.shared.store;
-        let whole = store.reserve(expected.unwrap_or(WINDOW_BYTES));
-        whole.or_else(|| {
-            let can_go_on = validator::strong_validator(headers).is_some();
-            can_go_on.then(|| store.reserve(WINDOW_BYTES)).flatten()
-        })
+        let whole = expected.unwrap_or(WINDOW_BYTES);
+        for pause in ROOM_PAUSES_MS {
+            if let Some(room) = store.reserve(whole) {
+                return Some(room);
+            }
+            sleep(Duration::from_millis(pause)).await;
+        }
+        let can_go_on = validator::strong_validator(headers).is_some();
+        store.reserve(whole).or_else(|| can_go_on.then(|| store.reserve(WINDOW_BYTES)).flatten())
     }
 
     /// For how long the failure that this fill was is shared with those who come after it, if there is room for it beside
@@ -414,6 +420,9 @@ enum Fetch {
     Response(Box<Fetched>),
     Validated { validated: Arc<StoredResponse>, share: Share },
 }
+
+/// Milliseconds between attempts to find room for a body; together less than anybody would notice.
+const ROOM_PAUSES_MS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A fill without its head, its body and its key.
 const HELD_BYTES: u64 = 1024;

@@ -234,6 +234,24 @@ async fn with_room_for_a_window_alone_a_crowd_shares_what_can_be_gone_on_with() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_crowd_shares_one_fetch_of_a_body_that_finds_room_a_moment_later() {
+    let lab = Lab::start(&["a"], "").await;
+    let body = large_body()[..3 << 20].to_owned();
+    lab.origin("a").answers("/x", Answer::ok(body.clone()).max_age(60).after(SECOND));
+    let ledger = lab.shared().store.ledger();
+    let others = ledger.reserve(ledger.bound() / 2 - 256 * 1024).unwrap();
+    let (mut one, mut two) = (lab.client().await, lab.client().await);
+    let leave = async {
+        tokio::time::sleep(SECOND + Duration::from_millis(10)).await;
+        drop(others);
+    };
+    let (one, two, ()) = tokio::join!(one.get("/x"), two.get("/x"), leave);
+    one.says(200, &body);
+    two.says(200, &body);
+    assert_eq!(lab.origin("a").requests("/x").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_memory_is_short_nothing_takes_more_of_it() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
