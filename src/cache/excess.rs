@@ -56,8 +56,8 @@ impl Pressure {
     }
 }
 
-/// Bytes of the bound that are not to be used, and what is beyond all of it: `resident_bytes` are all that the process has in RAM, `counted_bytes` those of
-/// them that the ledger counts.
+/// Bytes of the bound that are not to be used, and what is beyond all of it: `resident_bytes` are all that the process has in
+/// RAM, `counted_bytes` those of them that the ledger counts.
 pub(super) fn excess(resident_bytes: u64, counted_bytes: u64, bound_bytes: u64) -> u64 {
     let uncounted = resident_bytes.saturating_sub(counted_bytes);
     uncounted.saturating_sub(grant(bound_bytes))

@@ -120,8 +120,9 @@ impl Store {
         selected.map_or(Lookup::NoVariant, Lookup::Found)
     }
 
-    /// Shows everything stored that was not purged with its key's text, of each key the most recent response first. Goes through all of it, so
-    /// not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps nothing from eviction.
+    /// Shows everything stored that was not purged with its key's text, of each key the most recent response first. Goes
+    /// through all of it, so not for a worker; but to the engine it is no use of what is stored, as a lookup is, and keeps
+    /// nothing from eviction.
     pub fn visit(&self, mut visit: impl FnMut(&str, &mut dyn Iterator<Item = &Arc<StoredResponse>>)) {
         for variants in self.engine.iter() {
             visit(variants.key(), &mut variants.responses().iter().filter(|response| is_kept(response)));
