@@ -45,7 +45,7 @@ struct Arguments {
     /// `cache.memory` of the node
     #[arg(long, default_value = "256MiB", value_parser = size)]
     bound: u64,
-    /// One workload, or all of them one after another
+    /// Workloads one after another, with commas between them, or all of them
     #[arg(long, default_value = "all", value_parser = workloads)]
     workload: Workloads,
     /// The node's binary
@@ -74,10 +74,10 @@ fn size(text: &str) -> Result<u64, String> {
 #[derive(Clone, Debug)]
 struct Workloads(Vec<Workload>);
 
-fn workloads(word: &str) -> Result<Workloads, String> {
-    match word {
+fn workloads(words: &str) -> Result<Workloads, String> {
+    match words {
         "all" => Ok(Workloads(Workload::ALL.to_vec())),
-        word => Workload::from_str(word, false).map(|one| Workloads(vec![one])),
+        words => words.split(',').map(|word| Workload::from_str(word, false)).collect::<Result<_, _>>().map(Workloads),
     }
 }
 
