@@ -8,6 +8,8 @@
 //!   chooses for it.
 //! - Who is refused leaves those that it was compared with where they are, so that what was in fashion once, at the end of
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
+//! - The sketch counts to 15, so that a large one is never worth many small ones. It is let in as well once it has been
+//!   refused a few times ([`Refusals`]).
 //! - It frees what it has evicted late, and a thread that evicts no more never does. Every change hands that in.
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
 //! - It counts the changes of an entry in 16 bits, and takes one whose count has wrapped around for one that is about to
@@ -16,14 +18,15 @@
 //!   with one hash, the one that was stored last is there, and the other is not.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::hashed::Hashed;
 use super::lock::lock;
+use super::refusals::Refusals;
 
 /// Values by key, up to a weight.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct Engine<V: Keyed> {
     unit_bytes: u64,
     /// Small ones that had no value before.
     newcomers: AtomicU64,
+    /// Of large ones.
+    refusals: Arc<Refusals>,
     /// By how much it is weighed down, in units.
     ballast: AtomicU64,
 }
@@ -53,6 +58,8 @@ struct Weighed<V> {
     weight: u32,
     /// How often the value has changed since the entry was made.
     changes: u16,
+    /// Whether it weighed more than most when it came.
+    is_large: bool,
 }
 
 impl<V> Weighed<V> {
@@ -66,7 +73,7 @@ impl<V> Weighed<V> {
 
     /// What only takes room.
     fn nothing(weight: u32) -> Self {
-        Self { value: None, weight, changes: 0 }
+        Self { value: None, weight, changes: 0, is_large: false }
     }
 }
 
@@ -85,12 +92,17 @@ impl<V: Keyed> Engine<V> {
     pub(super) fn new(capacity_bytes: u64, on_eviction: impl Fn() + Send + Sync + 'static) -> Self {
         let unit_bytes = capacity_bytes.div_ceil(CAPACITY_MAX).max(1);
         let capacity = capacity_bytes / unit_bytes;
+        let refusals = Arc::new(Refusals::new());
+        let refused = Arc::clone(&refusals);
         let cache = Cache::builder()
             .max_capacity(capacity)
             .weigher(|_, weighed: &Weighed<V>| weighed.weight)
-            .eviction_listener(move |_, weighed, cause| {
+            .eviction_listener(move |hash: Arc<u64>, weighed, cause| {
                 if cause == RemovalCause::Size && weighed.value.is_some() {
                     on_eviction();
+                    if weighed.is_large {
+                        refused.note(*hash);
+                    }
                 }
             })
             .build_with_hasher(Hashed::default());
@@ -100,6 +112,7 @@ impl<V: Keyed> Engine<V> {
             hasher: RandomState::new(),
             unit_bytes,
             newcomers: AtomicU64::new(0),
+            refusals,
             ballast: AtomicU64::new(0),
         };
         engine.set_scale(capacity, (capacity_bytes / SCALE_BYTES).min(KEYS_MAX));
@@ -149,8 +162,10 @@ impl<V: Keyed> Engine<V> {
                 if is_worn {
                     self.remove(hash);
                 }
-                let weighed = Weighed { value: Some(value), weight, changes: if is_worn { 0 } else { changes + 1 } };
-                if is_worn || (found.is_none() && self.lets_in(weight)) {
+                let changes = if is_worn { 0 } else { changes + 1 };
+                let is_large = u64::from(weight) * self.cache.entry_count() > self.cache.weighted_size();
+                let weighed = Weighed { value: Some(value), weight, changes, is_large };
+                if is_worn || (found.is_none() && self.lets_in(hash, is_large)) {
                     // What weighs nothing displaces nobody, and is compared with nobody; then it grows.
                     self.cache.insert(hash, Weighed { weight: 0, ..weighed.clone() });
                 }
@@ -168,9 +183,12 @@ impl<V: Keyed> Engine<V> {
     }
 
     /// Whether a newcomer is let in without a comparison.
-    fn lets_in(&self, weight: u32) -> bool {
-        let is_small = u64::from(weight) * self.cache.entry_count() <= self.cache.weighted_size();
-        is_small && self.newcomers.fetch_add(1, Ordering::Relaxed).is_multiple_of(LET_IN_EVERY)
+    fn lets_in(&self, hash: u64, is_large: bool) -> bool {
+        if is_large {
+            self.refusals.are_enough(hash)
+        } else {
+            self.newcomers.fetch_add(1, Ordering::Relaxed).is_multiple_of(LET_IN_EVERY)
+        }
     }
 
     /// Takes note of all changes, evicts what is beyond the capacity, and frees what was evicted.
@@ -336,7 +354,7 @@ mod tests {
         let engine = engine();
         // As if the first one's hash were that of the second.
         let collide = |there: &str| {
-            let weighed = Weighed { value: Some(Named(there.to_owned())), weight: 1, changes: 0 };
+            let weighed = Weighed { value: Some(Named(there.to_owned())), weight: 1, changes: 0, is_large: false };
             engine.cache.insert(engine.hasher.hash_one("second"), weighed);
         };
         collide("first");
@@ -369,6 +387,25 @@ mod tests {
         }
         let kept = (0..popular).filter(|number| engine.get(&key(*number)).is_some()).count() as u64;
         assert!(kept > popular * 9 / 10, "{kept} of {popular}");
+    }
+
+    #[test]
+    fn what_is_large_and_asked_for_all_the_time_is_kept() {
+        let engine = engine();
+        // Every one of them twice, which makes each dear, and all together far too dear for any single one.
+        for number in 0..20 * CAPACITY / BYTES {
+            request(&engine, number / 2);
+        }
+        let (large, mut fetches) = (1 << 40, 0);
+        for round in 0..1000 {
+            if engine.get(&key(large)).is_none() {
+                fetches += 1;
+                put(&engine, large, CAPACITY / 8);
+                engine.catch_up();
+            }
+            request(&engine, (1 << 20) + round / 2);
+        }
+        assert!(fetches <= 5, "{fetches}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod holds;
 pub mod ledger;
 mod lock;
 pub mod purge;
+mod refusals;
 pub mod remote_encoder;
 pub mod stamps;
 pub mod store;
