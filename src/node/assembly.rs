@@ -28,6 +28,7 @@ use crate::origin::steward::{Means, Steward, StewardHandle, TakeBack};
 use crate::semantics::cache_status::CacheName;
 use crate::semantics::forwarding::Signature;
 use crate::serve::error_page::ErrorPage;
+use crate::serve::recent::RecentFields;
 use crate::serve::site::{FILLS_MAX, Site, SiteTable};
 use crate::serve::survival::sampler::Sampler;
 use crate::serve::worker::{Shared, Unrouted, Worker};
@@ -127,7 +128,8 @@ impl Assembly {
         let links = TaskTracker::new();
         let fetcher = Fetcher::new(Arc::clone(&self.dial), self.shared.clock.clone(), links);
         let signature = Signature::new(&self.shared.node);
-        Arc::new(Worker { shared: Arc::clone(&self.shared), signature, fetcher: Arc::new(fetcher), tasks })
+        let recent = RecentFields::new();
+        Arc::new(Worker { shared: Arc::clone(&self.shared), signature, recent, fetcher: Arc::new(fetcher), tasks })
     }
 }
 

@@ -10,13 +10,12 @@ use super::exchange::Exchange;
 use crate::cache::content::StoredContent;
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
+use crate::semantics::field::decimal_value;
 use crate::semantics::transformation::{RangeOf, forbids_transformation, represent, represent_known};
 
 /// The representation of a stored response that answers.
 #[derive(Debug)]
 pub(super) struct Selected {
-    /// Its fields.
-    pub(super) headers: HeaderMap,
     /// Its body.
     pub(super) body: StoredContent,
     /// The coding that this node has given it.
@@ -25,17 +24,14 @@ pub(super) struct Selected {
 
 /// Selects a representation of `stored`.
 pub(super) fn select(exchange: &Exchange, stored: &Arc<StoredResponse>) -> Selected {
-    let mut headers = stored.head.fields().to_headers(ADDED_LINES);
     if !stored.head.codable {
-        return Selected { headers, body: stored.content(), coding: None };
+        return Selected { body: stored.content(), coding: None };
     }
     let coded = order(exchange, stored).and_then(|coding| Some((coding, stored.codings()?.made(coding)?)));
-    let (coding, body) = match coded {
-        Some((coding, body)) => (Some(coding), StoredContent::Shared(Arc::clone(body))),
-        None => (None, stored.content()),
-    };
-    represent(&mut headers, coding);
-    Selected { headers, body, coding }
+    match coded {
+        Some((coding, body)) => Selected { body: StoredContent::Shared(Arc::clone(body)), coding: Some(coding) },
+        None => Selected { body: stored.content(), coding: None },
+    }
 }
 
 /// The coding that answers, if any. One that would be better and that nobody has tried is ordered for the next client
@@ -61,11 +57,19 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
     negotiated.coding
 }
 
-/// The fields of a response that is still arriving, and so has no coding yet.
-pub(super) fn uncoded(head: &StoredHead) -> HeaderMap {
-    let mut headers = head.fields().to_headers(ADDED_LINES);
+/// The fields of a response in `coding`, or in none, with its age in seconds if that is to be told.
+pub(super) fn represented(head: &StoredHead, coding: Option<ContentCoding>, age: Option<u64>) -> HeaderMap {
+    let mut headers = aged(head, age);
     if head.codable {
-        represent(&mut headers, None);
+        represent(&mut headers, coding);
+    }
+    headers
+}
+
+fn aged(head: &StoredHead, age: Option<u64>) -> HeaderMap {
+    let mut headers = head.fields().to_headers(ADDED_LINES);
+    if let Some(age) = age {
+        headers.insert(header::AGE, decimal_value(age));
     }
     headers
 }
@@ -77,8 +81,8 @@ pub(super) fn not_modified(exchange: &Exchange, head: &StoredHead, age: Option<u
     if !head.codable || !asks {
         return None;
     }
-    let headers = represent_known(&exchange.headers, &head.fields().to_headers(ADDED_LINES), codings)?;
-    Some(deliver::not_modified(headers, age))
+    let headers = represent_known(&exchange.headers, &aged(head, age), codings)?;
+    Some(deliver::not_modified(headers))
 }
 
 /// Lines that an answer may have beside those of the response: `Vary` and `Content-Encoding` of its coding, `Age`,

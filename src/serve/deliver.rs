@@ -19,8 +19,6 @@ pub struct Representation {
     pub headers: HeaderMap,
     /// Length of the whole body in bytes, when it is known.
     pub length: Option<u64>,
-    /// Age in seconds, of a response that came from or went through the cache.
-    pub age: Option<u64>,
 }
 
 /// The response to a request of `method` with fields `request`, or without any that ask for less than the whole. `open`
@@ -31,13 +29,10 @@ pub fn deliver(
     representation: Representation,
     open: impl FnOnce(u64) -> Source,
 ) -> Response<ResponseBody> {
-    let Representation { status, mut headers, length, age } = representation;
+    let Representation { status, mut headers, length } = representation;
     let precondition = |request| validator::evaluate(method, request, status, &headers);
     if request.is_some_and(|request| precondition(request) == Precondition::NotModified) {
-        return not_modified(headers, age);
-    }
-    if let Some(age) = age {
-        headers.insert(header::AGE, decimal_value(age));
+        return not_modified(headers);
     }
     let Some(length) = length else {
         if *method == Method::HEAD {
@@ -99,7 +94,7 @@ fn answer_range(
 
 /// The 304 that stands for a response with these fields. RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation
 /// metadata other than the above listed fields".
-pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<ResponseBody> {
+pub fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
     remove(
         &mut headers,
         &[
@@ -113,9 +108,6 @@ pub fn not_modified(mut headers: HeaderMap, age: Option<u64>) -> Response<Respon
     remove(&mut headers, &CONTENT_DIGESTS);
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
-    }
-    if let Some(age) = age {
-        headers.insert(header::AGE, decimal_value(age));
     }
     with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
 }

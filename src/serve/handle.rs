@@ -16,7 +16,7 @@ use super::client::ClientConnection;
 use super::consider::{Considered, consider};
 use super::debug;
 use super::exchange::Exchange;
-use super::hit::hit;
+use super::hit::{fresh, from_stored, hit};
 use super::judge::{Fallback, Way};
 use super::miss::Miss;
 use super::outcome::{Answer, Pending};
@@ -129,7 +129,10 @@ fn cached(worker: &Arc<Worker>, mut exchange: Exchange, outcome: &mut Pending) -
     outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), answers, chance()));
     let miss = |stored, fallback| Miss { worker, exchange: &exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
-        (Way::Hit { ttl }, Some(stored)) => Ok(Reply::Answered(hit(&exchange, &stored, ttl))),
+        (Way::Hit { ttl }, Some(stored)) if outcome.is_told_more() => {
+            Ok(Reply::Answered(from_stored(&exchange, &stored, fresh(ttl))))
+        }
+        (Way::Hit { ttl }, Some(stored)) => Ok(Reply::Answered(hit(worker, &exchange, &stored, ttl))),
         (Way::Stale { past, reason }, Some(stored)) => {
             let answer = stale(&exchange, &stored, past, reason, None, false);
             if reason.refreshes() {

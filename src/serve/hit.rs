@@ -3,28 +3,62 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::body::Source;
-use super::coding::{self, Selected};
+use super::coding::{Selected, not_modified, represented, select};
 use super::deliver::{Representation, deliver};
+use super::dress;
 use super::exchange::Exchange;
 use super::outcome::Answer;
+use super::recent::Moment;
 use super::survival::sampler::Kept;
+use super::worker::Worker;
 use crate::cache::stored::StoredResponse;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember};
+use crate::semantics::content_coding::ContentCoding;
 
-/// Answers from a response that stays fresh for `ttl`.
-pub fn hit(exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> Answer {
-    let member = CacheStatusMember { ttl: Some(whole_seconds(ttl)), ..CacheStatusMember::new(CacheStatus::Hit) };
-    from_stored(exchange, stored, member)
+/// What `Cache-Status` says of a hit on a response that stays fresh for `ttl`.
+pub fn fresh(ttl: Duration) -> CacheStatusMember {
+    CacheStatusMember { ttl: Some(whole_seconds(ttl)), ..CacheStatusMember::new(CacheStatus::Hit) }
+}
+
+/// Answers from a response that stays fresh for `ttl`, as every client is answered that is told no more than others.
+pub fn hit(worker: &Worker, exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> Answer {
+    let member = fresh(ttl);
+    answer(exchange, stored, member, true, |coding, age| {
+        worker.recent.fields(stored, Moment { age, ttl: whole_seconds(ttl), coding }, || {
+            let mut headers = represented(&stored.head, coding, Some(age));
+            if !stored.plain {
+                dress::consume(&mut headers, &exchange.site);
+                dress::date(&mut headers, &worker.shared.clock);
+            }
+            dress::mark(&mut headers, worker, Some(&exchange.site), &member, stored.head.version, None);
+            headers
+        })
+    })
 }
 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
 pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
+    answer(exchange, stored, member, false, |coding, age| represented(&stored.head, coding, Some(age)))
+}
+
+/// Answers from `stored` with `fields` in a coding and at an age in seconds, which may be dressed.
+fn answer(
+    exchange: &Exchange,
+    stored: &Arc<StoredResponse>,
+    member: CacheStatusMember,
+    are_dressed: bool,
+    fields: impl FnOnce(Option<ContentCoding>, u64) -> HeaderMap,
+) -> Answer {
     let age = stored.head.age(exchange.arrival).as_secs();
-    let response = coding::not_modified(exchange, &stored.head, Some(age)).unwrap_or_else(|| {
-        let Selected { headers, body, coding } = coding::select(exchange, stored);
+    let known = not_modified(exchange, &stored.head, Some(age));
+    let is_dressed = are_dressed && known.is_none();
+    let response = known.unwrap_or_else(|| {
+        let Selected { body, coding } = select(exchange, stored);
         let (status, length) = (stored.head.status, Some(body.length()));
-        let representation = Representation { status, headers, length, age: Some(age) };
+        let representation = Representation { status, headers: fields(coding, age), length };
         deliver(&exchange.method, exchange.asks_for_less(), representation, |offset| {
             if let Some(coding) = coding {
                 exchange.site.metrics.coded_response(coding.as_str());
@@ -40,7 +74,7 @@ pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: Ca
         origin: Some(Arc::clone(&stored.head.origin)),
         fetched: None,
         kept: Kept::AsFound,
-        plain: stored.plain,
+        is_dressed,
     }
 }
 

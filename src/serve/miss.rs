@@ -286,10 +286,10 @@ impl Miss<'_> {
         let age = head.age(self.now());
         let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
         let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
-            let (headers, length) = (coding::uncoded(head), reader.expected_length());
+            let (headers, length) = (coding::represented(head, None, shown_age), reader.expected_length());
             // A body whose length is known was paid for as a whole.
             let laggard = length.is_none().then(|| Box::new(Laggard::new(self.worker, self.exchange, head)));
-            let representation = Representation { status: head.status, headers, length, age: shown_age };
+            let representation = Representation { status: head.status, headers, length };
             deliver(&self.exchange.method, self.exchange.asks_for_less(), representation, |offset| {
                 Source::Fill(reader.at(offset), laggard)
             })
@@ -304,7 +304,7 @@ impl Miss<'_> {
             origin: Some(Arc::clone(&head.origin)),
             fetched: None,
             kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated().into_owned()), Kept::Not),
-            plain: false,
+            is_dressed: false,
         };
         told(answer, share)
     }

@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod parts;
 pub mod pass;
 pub mod purge;
+pub mod recent;
 pub mod responding;
 pub mod route;
 pub mod site;

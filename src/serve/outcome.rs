@@ -9,14 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 
 use super::body::ResponseBody;
 use super::client::ClientConnection;
-use super::dress::dress;
+use super::dress;
 use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
 use super::worker::Worker;
 use crate::origin::request::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
-use crate::semantics::date;
 use crate::semantics::field::decimal_value;
 use crate::semantics::key::CacheKey;
 use crate::semantics::target::Target;
@@ -25,7 +24,7 @@ use crate::telemetry::{AccessRecord, RequestSample, SiteMetrics};
 /// A response on its way to the client, and how it came about.
 #[derive(Debug)]
 pub struct Answer {
-    /// The response, `Cache-Status` still missing.
+    /// The response.
     pub response: Response<ResponseBody>,
     /// The protocol version that it came with from its origin.
     pub version: Version,
@@ -39,15 +38,15 @@ pub struct Answer {
     pub fetched: Option<FetchFacts>,
     /// What the cache keeps of it.
     pub kept: Kept,
-    /// Whether it is known that its fields are those of a [plain](crate::semantics::presence::is_plain) response.
-    pub plain: bool,
+    /// Whether its fields are already those that its client gets, `Cache-Status` included.
+    pub is_dressed: bool,
 }
 
 impl From<Response<ResponseBody>> for Answer {
     /// An answer of the node's own, without a part of the cache in it.
     fn from(response: Response<ResponseBody>) -> Self {
         let (version, kept) = (Version::HTTP_11, Kept::AsFound);
-        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, plain: false }
+        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, is_dressed: false }
     }
 }
 
@@ -108,6 +107,11 @@ impl Pending {
         if let Some(outcome) = &mut self.outcome {
             outcome.debug = Some(Debug::default());
         }
+    }
+
+    /// Whether it is.
+    pub fn is_told_more(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| outcome.debug.is_some())
     }
 
     /// A refusal, in the words of the request's site if it is for one and that has its own.
@@ -214,18 +218,17 @@ impl Outcome {
     }
 
     fn finish(mut self: Box<Self>, answer: Answer) -> Response<ResponseBody> {
-        let Answer { mut response, version, cache, age, origin, fetched, kept, plain } = answer;
+        let Answer { mut response, version, cache, age, origin, fetched, kept, is_dressed } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
         self.status = response.status().as_u16();
         let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
         let headers = response.headers_mut();
-        if !plain {
-            self.make_plain(headers);
+        if !is_dressed {
+            self.dress(headers, cache.as_ref(), version);
         }
         if let Some(member) = &cache {
             self.cache = member.status.as_str();
             self.stale = member.detail.filter(|_| member.stale);
-            self.mark(headers, member, version);
         }
         if let Some(origin) = origin.filter(|_| self.debug.is_some())
             && let Ok(origin) = HeaderValue::try_from(&**origin)
@@ -245,24 +248,17 @@ impl Outcome {
         response
     }
 
-    /// Takes what is for caches alone from a response, unless its client is told more, and dates it.
-    fn make_plain(&self, headers: &mut HeaderMap) {
-        if let Some(site) = self.site.as_ref().filter(|_| self.debug.is_none()) {
-            dress(headers, &site.config.response);
+    /// Takes what is for caches alone from a response, unless its client is told more, dates it, and adds what the cache says
+    /// of it.
+    fn dress(&self, headers: &mut HeaderMap, member: Option<&CacheStatusMember>, version: Version) {
+        let site = self.site.as_deref();
+        if let Some(site) = site.filter(|_| self.debug.is_none()) {
+            dress::consume(headers, site);
         }
-        if !headers.contains_key(header::DATE) {
-            headers.insert(header::DATE, date::format_http_date(self.worker.shared.clock.now().wall));
-        }
-    }
-
-    /// What the cache says of the response.
-    fn mark(&self, headers: &mut HeaderMap, member: &CacheStatusMember, version: Version) {
-        let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
-        // RFC 9211 §2: caches closer to the client append their member after the others.
-        headers.append(CACHE_STATUS, member.render(&self.worker.shared.cache_name, key));
-        self.worker.signature.append_via(headers, version);
-        if self.site.as_ref().is_some_and(|site| site.config.response.x_cache) {
-            headers.insert(X_CACHE, HeaderValue::from_static(member.x_cache()));
+        dress::date(headers, &self.worker.shared.clock);
+        if let Some(member) = member {
+            let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
+            dress::mark(headers, &self.worker, site, member, version, key);
         }
     }
 
@@ -380,8 +376,5 @@ const CLIENT_LEFT: u16 = 499;
 /// The word for requests that were answered before the cache was asked.
 const REFUSED: &str = "refused";
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// The response field with the name of the origin that a response comes from, now or when it was stored.
 const HOLDOVER_ORIGIN: HeaderName = HeaderName::from_static("holdover-origin");
-
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

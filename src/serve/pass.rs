@@ -35,13 +35,22 @@ pub fn pass(
         Framing::Chunked | Framing::Close => None,
     };
     headers.remove(header::CONTENT_LENGTH);
-    let representation = Representation { status: fetched.status, headers, length, age: None };
+    let representation = Representation { status: fetched.status, headers, length };
     // A range would have to be cut out of a stream that starts at its beginning; the whole is a valid answer.
     let request = conditions.map(without_range);
     let response = deliver(method, request.as_ref(), representation, |_| stream(worker, fetched));
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
     let kept = Kept::AsFound;
-    Answer { response, version, cache: Some(member), age: None, origin: None, fetched: Some(facts), kept, plain: false }
+    Answer {
+        response,
+        version,
+        cache: Some(member),
+        age: None,
+        origin: None,
+        fetched: Some(facts),
+        kept,
+        is_dressed: false,
+    }
 }
 
 fn stated_length(headers: &HeaderMap) -> Option<u64> {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
+use super::recent::RecentFields;
 use super::site::SiteTable;
 use crate::cache::admission::Uncacheable;
 use crate::cache::fill::Fills;
@@ -25,6 +26,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// What messages bear: each worker has its own, so that they do not count its users together.
     pub signature: Signature,
+    /// The fields of its latest hits.
+    pub recent: RecentFields,
     /// Asks origins.
     pub fetcher: Arc<Fetcher>,
     /// Fills and body pumps, which outlive the requests that started them; a drain waits for them.

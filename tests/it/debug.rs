@@ -47,6 +47,11 @@ async fn a_client_with_the_token_is_told_the_key_the_origin_and_what_caches_were
         let told = client.get_with("/x", &[token]).await;
         told.says(200, "body").cache_status(&format!("{expected}; key=\"https://www.test/x\""));
         assert_eq!((told.field("holdover-origin"), told.field("surrogate-key")), ("a", "home"));
+        // What others are told in the same second is kept for others alone.
+        for _ in 0..3 {
+            let other = client.get("/x").await;
+            assert_eq!(other.cache_status("hit; ttl=60").field("surrogate-key"), "");
+        }
     }
     // No key was looked for.
     let told = client.get_with("/x", &[token, ("authorization", "Basic eDp5")]).await;

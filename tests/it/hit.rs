@@ -30,6 +30,32 @@ async fn a_hit_is_shared_by_all_connections_and_survives_its_origin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_hit_many_times_in_a_second_tells_the_time_at_each() {
+    let lab = Lab::start(&["a"], "[site.stale]\nwhile_revalidate = \"0s\"").await;
+    lab.origin("a").answers("/x", Answer::ok("old").max_age(3).etag("v1").with("x-release", "1"));
+    let mut client = lab.client().await;
+    client.get("/x").await.says(200, "old");
+    for age in 0..3 {
+        for _ in 0..4 {
+            let reply = client.get("/x").await;
+            reply.says(200, "old").cache_status(&format!("hit; ttl={}", 3 - age)).aged(age);
+            assert_eq!((reply.field("x-release"), reply.field("via")), ("1", "1.1 lab"));
+            let known = client.get_with("/x", &[("if-none-match", "\"v1\"")]).await;
+            known.says(304, "").cache_status(&format!("hit; ttl={}", 3 - age)).aged(age);
+            let part = client.get_with("/x", &[("range", "bytes=1-1")]).await;
+            part.says(206, "l").cache_status(&format!("hit; ttl={}", 3 - age)).aged(age);
+        }
+        lab.time_passes(SECOND).await;
+    }
+    lab.origin("a").answers("/x", Answer::ok("new").max_age(3).etag("v2").with("x-release", "2"));
+    client.get("/x").await.says(200, "new");
+    for _ in 0..4 {
+        let reply = client.get("/x").await;
+        assert_eq!(reply.says(200, "new").cache_status("hit; ttl=3").field("x-release"), "2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn head_is_answered_from_the_response_to_get() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
