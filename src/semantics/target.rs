@@ -4,9 +4,10 @@
 //! origin could understand in another way than the cache does; only what means the same to everyone is normalized.
 
 use std::net::Ipv6Addr;
+use std::num::NonZeroU16;
 
 use http::header::HOST;
-use http::{HeaderMap, Uri, Version};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 
 /// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Resu
         Some(_) => return Err(BadTarget::Scheme),
     };
     let mut lines = headers.get_all(HOST).iter();
-    let field = lines.next().map(|line| Authority::parse(line.as_bytes())).transpose()?;
+    let field = lines.next().map(Authority::of_field).transpose()?;
     // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host
     // header field and to any request message that contains more than one Host header field line or a Host header field
     // with an invalid field value." (RFC 9112 §3.2)
@@ -103,7 +104,7 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Resu
     if field.is_none() && version == Version::HTTP_11 {
         return Err(BadTarget::MissingHost);
     }
-    let stated = uri.authority().map(|authority| Authority::parse(authority.as_str().as_bytes())).transpose()?;
+    let stated = uri.authority().map(|authority| Authority::parse(authority.as_str())).transpose()?;
     match (stated, field) {
         // RFC 9112 §3.2.2 lets the request target win. Whoever sends two different hosts hopes that two readers
         // disagree.
@@ -120,21 +121,33 @@ struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    fn parse(text: &'a [u8]) -> Result<Self, BadTarget> {
-        if text.contains(&b'@') {
-            return Err(BadTarget::UserInformation);
+    /// That of a Host field. Visible ASCII is sooner told than text, and nearly every one is.
+    fn of_field(line: &'a HeaderValue) -> Result<Self, BadTarget> {
+        let text = line.to_str().ok().or_else(|| std::str::from_utf8(line.as_bytes()).ok());
+        match text {
+            Some(text) => Self::parse(text),
+            None if line.as_bytes().contains(&b'@') => Err(BadTarget::UserInformation),
+            None => Err(BadTarget::Host),
         }
-        let text = std::str::from_utf8(text).map_err(|_| BadTarget::Host)?;
-        let (host, port) = match text.strip_prefix('[') {
-            Some(literal) => {
-                let (address, port) = literal.split_once(']').ok_or(BadTarget::Host)?;
-                (Host::Address(address.parse().map_err(|_| BadTarget::Host)?), port)
-            }
-            None => {
-                let (name, port) = text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
-                (Host::name(name)?, port)
-            }
+    }
+
+    fn parse(text: &'a str) -> Result<Self, BadTarget> {
+        let parsed = match text.strip_prefix('[') {
+            Some(literal) => Self::with_address(literal),
+            None => Self::with_name(text),
         };
+        // Nothing that is valid has the sign in it, wherever it is.
+        parsed.map_err(|fault| if text.contains('@') { BadTarget::UserInformation } else { fault })
+    }
+
+    fn with_address(text: &'a str) -> Result<Self, BadTarget> {
+        let (address, port) = text.split_once(']').ok_or(BadTarget::Host)?;
+        let host = Host::Address(address.parse().map_err(|_| BadTarget::Host)?);
+        Ok(Self { host, port: parse_port(port)? })
+    }
+
+    fn with_name(text: &'a str) -> Result<Self, BadTarget> {
+        let (host, port) = Host::name(text)?;
         Ok(Self { host, port: parse_port(port)? })
     }
 
@@ -145,35 +158,44 @@ impl<'a> Authority<'a> {
 
 enum Host<'a> {
     Address(Ipv6Addr),
-    Name(&'a str),
+    Name { name: &'a str, has_capitals: bool },
 }
 
 impl<'a> Host<'a> {
-    fn name(text: &'a str) -> Result<Self, BadTarget> {
-        let name = text.strip_suffix('.').unwrap_or(text);
-        let mut label_bytes = 0;
-        let valid = name.len() <= NAME_BYTES_MAX
-            && name.bytes().all(|byte| {
-                let is_label_byte = byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-                let is_end = byte == b'.' && label_bytes > 0;
-                label_bytes = if is_label_byte { label_bytes + 1 } else { 0 };
-                is_end || (is_label_byte && label_bytes <= LABEL_BYTES_MAX)
-            });
-        if valid && label_bytes > 0 { Ok(Self::Name(name)) } else { Err(BadTarget::Host) }
+    /// The name that `text` begins with, and what is behind it.
+    fn name(text: &'a str) -> Result<(Self, &'a str), BadTarget> {
+        let (mut length, mut label_bytes, mut has_capitals) = (0, 0, false);
+        for byte in text.bytes() {
+            match NAME_BYTES[usize::from(byte)] {
+                NameByte::Label => label_bytes += 1,
+                NameByte::Capital => (label_bytes, has_capitals) = (label_bytes + 1, true),
+                NameByte::Dot if (1..=LABEL_BYTES_MAX).contains(&label_bytes) => label_bytes = 0,
+                NameByte::Dot => return Err(BadTarget::Host),
+                NameByte::Other => break,
+            }
+            length += 1;
+        }
+        let (name, rest) = text.split_at(length);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || label_bytes > LABEL_BYTES_MAX {
+            return Err(BadTarget::Host);
+        }
+        Ok((Self::Name { name, has_capitals }, rest))
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Address(this), Self::Address(other)) => this == other,
-            (Self::Name(this), Self::Name(other)) => this.eq_ignore_ascii_case(other),
-            (Self::Address(_), Self::Name(_)) | (Self::Name(_), Self::Address(_)) => false,
+            (Self::Name { name: this, .. }, Self::Name { name: other, .. }) => this.eq_ignore_ascii_case(other),
+            (Self::Address(_), Self::Name { .. }) | (Self::Name { .. }, Self::Address(_)) => false,
         }
     }
 
     fn into_text(self) -> Box<str> {
         match self {
             Self::Address(address) => address.to_string().into(),
-            Self::Name(name) => name.to_ascii_lowercase().into(),
+            Self::Name { name, has_capitals: false } => name.into(),
+            Self::Name { name, has_capitals: true } => name.to_ascii_lowercase().into(),
         }
     }
 }
@@ -188,19 +210,20 @@ fn parse_port(text: &str) -> Result<Option<u16>, BadTarget> {
     if digits.is_empty() {
         return Ok(None);
     }
-    let port = digits
-        .bytes()
-        .take(PORT_DIGITS_MAX + 1)
-        .try_fold(0, |port: u32, byte| byte.is_ascii_digit().then(|| port * 10 + u32::from(byte - b'0')));
-    let port = port.filter(|_| digits.len() <= PORT_DIGITS_MAX).and_then(|port| u16::try_from(port).ok());
-    port.filter(|&port| port != 0).map(Some).ok_or(BadTarget::Port)
+    // "+80" is a number as well, but no port.
+    if digits.len() > PORT_DIGITS_MAX || digits.starts_with('+') {
+        return Err(BadTarget::Port);
+    }
+    digits.parse::<NonZeroU16>().map(|port| Some(port.get())).map_err(|_| BadTarget::Port)
 }
 
 fn path_and_query(uri: &Uri) -> Result<Box<str>, BadTarget> {
     let written = uri.path_and_query().ok_or(BadTarget::Path)?.as_str();
-    let (path, query) = written.split_at(written.bytes().position(|byte| byte == b'?').unwrap_or(written.len()));
+    let plain = plain_length(written.as_bytes());
+    let rest = written.as_bytes()[plain..].iter();
+    let (path, query) = written.split_at(plain + rest.take_while(|&&byte| byte != b'?').count());
     // The query belongs to the resource; nobody else can know which of its spellings are equivalent.
-    if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !query.bytes().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic()) {
         return Err(BadTarget::Byte);
     }
     match path {
@@ -208,19 +231,23 @@ fn path_and_query(uri: &Uri) -> Result<Box<str>, BadTarget> {
         "" => Ok(["/", query].concat().into()),
         "*" => Err(BadTarget::Asterisk),
         path if !path.starts_with('/') => Err(BadTarget::Path),
-        path if is_canonical(path) => Ok(written.into()),
+        // The common case.
+        path if path.len() == plain => Ok(written.into()),
         path => canonical(path, query),
     }
 }
 
-/// The common case: nothing that needs a second look. A segment that begins with a dot does, and a percent sign.
-fn is_canonical(path: &str) -> bool {
-    let mut previous = 0;
-    path.bytes().all(|byte| {
-        let dotted = previous == b'/' && byte == b'.';
-        previous = byte;
-        !dotted && is_path_byte(byte)
-    })
+/// How much of `text` is path that needs no second look. A segment that begins with a dot does, and a percent sign.
+fn plain_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(&byte) = text.get(length) {
+        let is_plain = PLAIN[usize::from(byte)] || (byte == b'.' && length > 0 && text[length - 1] != b'/');
+        if !is_plain {
+            break;
+        }
+        length += 1;
+    }
+    length
 }
 
 /// Percent-encoding and dot segments normalized (RFC 3986 §6.2.2.2, §6.2.2.3).
@@ -310,18 +337,55 @@ fn hexadecimal_value(digit: u8) -> Option<u8> {
 }
 
 /// unreserved of RFC 3986 §2.3.
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// pchar of RFC 3986 §3.3 but the percent sign, and the slash.
-fn is_path_byte(byte: u8) -> bool {
+const fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,
             b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@'
         )
 }
+
+/// What a byte is in the authority of a name.
+#[derive(Clone, Copy)]
+enum NameByte {
+    Label,
+    /// Of a label as well, but not in its canonical form.
+    Capital,
+    Dot,
+    Other,
+}
+
+/// In a table, because every request's host is read.
+const NAME_BYTES: [NameByte; 256] = {
+    let mut bytes = [NameByte::Other; 256];
+    let mut byte: u8 = 0;
+    while byte.is_ascii() {
+        bytes[byte as usize] = match byte {
+            b'.' => NameByte::Dot,
+            b'A'..=b'Z' => NameByte::Capital,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => NameByte::Label,
+            _ => NameByte::Other,
+        };
+        byte += 1;
+    }
+    bytes
+};
+
+/// Whether a byte needs no second look in a path, wherever it is.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte: u8 = 0;
+    while byte.is_ascii() {
+        plain[byte as usize] = is_path_byte(byte) && byte != b'.';
+        byte += 1;
+    }
+    plain
+};
 
 /// Digits of the largest port.
 const PORT_DIGITS_MAX: usize = 5;

@@ -1,7 +1,8 @@
 //! Every vector that a lenient server lets through, and what becomes of it here.
 
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{Uri, Version};
+use http::{HeaderValue, Uri, Version};
 
 use super::{BadTarget, Target, target};
 use crate::semantics::field::fields;
@@ -20,6 +21,8 @@ fn exactly_one_consistent_authority() {
     check_host("IPv4", H1, "/", &["127.0.0.1:80"], Ok(("127.0.0.1", Some(80))));
     check_host("IPv6", H1, "/", &["[2001:DB8:0::1]:80"], Ok(("2001:db8::1", Some(80))));
     check_host("IPv6 without port", H1, "/", &["[::1]"], Ok(("::1", None)));
+    check_host("a port with leading zeros", H1, "/", &["a.example:00080"], Ok(("a.example", Some(80))));
+    check_host("a trailing dot before a port", H1, "/", &["a.EXAMPLE.:443"], Ok(("a.example", Some(443))));
     check_host("an underscore", H1, "/", &["a_b.example"], Ok(("a_b.example", None)));
     check_host("absolute-form", H1, "http://a.example/", &["a.example"], Ok(("a.example", None)));
     check_host("absolute-form, other case", H1, "http://A.example/", &["a.EXAMPLE."], Ok(("a.example", None)));
@@ -45,8 +48,10 @@ fn exactly_one_consistent_authority() {
     check_host("absolute-form with userinfo", H1, "http://u@a.example/", &["a.example"], Err(UserInformation));
     check_host("userinfo in :authority", H2, "https://u:p@a.example/", &[], Err(UserInformation));
     check_host("userinfo in Host", H1, "/", &["u@a"], Err(UserInformation));
+    check_host("userinfo, whatever else is wrong", H1, "/", &["é..u@a:99999"], Err(UserInformation));
+    check_host("userinfo behind an address", H1, "/", &["[::1]@a"], Err(UserInformation));
     check_host("port 99999 in :authority", H2, "https://a.example:99999/", &[], Err(Port));
-    for port in ["0", "65536", "99999", "+80", "-1", "8x", "80 ", "000080", "80:80"] {
+    for port in ["0", "65536", "99999", "+80", "-1", "8x", "80 ", "000080", "80:80", "é"] {
         check_host("port", H1, "/", &[&format!("a.example:{port}")], Err(Port));
     }
     check_host("another scheme", H1, "ftp://a.example/", &["a.example"], Err(Scheme));
@@ -85,9 +90,22 @@ fn exactly_one_consistent_authority() {
     ] {
         check_host("invalid host", H1, "/", &[host], Err(Host));
     }
+    check_host("the longest label", H1, "/", &[&"a".repeat(63)], Ok((&"a".repeat(63), None)));
     check_host("a long label", H1, "/", &[&"a".repeat(64)], Err(Host));
+    check_host("a long label before others", H1, "/", &[&format!("{}.b", "a".repeat(64))], Err(Host));
+    check_host("a long label before a port", H1, "/", &[&format!("{}:80", "A".repeat(64))], Err(Host));
     check_host("a long name", H1, "/", &[&"a.".repeat(127)], Ok((&"a.".repeat(127)[..253], None)));
     check_host("a longer name", H1, "/", &[&"a.".repeat(128)], Err(Host));
+}
+
+#[test]
+fn a_host_field_that_is_no_text() {
+    use BadTarget::{Host, UserInformation};
+    for (host, expected) in [(&b"a\xff"[..], Host), (b"a:8\xff", Host), (b"\xffu@a", UserInformation)] {
+        let mut headers = fields(&[]);
+        headers.insert(HOST, HeaderValue::from_bytes(host).expect("a field value need not be text"));
+        assert_eq!(target(&Uri::from_static("/"), &headers, H1), Err(expected), "{host:?}");
+    }
 }
 
 #[test]
@@ -95,6 +113,9 @@ fn paths_that_mean_one_thing() {
     check("/", Ok("/"));
     check("/a/b.css", Ok("/a/b.css"));
     check("/a?b=c", Ok("/a?b=c"));
+    check("/a?b?c", Ok("/a?b?c"));
+    check("/%41?b?c", Ok("/A?b?c"));
+    check("/a.?.b/.c", Ok("/a.?.b/.c"));
     check("/?", Ok("/?"));
     check("/:@!$&'()*+,;=-._~", Ok("/:@!$&'()*+,;=-._~"));
     check("http://a.example?x", Ok("/?x"));
