@@ -20,7 +20,7 @@ pub struct QueryPolicy {
 impl QueryPolicy {
     /// `path_and_query` with what is kept of its query, as written, and without a `?` when that is nothing.
     pub fn reduce<'a>(&self, path_and_query: &'a str) -> Cow<'a, str> {
-        if *self == Self::default() {
+        if matches!(self, Self { keep: None, drop, sort: false } if drop.is_empty()) {
             return path_and_query.into();
         }
         let Some((path, query)) = path_and_query.split_once('?') else {
