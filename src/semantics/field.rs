@@ -117,30 +117,32 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 /// A number in decimal digits, written without an allocation.
 pub(super) struct Decimal {
     digits: [u8; DIGITS_MAX],
-    start: usize,
+    length: usize,
 }
 
 impl Decimal {
     pub(super) fn of(mut number: u64) -> Self {
-        let (mut digits, mut start) = ([b'0'; DIGITS_MAX], DIGITS_MAX);
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
+        // The length comes first: a loop that ends at zero is unrolled for every length there is, at more than it does.
+        let (mut digits, length) = ([0; DIGITS_MAX], number.checked_ilog10().map_or(1, |power| power as usize + 1));
+        for digit in digits[..length].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
             number /= 10;
-            if number == 0 {
-                return Self { digits, start };
-            }
         }
+        Self { digits, length }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.digits[self.start..]).expect("digits are text")
+        std::str::from_utf8(self.as_bytes()).expect("digits are text")
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.digits[..self.length]
     }
 }
 
 /// A field value of these digits, in one allocation of their size.
 pub fn decimal_value(number: u64) -> HeaderValue {
-    HeaderValue::from_str(Decimal::of(number).as_str()).expect("digits are a valid field value")
+    HeaderValue::from_bytes(Decimal::of(number).as_bytes()).expect("digits are a valid field value")
 }
 
 /// The length of the quoted string that `text` begins with, both quotes included.
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn numbers_are_written_in_decimal_digits() {
-        for number in [0, 9, 10, 1024, u64::MAX - 1, u64::MAX] {
+        for number in [0, 1, 9, 10, 99, 100, 1024, 65_535, u64::MAX - 1, u64::MAX] {
             assert_eq!(decimal_value(number), number.to_string());
         }
     }
