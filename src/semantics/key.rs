@@ -135,9 +135,10 @@ pub fn cache_key(scheme: &str, target: &Target) -> CacheKey {
     // "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent." (RFC
     // 9110 §4.2.3)
     let port = target.port.filter(|&port| port != default_port(scheme)).map(|port| Decimal::of(port.into()));
-    let (colon, port) = port.as_ref().map_or(("", ""), |port| (":", port.as_str()));
-    let (open, close) = if target.host.contains(':') { ("[", "]") } else { ("", "") };
-    CacheKey(concatenated(&[scheme, "://", open, &target.host, close, colon, port, &target.path_and_query]))
+    let (colon, port): (&[u8], &[u8]) = port.as_ref().map_or((b"", b""), |port| (b":", port.as_bytes()));
+    let (open, close): (&[u8], &[u8]) = if target.host.contains(':') { (b"://[", b"]") } else { (b"://", b"") };
+    let (host, path_and_query) = (target.host.as_bytes(), target.path_and_query.as_bytes());
+    CacheKey(concatenated(&[scheme.as_bytes(), open, host, close, colon, port, path_and_query]))
 }
 
 /// The port of `scheme` where none is written (RFC 9110 §4.2.1, §4.2.2).
@@ -146,17 +147,21 @@ pub fn default_port(scheme: &str) -> u16 {
 }
 
 /// One shared text of several parts. It is laid out on the stack first, so that a key costs one allocation and not two.
-fn concatenated(parts: &[&str]) -> Arc<str> {
+fn concatenated(parts: &[&[u8]]) -> Arc<str> {
     let mut buffer = [0; STACK_BYTES];
     let mut length = 0;
     for part in parts {
         match buffer.get_mut(length..length + part.len()) {
-            Some(room) => room.copy_from_slice(part.as_bytes()),
-            None => return parts.concat().into(),
+            Some(room) => room.copy_from_slice(part),
+            None => return text(&parts.concat()),
         }
         length += part.len();
     }
-    std::str::from_utf8(&buffer[..length]).expect("every part is text").into()
+    text(&buffer[..length])
+}
+
+fn text(bytes: &[u8]) -> Arc<str> {
+    std::str::from_utf8(bytes).expect("every part is text").into()
 }
 
 /// Most bytes of fields and cookies in a key.
@@ -166,7 +171,7 @@ pub const KEYED_BYTES_MAX: usize = 1024;
 const LINE: &str = "\n";
 
 /// Longer keys are rare, and only cost an allocation more.
-const STACK_BYTES: usize = 512;
+const STACK_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -181,11 +186,13 @@ mod tests {
         check("http", "a.example", Some(80), "/", "http://a.example/");
         check("https", "a.example", Some(8443), "/", "https://a.example:8443/");
         check("https", "2001:db8::1", Some(8443), "/", "https://[2001:db8::1]:8443/");
+        check("https", "2001:db8::1", None, "/", "https://[2001:db8::1]/");
+        check("http", "::1", None, "/", "http://[::1]/");
     }
 
     #[test]
     fn a_key_of_any_length_is_whole() {
-        for length in [470, STACK_BYTES - 19, STACK_BYTES - 18, STACK_BYTES - 17, STACK_BYTES, 9000] {
+        for length in [STACK_BYTES - 42, STACK_BYTES - 19, STACK_BYTES - 18, STACK_BYTES - 17, STACK_BYTES, 9000] {
             let path = "/".repeat(length);
             check("https", "a.example", None, &path, &format!("https://a.example{path}"));
         }
