@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use super::unsent::{SHARED_BYTES, share};
+
 /// Counts the client connections of a node and bounds them; shared by all its workers.
 #[derive(Debug)]
 pub struct Connections {
@@ -13,6 +15,8 @@ pub struct Connections {
     handshakes_failed: AtomicU64,
     stalled: AtomicU64,
     pinned_bytes: AtomicUsize,
+    /// Those of [`SHARED_BYTES`] that no connection has.
+    ungranted_bytes: AtomicUsize,
 }
 
 impl Connections {
@@ -26,6 +30,7 @@ impl Connections {
             handshakes_failed: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             pinned_bytes: AtomicUsize::new(0),
+            ungranted_bytes: AtomicUsize::new(SHARED_BYTES),
         }
     }
 
@@ -109,6 +114,45 @@ impl Drop for Pinned {
     }
 }
 
+/// What one connection may leave unsent in the kernel beyond what every one may; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Grant {
+    connections: Arc<Connections>,
+    bytes: usize,
+}
+
+impl Grant {
+    /// Nothing yet, of what `connections` share.
+    pub(super) fn new(connections: Arc<Connections>) -> Self {
+        Self { connections, bytes: 0 }
+    }
+
+    /// Takes the [`share`] of a quick client; the bytes of it then.
+    pub(super) fn grow(&mut self) -> usize {
+        let had = self.bytes;
+        let rest = |left| Some(had + left - share(had, left)).filter(|&rest| rest < left);
+        let ungranted = &self.connections.ungranted_bytes;
+        if let Ok(left) = ungranted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest) {
+            self.bytes = share(had, left);
+        }
+        self.bytes
+    }
+
+    /// Gives back all but `bytes`.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        if bytes < self.bytes {
+            self.connections.ungranted_bytes.fetch_add(self.bytes - bytes, Ordering::Relaxed);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.keep(0);
+    }
+}
+
 /// One open connection.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Connections>);
@@ -124,7 +168,10 @@ const PINNED_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::listen::unsent::{Taken, Unsent};
 
     #[test]
     fn what_all_have_in_hand_is_counted_until_they_are_gone() {
@@ -143,6 +190,46 @@ mod tests {
         assert!(!first.is_tight());
         drop(first);
         assert_eq!(connections.pinned_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_all_may_leave_unsent_is_bounded_whatever_they_do() {
+        let connections = Arc::new(Connections::new(0));
+        let newcomer = || (Unsent::new(), Grant::new(Arc::clone(&connections)));
+        let mut clients: Vec<_> = std::iter::repeat_with(newcomer).take(300).collect();
+        let (mut random, mut now, mut most) = (fastrand::Rng::with_seed(9), Duration::ZERO, 0);
+        for _ in 0..100_000 {
+            let index = random.usize(..clients.len());
+            let (unsent, grant) = &mut clients[index];
+            now += Duration::from_millis(random.u64(..2));
+            match random.u32(..1000) {
+                0 => clients[index] = newcomer(),
+                1..=20 => {
+                    unsent.refused(now);
+                    if unsent.refused(now + Duration::from_secs(1)).is_some() {
+                        unsent.gave_way(4096);
+                    }
+                }
+                21..=30 => {
+                    unsent.refused(now);
+                    unsent.taken(now + Duration::from_secs(1));
+                }
+                _ => {
+                    unsent.refused(now);
+                    if unsent.taken(now) == Taken::Quick {
+                        unsent.grant(grant.grow());
+                    }
+                }
+            }
+            let (unsent, grant) = &mut clients[index];
+            grant.keep(unsent.granted());
+            let granted = clients.iter().map(|(unsent, _)| unsent.granted()).sum::<usize>();
+            assert_eq!(granted + connections.ungranted_bytes.load(Ordering::Relaxed), SHARED_BYTES);
+            most = most.max(granted);
+        }
+        assert!(most > SHARED_BYTES - (1 << 20), "only {most} bytes were granted");
+        drop(clients);
+        assert_eq!(connections.ungranted_bytes.load(Ordering::Relaxed), SHARED_BYTES);
     }
 
     #[test]

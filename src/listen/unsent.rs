@@ -4,14 +4,19 @@
 //! the kernel wakes a writer only once half of it is gone, and whoever is silent cannot be told from one that is dead. So
 //! only clients that have shown to be quick get more than little. One that slows down is not awaited in silence, but
 //! pressed to take a few bytes every second: the socket takes them as soon as the client has taken anything.
+//!
+//! What quick clients leave unsent is memory of the kernel that nobody gets back from one that stops reading. So all of them
+//! share what they may have, and once it is given out, whoever is quick has no more than whoever is slow.
 
 use std::time::Duration;
 
 /// What one connection may leave unsent in the kernel (`TCP_NOTSENT_LOWAT`). Times are counted from its start.
 #[derive(Debug)]
 pub(super) struct Unsent {
-    /// Bytes from which on the socket refuses more.
+    /// Bytes from which on the socket refuses more, while it is not pressed.
     limit: usize,
+    /// By how much more it takes since it was pressed.
+    surplus: usize,
     /// How often it has made room quickly at this limit since it last took long.
     proofs: u32,
     /// While it refuses: since when, or since it was last pressed.
@@ -20,26 +25,51 @@ pub(super) struct Unsent {
     is_pressed: bool,
 }
 
+/// What follows from the socket having taken bytes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The client is quick, and may have a larger grant.
+    Quick,
+    /// Nothing.
+    Same,
+    /// The client took long: the limit to be set.
+    Slow(usize),
+}
+
 impl Unsent {
     /// That of a new connection.
     pub(super) fn new() -> Self {
-        Self { limit: UNSENT_MIN_BYTES, proofs: 0, refuses_since: None, is_pressed: false }
+        Self { limit: UNSENT_MIN_BYTES, surplus: 0, proofs: 0, refuses_since: None, is_pressed: false }
     }
 
-    /// The socket, one of `open`, took bytes by itself; the limit to be set, if it is another one.
-    pub(super) fn taken(&mut self, now: Duration, open: usize) -> Option<usize> {
-        let since = self.refuses_since.take()?;
-        let limit = self.limit;
+    /// The socket took bytes by itself.
+    pub(super) fn taken(&mut self, now: Duration) -> Taken {
+        let Some(since) = self.refuses_since.take() else { return Taken::Same };
         if std::mem::take(&mut self.is_pressed) || now.saturating_sub(since) > QUICK_WAIT {
             // The kernel holds less than half of the limit when it takes bytes again, so this is at once true of it.
-            (self.limit, self.proofs) = ((limit / 2).max(UNSENT_MIN_BYTES), 0);
-        } else {
-            self.proofs += 1;
-            if self.proofs >= PROOFS {
-                (self.limit, self.proofs) = (limit.max(share(open)), 0);
-            }
+            let before = self.limit + self.surplus;
+            self.limit = (before / 2).clamp(UNSENT_MIN_BYTES, self.limit);
+            (self.surplus, self.proofs) = (0, 0);
+            return if self.limit == before { Taken::Same } else { Taken::Slow(self.limit) };
         }
-        (self.limit != limit).then_some(self.limit)
+        self.proofs += 1;
+        if self.proofs < PROOFS {
+            return Taken::Same;
+        }
+        self.proofs = 0;
+        if self.limit < UNSENT_MAX_BYTES { Taken::Quick } else { Taken::Same }
+    }
+
+    /// It has so many of the shared bytes; the limit to be set.
+    pub(super) fn grant(&mut self, bytes: usize) -> usize {
+        self.limit = UNSENT_MIN_BYTES + bytes;
+        self.limit
+    }
+
+    /// How many of the shared bytes it needs. What was pressed beyond the limit is none of them: it lies in the segment that
+    /// any connection may have beyond its own.
+    pub(super) fn granted(&self) -> usize {
+        self.limit - UNSENT_MIN_BYTES
     }
 
     /// The socket took nothing; the limit to be set before it is pressed, if it is to be.
@@ -50,9 +80,9 @@ impl Unsent {
         self.refuses_since = Some(now);
         if !std::mem::replace(&mut self.is_pressed, true) {
             // What went in last may lie beyond the limit, as a whole segment.
-            self.limit += SEGMENT_BYTES;
+            self.surplus = SEGMENT_BYTES;
         }
-        Some(self.limit)
+        Some(self.limit + self.surplus)
     }
 
     /// The socket has no room at `now`; whether it is to be pressed.
@@ -68,16 +98,19 @@ impl Unsent {
 
     /// It took `bytes` when pressed; the limit to be set, and how much its client has taken at least.
     pub(super) fn gave_way(&mut self, bytes: usize) -> (usize, usize) {
-        let lower = self.limit.saturating_sub(STEP_BYTES).max(UNSENT_MIN_BYTES);
-        let moved = bytes + self.limit - lower;
-        self.limit = lower;
-        (lower, moved)
+        let before = self.limit + self.surplus;
+        let lower = before.saturating_sub(STEP_BYTES).max(UNSENT_MIN_BYTES);
+        self.limit = self.limit.min(lower);
+        self.surplus = lower - self.limit;
+        (lower, bytes + before - lower)
     }
 }
 
-/// Most that one of `open` connections may leave unsent.
-fn share(open: usize) -> usize {
-    (SHARED_BYTES / open.max(1)).min(UNSENT_MAX_BYTES)
+/// How many of the shared bytes a connection has that has shown to be quick, when it had `had` and `left` were left. All
+/// together never have more than there are, and whoever comes late finds a quarter of what the others have left.
+pub(super) fn share(had: usize, left: usize) -> usize {
+    let share = ((had + left) / 4).min(UNSENT_MAX_BYTES - UNSENT_MIN_BYTES);
+    if share < SHARE_MIN_BYTES { had } else { had.max(share) }
 }
 
 /// What every connection may leave unsent. The kernel wakes us at half of it, so that a client at 2 KiB/s shows progress
@@ -87,11 +120,14 @@ pub(super) const UNSENT_MIN_BYTES: usize = 32 * 1024;
 /// With half of it 10 MiB cost 7 % more, with a quarter 11 %, with an eighth 20 %.
 const UNSENT_MAX_BYTES: usize = 1024 * 1024;
 
-/// What is shared out among all connections. Two thousand have no more of it than any.
-const SHARED_BYTES: usize = 64 * 1024 * 1024;
+/// What all connections together may leave unsent beyond what every one may: the most for 64 of them.
+pub(super) const SHARED_BYTES: usize = 64 * 1024 * 1024;
 
-/// A client may leave its share unsent after it has made room so many times quickly. What the buffers of its own system take
-/// before it has read anything makes fewer.
+/// With less 10 MiB cost no less.
+const SHARE_MIN_BYTES: usize = 96 * 1024;
+
+/// A client gets a share after it has made room so many times quickly. What the buffers of its own system take before it has
+/// read anything makes fewer.
 const PROOFS: u32 = 8;
 
 /// A quick client makes room within this time: 2 MiB/s for half of the most.
@@ -124,34 +160,44 @@ mod tests {
 
     use Step::{GaveWay, Refused, Taken};
 
-    /// The limit after `steps`, one of `open` connections, and whether it is pressed in the last of them.
-    fn play(steps: &[Step], open: usize) -> (usize, bool) {
-        let (mut unsent, mut now, mut is_pressed) = (Unsent::new(), Duration::ZERO, false);
+    /// The limit after `steps` of a connection whose share is so much, and whether it is pressed in the last of them.
+    fn play(steps: &[Step], share: usize) -> (usize, bool) {
+        let (mut unsent, mut limit, mut now) = (Unsent::new(), UNSENT_MIN_BYTES, Duration::ZERO);
+        let mut is_pressed = false;
         for step in steps {
             is_pressed = false;
             match *step {
                 Refused(milliseconds) => {
                     now += Duration::from_millis(milliseconds);
-                    is_pressed = unsent.refused(now).is_some();
+                    let raised = unsent.refused(now);
+                    is_pressed = raised.is_some();
+                    limit = raised.unwrap_or(limit);
                 }
                 Taken(milliseconds) => {
                     now += Duration::from_millis(milliseconds);
-                    let before = unsent.limit;
-                    let told = unsent.taken(now, open);
-                    assert_eq!(told, (unsent.limit != before).then_some(unsent.limit));
+                    limit = match unsent.taken(now) {
+                        super::Taken::Quick => unsent.grant(share),
+                        super::Taken::Same => limit,
+                        super::Taken::Slow(lower) => lower,
+                    };
                 }
                 GaveWay => {
-                    let before = unsent.limit;
-                    assert_eq!(unsent.gave_way(PRESS_BYTES), (unsent.limit, PRESS_BYTES + before - unsent.limit));
+                    let (lower, moved) = unsent.gave_way(PRESS_BYTES);
+                    assert_eq!(moved, PRESS_BYTES + limit - lower);
+                    limit = lower;
                 }
             }
+            assert_eq!(limit, unsent.limit + unsent.surplus);
+            assert!(unsent.granted() <= share, "it has {} of {share}", unsent.granted());
         }
-        (unsent.limit, is_pressed)
+        (limit, is_pressed)
     }
 
+    /// `most_kibibytes` is the limit of a quick client.
     #[track_caller]
-    fn check(steps: &[&[Step]], open: usize, expected_kibibytes: usize) {
-        assert_eq!(play(&steps.concat(), open).0, expected_kibibytes * 1024);
+    fn check(steps: &[&[Step]], most_kibibytes: usize, expected_kibibytes: usize) {
+        let share = most_kibibytes * 1024 - UNSENT_MIN_BYTES;
+        assert_eq!(play(&steps.concat(), share).0, expected_kibibytes * 1024);
     }
 
     /// So many waits that end quickly.
@@ -161,34 +207,59 @@ mod tests {
 
     #[test]
     fn who_is_quick_may_leave_more_unsent() {
-        check(&[&quick(7)], 1, 32);
-        check(&[&quick(8)], 1, 1024);
-        check(&[&quick(1000)], 1, 1024);
-        check(&[&[Taken(0); 1000]], 1, 32);
+        check(&[&quick(7)], 1024, 32);
+        check(&[&quick(8)], 1024, 1024);
+        check(&[&quick(1000)], 1024, 1024);
+        check(&[&[Taken(0); 1000]], 1024, 32);
     }
 
     #[test]
-    fn the_more_connections_the_less_of_each() {
-        check(&[&quick(8)], 64, 1024);
-        check(&[&quick(8)], 128, 512);
-        check(&[&quick(8)], 1024, 64);
-        check(&[&quick(8)], 2048, 32);
-        check(&[&quick(8)], 10_000, 32);
+    fn who_comes_late_has_a_quarter_of_what_is_left() {
+        let mib = 1024;
+        for (had, left, expected) in [
+            (0, 64 * mib, 992),
+            (0, 4 * mib, 992),
+            (0, 3 * mib, 768),
+            (0, 384, 96),
+            (0, 383, 0),
+            (0, 0, 0),
+            (992, 64 * mib, 992),
+            (992, 0, 992),
+            (496, 64 * mib, 992),
+            (496, 2 * mib, 636),
+            (496, 1488, 496),
+            (100, 100, 100),
+        ] {
+            assert_eq!(share(had * 1024, left * 1024), expected * 1024, "had {had}, left {left}");
+        }
+    }
+
+    #[test]
+    fn sixty_four_quick_clients_have_the_most_or_nearly_so() {
+        let mut left = SHARED_BYTES;
+        let shares = std::iter::repeat_with(|| {
+            let share = share(0, left);
+            left -= share;
+            share
+        });
+        let kibibytes: Vec<_> = shares.take(80).map(|share| share / 1024).collect();
+        assert_eq!(kibibytes[..63], [992; 63]);
+        assert_eq!(kibibytes[63..], [760, 570, 427, 320, 240, 180, 135, 101, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
     fn a_wait_that_lasts_halves_it() {
         let slow = [Refused(0), Taken(251)];
-        check(&[&quick(8), &slow], 1, 512);
-        check(&[&quick(8), &slow, &slow, &quick(7)], 1, 256);
-        check(&[&quick(8), &slow, &slow, &quick(8)], 1, 1024);
-        check(&[&quick(8), &slow.repeat(10)], 1, 32);
-        check(&[&quick(7), &slow, &quick(7)], 1, 32);
+        check(&[&quick(8), &slow], 1024, 512);
+        check(&[&quick(8), &slow, &slow, &quick(7)], 1024, 256);
+        check(&[&quick(8), &slow, &slow, &quick(8)], 1024, 1024);
+        check(&[&quick(8), &slow.repeat(10)], 1024, 32);
+        check(&[&quick(7), &slow, &quick(7)], 1024, 32);
     }
 
     #[test]
     fn only_who_may_leave_much_is_pressed_and_only_once_a_second() {
-        let pressed = |steps: &[&[Step]]| play(&steps.concat(), 1).1;
+        let pressed = |steps: &[&[Step]]| play(&steps.concat(), UNSENT_MAX_BYTES - UNSENT_MIN_BYTES).1;
         assert!(!pressed(&[&[Refused(0), Refused(60_000)]]));
         assert!(!pressed(&[&quick(8), &[Refused(0), Refused(999)]]));
         assert!(pressed(&[&quick(8), &[Refused(0), Refused(1000)]]));
@@ -199,10 +270,11 @@ mod tests {
     #[test]
     fn who_is_pressed_may_leave_less_each_time_until_it_is_little() {
         let waits = [Refused(0), Refused(1000)];
-        check(&[&quick(8), &waits], 512, 128 + 64);
-        check(&[&quick(8), &waits, &[GaveWay]], 512, 128 + 64 - 8);
-        check(&[&quick(8), &waits, &[GaveWay, Refused(1000), GaveWay]], 512, 128 + 64 - 16);
-        check(&[&quick(8), &waits, &[GaveWay; 50]], 512, 32);
-        check(&[&quick(8), &waits, &[Taken(0)]], 512, 96);
+        check(&[&quick(8), &waits], 128, 128 + 64);
+        check(&[&quick(8), &waits, &[GaveWay]], 128, 128 + 64 - 8);
+        check(&[&quick(8), &waits, &[GaveWay, Refused(1000), GaveWay]], 128, 128 + 64 - 16);
+        check(&[&quick(8), &waits, &[GaveWay; 50]], 128, 32);
+        check(&[&quick(8), &waits, &[Taken(0)]], 128, 96);
+        check(&[&quick(8), &waits, &[Taken(0)]], 40, 40);
     }
 }

@@ -12,11 +12,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connections::Connections;
+use super::connections::{Connections, Grant};
 use super::protocol::Protocol;
 use super::room::Room;
 use super::stream::{NewestStream, StreamWatch};
-use super::unsent::{PRESS_BYTES, Unsent};
+use super::unsent::{PRESS_BYTES, Taken, Unsent};
 pub use super::watch::Watch;
 
 /// A socket whose bytes are counted; goes underneath TLS, where what leaves is what the client took.
@@ -31,7 +31,8 @@ pub struct Watched<IO> {
 impl Watched<TcpStream> {
     /// One of `connections`, of which the kernel may take more at once while its client is quick.
     pub(super) fn tcp(stream: TcpStream, connections: Arc<Connections>) -> Self {
-        let kernel = Kernel { unsent: Unsent::new(), socket: |stream| SockRef::from(stream), connections };
+        let grant = Grant::new(connections);
+        let kernel = Kernel { unsent: Unsent::new(), grant, socket: |stream| SockRef::from(stream) };
         Self { kernel: Some(kernel), ..Self::new(stream) }
     }
 }
@@ -150,15 +151,23 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 #[derive(Debug)]
 struct Kernel<IO> {
     unsent: Unsent,
+    grant: Grant,
     socket: fn(&IO) -> SockRef<'_>,
-    connections: Arc<Connections>,
 }
 
 impl<IO> Kernel<IO> {
     /// The socket took bytes by itself.
     fn took(&mut self, io: &IO, watch: &Watch) {
-        if let Some(limit) = self.unsent.taken(watch.moment(), self.connections.open()) {
-            self.limit(io, limit);
+        match self.unsent.taken(watch.moment()) {
+            Taken::Quick => {
+                let granted = self.grant.grow();
+                if granted > self.unsent.granted() {
+                    let limit = self.unsent.grant(granted);
+                    self.limit(io, limit);
+                }
+            }
+            Taken::Same => {}
+            Taken::Slow(limit) => self.limit(io, limit),
         }
     }
 
@@ -177,8 +186,9 @@ impl<IO> Kernel<IO> {
     }
 
     /// A limit that cannot be set stays as it was, which only costs time.
-    fn limit(&self, io: &IO, bytes: usize) {
+    fn limit(&mut self, io: &IO, bytes: usize) {
         let _ = (self.socket)(io).set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.grant.keep(self.unsent.granted());
     }
 }
 
