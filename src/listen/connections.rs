@@ -127,6 +127,11 @@ impl Grant {
         Self { connections, bytes: 0 }
     }
 
+    /// Whether there is nothing of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Takes the [`share`] of a quick client; the bytes of it then.
     pub(super) fn grow(&mut self) -> usize {
         let had = self.bytes;

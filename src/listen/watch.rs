@@ -181,6 +181,11 @@ impl Watch {
         self.awake.store(false, Ordering::Relaxed);
     }
 
+    /// Whether an HTTP/1 connection has none, because there has been nothing to do for a while.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.awake.load(Ordering::Relaxed)
+    }
+
     /// HTTP/1 bodies and handlers are polled by the connection, which has just read the clock; HTTP/2 ones are not.
     fn now(&self) -> u64 {
         if self.protocol == Protocol::Http2 {

@@ -16,7 +16,7 @@ use super::connections::{Connections, Grant};
 use super::protocol::Protocol;
 use super::room::Room;
 use super::stream::{NewestStream, StreamWatch};
-use super::unsent::{PRESS_BYTES, Taken, Unsent};
+use super::unsent::{PRESS_BYTES, Taken, UNSENT_MIN_BYTES, Unsent};
 pub use super::watch::Watch;
 
 /// A socket whose bytes are counted; goes underneath TLS, where what leaves is what the client took.
@@ -31,8 +31,12 @@ pub struct Watched<IO> {
 impl Watched<TcpStream> {
     /// One of `connections`, of which the kernel may take more at once while its client is quick.
     pub(super) fn tcp(stream: TcpStream, connections: Arc<Connections>) -> Self {
-        let grant = Grant::new(connections);
-        let kernel = Kernel { unsent: Unsent::new(), grant, socket: |stream| SockRef::from(stream) };
+        let kernel = Kernel {
+            unsent: Unsent::new(),
+            grant: Grant::new(connections),
+            socket: |stream| SockRef::from(stream),
+            room: TcpStream::poll_room,
+        };
         Self { kernel: Some(kernel), ..Self::new(stream) }
     }
 }
@@ -74,6 +78,16 @@ impl<IO> Watched<IO> {
         outcome
     }
 
+    /// The client has sent nothing.
+    fn heard_nothing(&mut self, context: &mut Context<'_>) {
+        let kernel = self.kernel.as_mut().filter(|kernel| !kernel.grant.is_empty());
+        if let (Some(watch), Some(kernel)) = (&self.watch, kernel)
+            && watch.is_at_rest()
+        {
+            let _given_back = kernel.poll_rest(&mut self.io, context);
+        }
+    }
+
     fn set_blocked(&mut self, blocked: bool) {
         if let Some(watch) = self.watch.as_ref().filter(|_| blocked != self.blocked) {
             self.blocked = blocked;
@@ -104,7 +118,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(context, buffer))?;
+        let read = Pin::new(&mut this.io).poll_read(context, buffer);
+        if read.is_pending() {
+            this.heard_nothing(context);
+        }
+        ready!(read)?;
         let bytes = buffer.filled().len() - before;
         if let Some(watch) = this.watch.as_ref().filter(|_| bytes > 0) {
             watch.read(bytes);
@@ -143,7 +161,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+        let this = self.get_mut();
+        // Once it is closed, nobody counts what the kernel goes on to send.
+        if let Some(kernel) = &mut this.kernel {
+            ready!(kernel.poll_rest(&mut this.io, context));
+        }
+        Pin::new(&mut this.io).poll_shutdown(context)
     }
 }
 
@@ -153,6 +176,7 @@ struct Kernel<IO> {
     unsent: Unsent,
     grant: Grant,
     socket: fn(&IO) -> SockRef<'_>,
+    room: fn(&mut IO, &mut Context<'_>) -> Poll<io::Result<()>>,
 }
 
 impl<IO> Kernel<IO> {
@@ -169,6 +193,7 @@ impl<IO> Kernel<IO> {
             Taken::Same => {}
             Taken::Slow(limit) => self.limit(io, limit),
         }
+        self.grant.keep(self.unsent.granted());
     }
 
     /// The socket took nothing of `bytes`. If that has lasted, it is asked again at once, whether or not it has said that it
@@ -181,14 +206,30 @@ impl<IO> Kernel<IO> {
         let Ok(taken @ 1..) = pressed else { return Poll::Pending };
         let (limit, moved) = self.unsent.gave_way(taken);
         self.limit(io, limit);
+        self.grant.keep(self.unsent.granted());
         watch.wrote(moved);
         Poll::Ready(Ok(taken))
     }
 
+    /// There is nothing to send; ready once the kernel has no more left than of any client, and what was granted is given
+    /// back.
+    fn poll_rest(&mut self, io: &mut IO, context: &mut Context<'_>) -> Poll<()> {
+        if self.grant.is_empty() {
+            return Poll::Ready(());
+        }
+        if self.unsent.is_much() {
+            self.unsent = Unsent::new();
+            self.limit(io, UNSENT_MIN_BYTES);
+        }
+        // What has failed has nothing left.
+        let _room = ready!((self.room)(io, context));
+        self.grant.keep(0);
+        Poll::Ready(())
+    }
+
     /// A limit that cannot be set stays as it was, which only costs time.
-    fn limit(&mut self, io: &IO, bytes: usize) {
+    fn limit(&self, io: &IO, bytes: usize) {
         let _ = (self.socket)(io).set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX));
-        self.grant.keep(self.unsent.granted());
     }
 }
 

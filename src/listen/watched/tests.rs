@@ -44,6 +44,40 @@ async fn a_client_over_http_2_may_not_leave_more_unsent() {
     assert_eq!(lab.limit(), UNSENT_MIN_BYTES as u32);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_quick_and_falls_silent_gives_back_its_share_once_it_has_taken_all() {
+    let mut lab = Lab::new();
+    lab.watch.wakes();
+    lab.is_quick().await;
+    assert!(!lab.gives_back().await, "it is in the midst of a response");
+    lab.watch.rests();
+    assert!(!lab.gives_back().await, "it has not taken all of it");
+    assert_eq!(lab.limit(), UNSENT_MIN_BYTES as u32);
+    while lab.client_reads(1 << 20) {}
+    assert!(lab.gives_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_response_gives_back_what_rest_could_not() {
+    let mut lab = Lab::new();
+    lab.is_quick().await;
+    assert!(!lab.gives_back().await, "it has not taken all of the last one");
+    lab.takes_all().await;
+    lab.takes_all().await;
+    assert!(lab.has_given_back(), "what was left of it was taken");
+    lab.is_quick().await;
+    assert!(!lab.has_given_back());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_does_not_end_while_its_client_has_much_to_take() {
+    let mut lab = Lab::new();
+    lab.is_quick().await;
+    assert!(!lab.ends().await);
+    while lab.client_reads(1 << 20) {}
+    assert!(lab.ends().await && lab.has_given_back());
+}
+
 /// A connection whose server writes as much as the socket takes, and its client.
 struct Lab {
     server: Watched<TcpStream>,
@@ -87,16 +121,39 @@ impl Lab {
 
     async fn takes_all(&mut self) {
         self.server_writes().await;
-        let mut bytes = vec![0; 1 << 20];
-        while self.client.read(&mut bytes).is_ok() {}
+        while self.client_reads(1 << 20) {}
+    }
+
+    /// The client reads at most so many bytes; whether there were any.
+    fn client_reads(&mut self, bytes: usize) -> bool {
+        self.client.read(&mut vec![0; bytes]).is_ok_and(|bytes| bytes > 0)
     }
 
     /// The client reads so many bytes in a second; whether it is not given up in that.
     async fn a_second_passes(&mut self, bytes: usize) -> bool {
         advance(SECOND).await;
-        let _ = self.client.read(&mut vec![0; bytes]);
+        self.client_reads(bytes);
         self.server_writes().await;
         self.watch.activity(None).response_patience.is_none_or(|end| end > self.watch.look())
+    }
+
+    /// The server finds that the client has sent nothing; whether it has nothing of what is shared then.
+    async fn gives_back(&mut self) -> bool {
+        tokio::task::yield_now().await;
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut self.server).poll_read(context, &mut ReadBuf::new(&mut [0; 1])).is_pending());
+        self.has_given_back()
+    }
+
+    fn has_given_back(&self) -> bool {
+        self.server.kernel.as_ref().is_some_and(|kernel| kernel.grant.is_empty())
+    }
+
+    /// The server closes the connection; whether it has.
+    async fn ends(&mut self) -> bool {
+        tokio::task::yield_now().await;
+        let context = &mut Context::from_waker(Waker::noop());
+        Pin::new(&mut self.server).poll_shutdown(context).map(|ended| ended.expect("the client is there")).is_ready()
     }
 
     async fn server_writes(&mut self) {
