@@ -130,6 +130,11 @@ impl Watch {
         self.responses.end(self.now());
     }
 
+    /// Whether the client has not taken a response in time, at the last look.
+    pub(super) fn has_stalled(&self) -> bool {
+        self.responses.patience().is_some_and(|end| end <= self.moment())
+    }
+
     /// A handler waits for a request's body.
     pub(super) fn request_waits(&self) {
         self.request_bodies.begin(self.now());

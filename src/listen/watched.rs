@@ -5,6 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -37,7 +38,9 @@ impl Watched<TcpStream> {
             socket: |stream| SockRef::from(stream),
             room: TcpStream::poll_room,
         };
-        Self { kernel: Some(kernel), ..Self::new(stream) }
+        let mut watched = Self::new(stream);
+        watched.kernel = Some(kernel);
+        watched
     }
 }
 
@@ -167,6 +170,18 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
             ready!(kernel.poll_rest(&mut this.io, context));
         }
         Pin::new(&mut this.io).poll_shutdown(context)
+    }
+}
+
+impl<IO> Drop for Watched<IO> {
+    /// The kernel would go on for minutes to offer what it has to a client that takes nothing, though the rest never comes.
+    fn drop(&mut self) {
+        if let (Some(watch), Some(kernel)) = (&self.watch, &self.kernel)
+            && watch.has_stalled()
+        {
+            // One that cannot be reset is closed.
+            let _ = (kernel.socket)(&self.io).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
