@@ -72,13 +72,14 @@ impl Housekeeping {
         let Shared { store, clock, .. } = &*self.shared;
         let resident_bytes = process::resident_bytes();
         let nearest = self.confinement.nearest();
-        let overdraft = store.make_way(resident_bytes, nearest.map(|(_, usage)| usage));
+        let overdraft = store.make_way(resident_bytes, nearest.map(|nearest| nearest.usage));
         self.connections.shut(overdraft.is_some());
         match shortage.look(overdraft, self.connections.refused(), clock.now().monotonic) {
             News::Began(overdraft) => {
-                let cgroup = nearest.filter(|_| overdraft.pressure.limit == Limit::Cgroup).map(|(cgroup, _)| cgroup);
+                let nearest = nearest.filter(|_| overdraft.pressure.limit == Limit::Cgroup);
                 self.events.emit(Event::MemoryShort {
-                    cgroup: cgroup.map(|cgroup| cgroup.folder().to_owned()),
+                    cgroup: nearest.map(|nearest| nearest.cgroup.folder().to_owned()),
+                    limit_file: nearest.map(|nearest| nearest.file),
                     used_bytes: overdraft.pressure.usage.used_bytes,
                     limit_bytes: overdraft.pressure.usage.limit_bytes,
                     missing_bytes: overdraft.missing_bytes,

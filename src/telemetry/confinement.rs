@@ -24,16 +24,31 @@ pub struct Cgroup {
 pub struct Usage {
     /// What the kernel cannot take back by itself, in bytes.
     pub used_bytes: u64,
-    /// Beyond it, a process is killed.
+    /// Beyond it, a process is killed or slowed down.
     pub limit_bytes: u64,
+}
+
+/// The limit that is nearest to what is used of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Nearest<'a> {
+    /// Whose limit it is.
+    pub cgroup: &'a Cgroup,
+    /// The file of the cgroup that has it, such as `memory.max`.
+    pub file: &'static str,
+    /// What is used of it.
+    pub usage: Usage,
 }
 
 impl Confinement {
     /// The cgroups that this process is in; none where the system has none.
     pub fn find() -> Self {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let found = LAYOUTS.iter().find_map(|layout| layout.cgroups(Path::new(layout.root), &own));
-        Self { cgroups: found.unwrap_or_default() }
+        let [mounts, own] = ["/proc/self/mountinfo", "/proc/self/cgroup"].map(fs::read_to_string);
+        Self::of(&mounts.unwrap_or_default(), &own.unwrap_or_default())
+    }
+
+    /// Those of a process by its `mountinfo` and `cgroup` (proc(5)).
+    fn of(mounts: &str, own: &str) -> Self {
+        Self { cgroups: LAYOUTS.iter().find_map(|layout| layout.cgroups(mounts, own)).unwrap_or_default() }
     }
 
     /// All of them, the innermost first.
@@ -41,10 +56,13 @@ impl Confinement {
         &self.cgroups
     }
 
-    /// The one whose limit is nearest, and what is used of it; reads as [`Cgroup::usage`] does.
-    pub fn nearest(&self) -> Option<(&Cgroup, Usage)> {
-        let limited = self.cgroups.iter().filter_map(|cgroup| Some((cgroup, cgroup.usage()?)));
-        limited.min_by_key(|(_, usage)| usage.limit_bytes.saturating_sub(usage.used_bytes))
+    /// The limit that is nearest; reads as [`Cgroup::usage`] does.
+    pub fn nearest(&self) -> Option<Nearest<'_>> {
+        let limited = self.cgroups.iter().filter_map(|cgroup| {
+            let (file, usage) = cgroup.limited()?;
+            Some(Nearest { cgroup, file, usage })
+        });
+        limited.min_by_key(|nearest| nearest.usage.limit_bytes.saturating_sub(nearest.usage.used_bytes))
     }
 }
 
@@ -56,22 +74,28 @@ impl Cgroup {
 
     /// Reads its limit, and what is used of it; blocks for some microseconds. `None` while it has no limit.
     pub fn usage(&self) -> Option<Usage> {
-        let limit_bytes = number(&self.folder.join(self.layout.limit)).filter(|&limit| limit < NO_LIMIT)?;
+        self.limited().map(|(_, usage)| usage)
+    }
+
+    /// The file that has its lowest limit, and what is used of that.
+    fn limited(&self) -> Option<(&'static str, Usage)> {
+        let limits = self.layout.limits.iter().filter_map(|&file| Some((file, number(&self.folder.join(file))?)));
+        let (file, limit_bytes) = limits.filter(|&(_, bytes)| bytes < NO_LIMIT).min_by_key(|&(_, bytes)| bytes)?;
         let used = number(&self.folder.join(self.layout.usage))?;
         let stat = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
         let files = self.layout.files.iter().filter_map(|label| labeled(&stat, label)).sum();
-        Some(Usage { used_bytes: used.saturating_sub(files), limit_bytes })
+        Some((file, Usage { used_bytes: used.saturating_sub(files), limit_bytes }))
     }
 }
 
 /// Where a version of cgroups has its files.
 #[derive(Debug)]
 struct Layout {
-    root: &'static str,
-    /// The middle field of its line in `/proc/PID/cgroup`.
+    file_system: &'static str,
+    /// Among the options of its mount, and the middle field of its line in `/proc/PID/cgroup`; empty for all controllers.
     controller: &'static str,
     usage: &'static str,
-    limit: &'static str,
+    limits: &'static [&'static str],
     /// Cached pages of files, which the kernel takes back when it needs memory.
     files: [&'static str; 2],
     /// Whether what is below a cgroup counts in it, if that can be otherwise.
@@ -79,19 +103,34 @@ struct Layout {
 }
 
 impl Layout {
-    /// The cgroup of `/proc/self/cgroup` and those above it in which its memory counts, below the folder `root`.
-    fn cgroups(&'static self, root: &Path, own: &str) -> Option<Vec<Cgroup>> {
-        let path = Path::new(self.path(own)?);
+    /// The process's cgroup and those above it in which its memory counts, as far as they are mounted.
+    fn cgroups(&'static self, mounts: &str, own: &str) -> Option<Vec<Cgroup>> {
+        let (root, mounted) = self.mount(mounts)?;
+        let path = Path::new(self.path(own)?).strip_prefix(root).ok();
         // A container may have its own cgroup for a root, and yet be told what the host calls it.
-        let path = if below(root, path).is_dir() { path } else { Path::new("/") };
-        let folders = path.ancestors().take(DEPTH_MAX).map(|path| below(root, path));
+        let path = path.filter(|path| mounted.join(path).is_dir()).unwrap_or(Path::new(""));
+        let folder: PathBuf = mounted.join(path).components().collect();
+        let folders = folder.ancestors().take(1 + path.components().count()).take(DEPTH_MAX);
         let counting = folders.enumerate().take_while(|(height, folder)| *height == 0 || self.counts_children(folder));
-        let cgroups: Vec<Cgroup> = counting.map(|(_, folder)| Cgroup { folder, layout: self }).collect();
-        root.is_dir().then_some(cgroups)
+        Some(counting.map(|(_, folder)| Cgroup { folder: folder.to_owned(), layout: self }).collect())
     }
 
     fn counts_children(&self, folder: &Path) -> bool {
         self.hierarchy.is_none_or(|file| number(&folder.join(file)) == Some(1))
+    }
+
+    /// Which cgroup is to be seen as the root, and where.
+    fn mount<'a>(&self, mounts: &'a str) -> Option<(&'a str, &'a Path)> {
+        mounts.lines().find_map(|line| {
+            let (place, kind) = line.split_once(" - ")?;
+            let mut kind = kind.split(' ');
+            let is_version = kind.next() == Some(self.file_system);
+            let mut options = kind.nth(1)?.split(',');
+            let is_meant = is_version && (self.controller.is_empty() || options.any(|it| it == self.controller));
+            let mut place = place.split(' ').skip(3);
+            let (root, mounted) = (place.next()?, place.next()?);
+            is_meant.then_some((root, Path::new(mounted)))
+        })
     }
 
     fn path<'a>(&self, own: &'a str) -> Option<&'a str> {
@@ -105,11 +144,6 @@ impl Layout {
     }
 }
 
-/// An absolute path as it is seen below `root`.
-fn below(root: &Path, path: &Path) -> PathBuf {
-    root.components().chain(path.components().skip(1)).collect()
-}
-
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
@@ -117,18 +151,20 @@ fn number(file: &Path) -> Option<u64> {
 /// Version 1 first: where there are both, it is the one that has memory.
 const LAYOUTS: [Layout; 2] = [
     Layout {
-        root: "/sys/fs/cgroup/memory",
+        file_system: "cgroup",
         controller: "memory",
         usage: "memory.usage_in_bytes",
-        limit: "memory.limit_in_bytes",
+        limits: &["memory.limit_in_bytes"],
         files: ["total_inactive_file ", "total_active_file "],
         hierarchy: Some("memory.use_hierarchy"),
     },
     Layout {
-        root: "/sys/fs/cgroup",
+        file_system: "cgroup2",
         controller: "",
         usage: "memory.current",
-        limit: "memory.max",
+        // Beyond the second nobody is killed, but everybody is slowed down until the kernel has taken memory back, of which
+        // a node that swaps nothing has hardly any.
+        limits: &["memory.max", "memory.high"],
         files: ["inactive_file ", "active_file "],
         hierarchy: None,
     },
@@ -162,26 +198,65 @@ mod tests {
         }
     }
 
-    /// Files of a version below the root, the process's `/proc/self/cgroup`, and the cgroup whose limit is nearest with what
-    /// is used of it.
+    #[test]
+    fn the_hierarchy_that_has_the_memory_is_found_where_it_is_mounted() {
+        let [first, second] = &LAYOUTS;
+        let tmpfs = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755";
+        let cpu = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct";
+        let memory = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:15 - cgroup cgroup rw,memory";
+        let docker = "35 31 0:32 /docker/1 /sys/fs/cgroup/memory ro master:15 - cgroup cgroup rw,memory";
+        let unified = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate";
+        let alone = "30 23 0:26 /../.. /sys/fs/cgroup rw shared:4 master:2 - cgroup2 cgroup rw,memory_recursiveprot";
+        for (mounts, in_first, in_second) in [
+            (
+                vec![tmpfs, cpu, memory, unified],
+                Some(("/", "/sys/fs/cgroup/memory")),
+                Some(("/", "/sys/fs/cgroup/unified")),
+            ),
+            (vec![tmpfs, docker], Some(("/docker/1", "/sys/fs/cgroup/memory")), None),
+            (vec![tmpfs, cpu, unified], None, Some(("/", "/sys/fs/cgroup/unified"))),
+            (vec![alone], None, Some(("/../..", "/sys/fs/cgroup"))),
+            (vec![tmpfs, cpu], None, None),
+            (vec!["", " - ", "1 2 3 - cgroup2 - rw", "1 2 3 / /sys - cgroup2"], None, None),
+        ] {
+            let mounts = mounts.join("\n");
+            let found = [first, second].map(|layout| layout.mount(&mounts));
+            assert_eq!(found, [in_first, in_second].map(|at| at.map(|(root, at)| (root, Path::new(at)))), "{mounts}");
+        }
+    }
+
+    /// Files below a mount that shows `root`, the process's `/proc/self/cgroup`, and the file that has the nearest limit with
+    /// what is used of it.
     #[track_caller]
-    fn check(why: &str, layout: &'static Layout, files: &str, own: &str, expected: Option<(&str, u64, u64)>) {
+    fn check_below(
+        why: &str,
+        (file_system, root): (&str, &str),
+        files: &str,
+        own: &str,
+        expected: Option<(&str, u64, u64)>,
+    ) {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("holdover-confinement-{}-{number}", std::process::id()));
+        let mounted = std::env::temp_dir().join(format!("holdover-confinement-{}-{number}", std::process::id()));
         for file in files.split(',') {
             let (path, text) = file.trim().split_once(" = ").expect("a path and its content");
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().expect("it is below the root")).expect("there is room for it");
+            let path = mounted.join(path);
+            fs::create_dir_all(path.parent().expect("it is below the mount")).expect("there is room for it");
             fs::write(path, text.replace(';', "\n")).expect("there is room for it");
         }
-        let confinement = Confinement { cgroups: layout.cgroups(&root, own).unwrap_or_default() };
-        let nearest = confinement.nearest().map(|(cgroup, Usage { used_bytes, limit_bytes })| {
-            let path = cgroup.folder().strip_prefix(&root).expect("it is below the root");
-            (path.to_str().expect("it is a text"), used_bytes, limit_bytes)
+        let mounts = format!("32 31 0:29 {root} {} rw - {file_system} cgroup rw,memory\n", mounted.display());
+        let confinement = Confinement::of(&mounts, own);
+        let nearest = confinement.nearest().map(|Nearest { cgroup, file, usage }| {
+            let folder = cgroup.folder().strip_prefix(&mounted).expect("it is below the mount");
+            (folder.join(file).display().to_string(), usage.used_bytes, usage.limit_bytes)
         });
-        assert_eq!(nearest, expected, "{why}");
-        fs::remove_dir_all(&root).expect("it was ours");
+        assert_eq!(nearest, expected.map(|(file, used, limit)| (file.to_owned(), used, limit)), "{why}");
+        fs::remove_dir_all(&mounted).expect("it was ours");
+    }
+
+    #[track_caller]
+    fn check(why: &str, layout: &Layout, files: &str, own: &str, expected: Option<(&str, u64, u64)>) {
+        check_below(why, (layout.file_system, "/"), files, own, expected);
     }
 
     #[test]
@@ -190,23 +265,63 @@ mod tests {
         let own = "0::/pod/node\n";
         check("no limit", second, "pod/node/memory.max = max;, pod/node/memory.current = 7", own, None);
         let node = "pod/node/memory.max = 1000;, pod/node/memory.current = 700;";
-        check("one's own", second, node, own, Some(("pod/node", 700, 1000)));
+        check("one's own", second, node, own, Some(("pod/node/memory.max", 700, 1000)));
         let stat = format!("{node}, pod/node/memory.stat = anon 400;inactive_file 200;active_file 50;file 260;");
-        check("cached files do not count", second, &stat, own, Some(("pod/node", 450, 1000)));
+        check("cached files do not count", second, &stat, own, Some(("pod/node/memory.max", 450, 1000)));
         let wide = format!("{node}, pod/memory.max = 2000, pod/memory.current = 1600");
-        check("one above that is further away", second, &wide, own, Some(("pod/node", 700, 1000)));
+        check("one above that is further away", second, &wide, own, Some(("pod/node/memory.max", 700, 1000)));
         let narrow = format!("{node}, pod/memory.max = 2000, pod/memory.current = 1800");
-        check("one above, filled by others", second, &narrow, own, Some(("pod", 1800, 2000)));
+        check("one above, filled by others", second, &narrow, own, Some(("pod/memory.max", 1800, 2000)));
         let files = format!("{narrow}, pod/memory.stat = inactive_file 150;");
-        check("cached files above", second, &files, own, Some(("pod/node", 700, 1000)));
+        check("cached files above", second, &files, own, Some(("pod/node/memory.max", 700, 1000)));
         let equal = format!("{node}, pod/memory.max = 2000, pod/memory.current = 1700");
-        check("of two that are as near the inner one", second, &equal, own, Some(("pod/node", 700, 1000)));
+        check("of two that are as near the inner one", second, &equal, own, Some(("pod/node/memory.max", 700, 1000)));
         let slice = "pod/memory.max = 900, pod/memory.current = 800, pod/node/cgroup.procs = 1";
-        check("memory that is only counted above", second, slice, own, Some(("pod", 800, 900)));
+        check("memory that is only counted above", second, slice, own, Some(("pod/memory.max", 800, 900)));
         let root = "memory.max = 900, memory.current = 800";
-        check("a root of one's own", second, root, "0::/\n", Some(("", 800, 900)));
-        check("a root that the host calls otherwise", second, root, own, Some(("", 800, 900)));
+        check("a root of one's own", second, root, "0::/\n", Some(("memory.max", 800, 900)));
+        check("a root that the host calls otherwise", second, root, own, Some(("memory.max", 800, 900)));
         check("nothing is known of one's own", second, root, "0::/../neighbor\n", None);
+    }
+
+    #[test]
+    fn the_lower_of_two_limits_counts() {
+        let second = &LAYOUTS[1];
+        let own = "0::/node\n";
+        let used = "node/memory.current = 700";
+        for (max, high, expected) in [
+            ("max", "max", None),
+            ("1000", "max", Some(("node/memory.max", 700, 1000))),
+            ("1000", "900", Some(("node/memory.high", 700, 900))),
+            ("1000", "1000", Some(("node/memory.max", 700, 1000))),
+            ("900", "1000", Some(("node/memory.max", 700, 900))),
+            ("max", "900", Some(("node/memory.high", 700, 900))),
+        ] {
+            let files = format!("{used}, node/memory.max = {max};, node/memory.high = {high};");
+            check(&files, second, &files, own, expected);
+        }
+    }
+
+    #[test]
+    fn a_mount_may_show_a_part_of_the_hierarchy() {
+        let files = "node/memory.max = 1000, node/memory.current = 700, memory.max = 900, memory.current = 700";
+        for (root, own, expected) in [
+            ("/", "0::/node\n", Some(("memory.max", 700, 900))),
+            ("/pod", "0::/pod/node\n", Some(("memory.max", 700, 900))),
+            ("/pod/node", "0::/pod/node\n", Some(("memory.max", 700, 900))),
+            ("/../..", "0::/node\n", Some(("memory.max", 700, 900))),
+        ] {
+            check_below(root, ("cgroup2", root), files, own, expected);
+        }
+        let files = "node/memory.max = 1000, node/memory.current = 700, cgroup.procs = 1";
+        check_below(
+            "below the part",
+            ("cgroup2", "/pod"),
+            files,
+            "0::/pod/node\n",
+            Some(("node/memory.max", 700, 1000)),
+        );
+        check_below("beside it", ("cgroup2", "/pod"), files, "0::/podium/node\n", None);
     }
 
     #[test]
@@ -218,10 +333,16 @@ mod tests {
         let pod = format!("{node}, pod/memory.limit_in_bytes = 900, pod/memory.usage_in_bytes = 850");
         check("not below", first, &format!("{pod}, pod/memory.use_hierarchy = 0;"), own, None);
         let pod = format!("{pod}, pod/memory.use_hierarchy = 1;");
-        check("below as well", first, &pod, own, Some(("pod", 850, 900)));
+        check("below as well", first, &pod, own, Some(("pod/memory.limit_in_bytes", 850, 900)));
         let stat = "total_inactive_file 30;total_active_file 20;inactive_file 7;";
-        check("with its files", first, &format!("{pod}, pod/memory.stat = {stat}"), own, Some(("pod", 800, 900)));
+        check(
+            "with its files",
+            first,
+            &format!("{pod}, pod/memory.stat = {stat}"),
+            own,
+            Some(("pod/memory.limit_in_bytes", 800, 900)),
+        );
         let root = "memory.limit_in_bytes = 900, memory.usage_in_bytes = 800";
-        check("a root that the host calls otherwise", first, root, own, Some(("", 800, 900)));
+        check("a root that the host calls otherwise", first, root, own, Some(("memory.limit_in_bytes", 800, 900)));
     }
 }

@@ -147,6 +147,8 @@ pub enum Event {
     MemoryShort {
         /// The cgroup whose limit is too near; none when it is that of the process, 15 % and 64 MiB more than the bound.
         cgroup: Option<PathBuf>,
+        /// The cgroup's file that has the limit: `memory.max` or `memory.high`, in version 1 `memory.limit_in_bytes`.
+        limit_file: Option<&'static str>,
         /// What is used of that limit, in bytes; of a cgroup's without cached files.
         used_bytes: u64,
         /// That limit, in bytes.

@@ -125,7 +125,7 @@ impl Metrics {
             cgroup_limit: catalog.labeled(
                 "holdover_memory_cgroup_limit_bytes",
                 &["cgroup"],
-                "Memory limit of a cgroup that the process lives in; not shown where there is none",
+                "Lowest memory limit of a cgroup that the process lives in (memory.max or memory.high); not shown where there is none",
             ),
             cgroup_used: catalog.labeled(
                 "holdover_memory_cgroup_bytes",

@@ -49,12 +49,14 @@ impl Event {
                 format!("{site}: origin {origin} at {address} no longer says that it is going away")
             }
             Self::Listening { protocol, address } => format!("listening for {protocol} on {address}"),
-            Self::MemoryShort { cgroup, used_bytes, limit_bytes, missing_bytes, bound_bytes, .. } => {
+            Self::MemoryShort { cgroup, limit_file, used_bytes, limit_bytes, missing_bytes, bound_bytes, .. } => {
                 let [used, limit, missing, bound] =
                     [used_bytes, limit_bytes, missing_bytes, bound_bytes].map(|bytes| bytes.div_ceil(1 << 20));
-                let of = match cgroup {
-                    Some(cgroup) => format!("{used} MiB used of the {limit} MiB of cgroup {}", cgroup.display()),
-                    None => format!("{used} MiB in RAM of {limit} MiB for a bound of {bound} MiB"),
+                let of = match (cgroup, limit_file) {
+                    (Some(cgroup), Some(file)) => {
+                        format!("{used} MiB used of {limit} MiB, {file} of cgroup {}", cgroup.display())
+                    }
+                    _ => format!("{used} MiB in RAM of {limit} MiB for a bound of {bound} MiB"),
                 };
                 format!("memory is short by {missing} MiB: {of}; nobody else is let in")
             }

@@ -72,7 +72,7 @@ fn a_shortage_of_memory_names_the_limit_that_is_near() {
         (None, "memory is short by 9 MiB: 351 MiB in RAM of 359 MiB for a bound of 256 MiB; nobody else is let in"),
         (
             Some("/sys/fs/cgroup"),
-            "memory is short by 9 MiB: 351 MiB used of the 359 MiB of cgroup /sys/fs/cgroup; nobody else is let in",
+            "memory is short by 9 MiB: 351 MiB used of 359 MiB, memory.max of cgroup /sys/fs/cgroup; nobody else is let in",
         ),
     ] {
         assert_eq!(memory_short(cgroup).sentence(), sentence);
@@ -265,6 +265,7 @@ fn first_example() -> Event {
 fn memory_short(cgroup: Option<&str>) -> Event {
     Event::MemoryShort {
         cgroup: cgroup.map(PathBuf::from),
+        limit_file: cgroup.map(|_| "memory.max"),
         used_bytes: 351 << 20,
         limit_bytes: 359 << 20,
         missing_bytes: 9 << 20,
