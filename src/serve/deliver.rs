@@ -15,7 +15,7 @@ use crate::semantics::validator::{self, Precondition};
 pub struct Representation {
     /// Status it was received with.
     pub status: StatusCode,
-    /// End-to-end fields, without framing.
+    /// End-to-end fields; there may be the length of the whole body.
     pub headers: HeaderMap,
     /// Length of the whole body in bytes, when it is known.
     pub length: Option<u64>,
@@ -43,10 +43,7 @@ pub fn deliver(
     };
     if *method == Method::HEAD {
         remove(&mut headers, &CONTENT_DIGESTS);
-        // RFC 9110 §8.6: no Content-Length "in any response with a status code of […] 204 (No Content)".
-        if status != StatusCode::NO_CONTENT {
-            headers.insert(header::CONTENT_LENGTH, decimal_value(length));
-        }
+        state_length(&mut headers, status, length);
         return with(status, headers, ResponseBody::empty());
     }
     let answer = match request {
@@ -54,6 +51,14 @@ pub fn deliver(
         Some(_) | None => RangeAnswer::Whole,
     };
     answer_range(answer, status, headers, length, open)
+}
+
+/// States the length of a whole body. RFC 9110 §8.6: no Content-Length "in any response with a status code of […] 204 (No
+/// Content)".
+pub fn state_length(headers: &mut HeaderMap, status: StatusCode, length: u64) {
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_LENGTH, decimal_value(length));
+    }
 }
 
 /// The response with all of a body of `length` bytes, with parts of it, or with none.
@@ -67,6 +72,7 @@ fn answer_range(
     match answer {
         RangeAnswer::Whole => with(status, headers, ResponseBody::new(open(0), Some(length))),
         RangeAnswer::Part(part) => {
+            headers.remove(header::CONTENT_LENGTH);
             remove(&mut headers, &CONTENT_DIGESTS);
             headers.insert(header::CONTENT_RANGE, content_range(part, length));
             with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(open(part.first), Some(part.length())))
@@ -76,6 +82,7 @@ fn answer_range(
                 // "a server MUST NOT generate a Content-Range header field in the HTTP header section of a multiple part
                 // response (this field will be sent in each part instead)" (RFC 9110 §15.3.7.2).
                 headers.insert(header::CONTENT_TYPE, parts.content_type());
+                headers.remove(header::CONTENT_LENGTH);
                 remove(&mut headers, &CONTENT_DIGESTS);
                 let bytes = parts.length();
                 with(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::new(Source::Parts(parts.into()), Some(bytes)))
@@ -83,6 +90,7 @@ fn answer_range(
             Err(source) => with(status, headers, ResponseBody::new(source, Some(length))),
         },
         RangeAnswer::Unsatisfiable => {
+            headers.remove(header::CONTENT_LENGTH);
             headers.insert(header::CONTENT_RANGE, unsatisfied(length));
             // There is no content that they could describe.
             remove(&mut headers, &[header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_TYPE]);

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::body::Source;
 use super::coding::{Selected, not_modified, represented, select};
-use super::deliver::{Representation, deliver};
+use super::deliver::{Representation, deliver, state_length};
 use super::dress;
 use super::exchange::Exchange;
 use super::outcome::Answer;
@@ -26,9 +26,11 @@ pub fn fresh(ttl: Duration) -> CacheStatusMember {
 /// Answers from a response that stays fresh for `ttl`, as every client is answered that is told no more than others.
 pub fn hit(worker: &Worker, exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> Answer {
     let member = fresh(ttl);
-    answer(exchange, stored, member, true, |coding, age| {
+    answer(exchange, stored, member, true, |coding, age, length| {
         worker.recent.fields(stored, Moment { age, ttl: whole_seconds(ttl), coding }, || {
             let mut headers = represented(&stored.head, coding, Some(age));
+            // A copy has no room for one field more; with this one, nobody has to add any.
+            state_length(&mut headers, stored.head.status, length);
             if !stored.plain {
                 dress::consume(&mut headers, &exchange.site);
                 dress::date(&mut headers, &worker.shared.clock);
@@ -41,24 +43,24 @@ pub fn hit(worker: &Worker, exchange: &Exchange, stored: &Arc<StoredResponse>, t
 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
 pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
-    answer(exchange, stored, member, false, |coding, age| represented(&stored.head, coding, Some(age)))
+    answer(exchange, stored, member, false, |coding, age, _| represented(&stored.head, coding, Some(age)))
 }
 
-/// Answers from `stored` with `fields` in a coding and at an age in seconds, which may be dressed.
+/// Answers from `stored` with `fields` in a coding, at an age in seconds, of a body of so many bytes; they may be dressed.
 fn answer(
     exchange: &Exchange,
     stored: &Arc<StoredResponse>,
     member: CacheStatusMember,
     are_dressed: bool,
-    fields: impl FnOnce(Option<ContentCoding>, u64) -> HeaderMap,
+    fields: impl FnOnce(Option<ContentCoding>, u64, u64) -> HeaderMap,
 ) -> Answer {
     let age = stored.head.age(exchange.arrival).as_secs();
     let known = not_modified(exchange, &stored.head, Some(age));
     let is_dressed = are_dressed && known.is_none();
     let response = known.unwrap_or_else(|| {
         let Selected { body, coding } = select(exchange, stored);
-        let (status, length) = (stored.head.status, Some(body.length()));
-        let representation = Representation { status, headers: fields(coding, age), length };
+        let (status, length) = (stored.head.status, body.length());
+        let representation = Representation { status, headers: fields(coding, age, length), length: Some(length) };
         deliver(&exchange.method, exchange.asks_for_less(), representation, |offset| {
             if let Some(coding) = coding {
                 exchange.site.metrics.coded_response(coding.as_str());
