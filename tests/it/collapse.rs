@@ -242,7 +242,7 @@ async fn a_crowd_shares_one_fetch_of_a_body_that_finds_room_a_moment_later() {
     let others = ledger.reserve(ledger.bound() / 2 - 256 * 1024).unwrap();
     let (mut one, mut two) = (lab.client().await, lab.client().await);
     let leave = async {
-        tokio::time::sleep(SECOND + Duration::from_millis(10)).await;
+        lab.time_passes(SECOND + SECOND / 100).await;
         drop(others);
     };
     let (one, two, ()) = tokio::join!(one.get("/x"), two.get("/x"), leave);
