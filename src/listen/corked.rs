@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::burst::Burst;
@@ -63,8 +63,14 @@ impl<IO: AsyncRead + AsyncWrite + Room + Unpin> Corked<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<IO> {
+    /// One record, where the library would go on to ask the socket whether it has another.
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().tls).poll_read(context, buffer)
+        let mut tls = Pin::new(&mut *self.get_mut().tls);
+        let record = ready!(tls.as_mut().poll_fill_buf(context))?;
+        let bytes = record.len().min(buffer.remaining());
+        buffer.put_slice(&record[..bytes]);
+        tls.consume(bytes);
+        Poll::Ready(Ok(()))
     }
 }
 
