@@ -67,7 +67,9 @@ async fn wrk(url: &str, script: &str, connections: u32, seconds: f64, scripts: &
     let file = scripts.join("load.lua");
     fs::write(&file, format!("{script}\n{REPORT}"))?;
     let seconds = format!("{seconds:.0}s");
-    let arguments = ["wrk", "-t1", "-c", &connections.to_string(), "-d", &seconds, "-s"].map(str::to_owned);
+    // Large bodies for many connections may take longer than wrk waits by itself.
+    let options = ["wrk", "-t1", "-c", &connections.to_string(), "-d", &seconds, "--timeout", "20s", "-s"];
+    let arguments = options.map(str::to_owned);
     let said = run(arguments.into_iter().chain([file.display().to_string(), url.to_owned()])).await?;
     let figures = said.lines().find_map(|line| line.strip_prefix("done ")).unwrap_or_default();
     match figures.split(' ').map(str::parse).collect::<Result<Vec<f64>, _>>().as_deref() {
