@@ -87,8 +87,9 @@ impl Node {
 
     /// The status that a request is answered with, and how many bytes.
     pub(crate) fn answer(&self, request: Asked) -> (StatusCode, usize) {
-        let Responding::Now(response) = handle(&self.worker, request, Arc::clone(&self.client), self.clock.monotonic())
-        else {
+        let (request, body) = request.into_parts();
+        let arrival = self.clock.monotonic();
+        let Responding::Now(response) = handle(&self.worker, request, body, Arc::clone(&self.client), arrival) else {
             panic!("a hit never waits");
         };
         let (status, mut body) = (response.status(), response.into_body());

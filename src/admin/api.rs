@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::Value;
@@ -43,11 +43,10 @@ pub struct Admin {
 
 impl Admin {
     /// Answers one request of `client`.
-    pub async fn handle<B>(&self, request: Request<B>, client: IpAddr) -> Response<Full<bytes::Bytes>>
+    pub async fn handle<B>(&self, head: Parts, body: B, client: IpAddr) -> Response<Full<bytes::Bytes>>
     where
         B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        let (head, body) = request.into_parts();
         let path = head.uri.path();
         let Some(allowed) = methods(path) else {
             let known: Vec<&str> = ROUTES.iter().map(|(path, _)| *path).collect();

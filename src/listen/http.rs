@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -43,10 +44,11 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers one request that was there at `arrival`.
+    /// Answers one request, whose head was there at `arrival`.
     fn respond(
         &self,
-        request: Request<RequestBody>,
+        request: Parts,
+        body: RequestBody,
         client: Arc<ClientConnection>,
         arrival: Instant,
     ) -> Responding<Self::Body>;
@@ -54,13 +56,19 @@ pub trait Respond: Clone + Send + Sync + 'static {
 
 impl<F, B> Respond for F
 where
-    F: Fn(Request<RequestBody>, Arc<ClientConnection>, Instant) -> Responding<B> + Clone + Send + Sync + 'static,
+    F: Fn(Parts, RequestBody, Arc<ClientConnection>, Instant) -> Responding<B> + Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
 
-    fn respond(&self, request: Request<RequestBody>, client: Arc<ClientConnection>, arrival: Instant) -> Responding<B> {
-        self(request, client, arrival)
+    fn respond(
+        &self,
+        request: Parts,
+        body: RequestBody,
+        client: Arc<ClientConnection>,
+        arrival: Instant,
+    ) -> Responding<B> {
+        self(request, body, client, arrival)
     }
 }
 
@@ -144,10 +152,11 @@ fn answer<R: Respond>(
     request: Request<Incoming>,
     in_flight: InFlight,
 ) -> Answering<R::Body> {
-    let request = request.map(|body| watched_request(body, &in_flight));
+    let (request, body) = request.into_parts();
+    let body = watched_request(body, &in_flight);
     let (client, arrival) = (Arc::clone(&handler.alarm.client), in_flight.watch().present());
-    match caught(|| handler.respond.respond(request, client, arrival)) {
-        Ok(Responding::Now(response)) => Answering::Now(Some(handler.response(Ok(response), in_flight))),
+    match caught(|| handler.respond.respond(request, body, client, arrival)) {
+        Ok(Responding::Now(response)) => Answering::Now(Some(watched_response(response, in_flight))),
         Ok(Responding::Later(response)) => {
             let handler = Arc::clone(handler);
             Answering::Later(Box::pin(async move { handler.response(caught_in(response).await, in_flight) }))
@@ -164,7 +173,7 @@ impl<R: Respond> Handler<R> {
         in_flight: InFlight,
     ) -> Response<WatchedResponse<R::Body>> {
         match response {
-            Ok(response) => response.map(|body| WatchedResponse::new(Some(body), in_flight)),
+            Ok(response) => watched_response(response, in_flight),
             Err(message) => {
                 self.alarm.tell(message);
                 let mut response = Response::new(WatchedResponse::new(None, in_flight));
@@ -173,6 +182,10 @@ impl<R: Respond> Handler<R> {
             }
         }
     }
+}
+
+fn watched_response<B>(response: Response<B>, in_flight: InFlight) -> Response<WatchedResponse<B>> {
+    response.map(|body| WatchedResponse::new(Some(body), in_flight))
 }
 
 /// What hyper waits for.

@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
+use http::request::Parts;
 use http_body::{Body, Frame};
 use http_body_util::Empty;
 use hyper::client;
@@ -214,7 +215,7 @@ impl Body for Script {
 
 pub(super) type Answer = Responding<Script>;
 
-pub(super) fn instant(_: Request<RequestBody>, _: Arc<ClientConnection>, _: Instant) -> Answer {
+pub(super) fn instant(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
     Responding::Now(Response::new(Script::new([(0, "hello".into())])))
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::request::Parts;
+use http::{Method, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -26,55 +27,53 @@ use super::route::route;
 use super::stale::stale;
 use super::synthetic::{self, Refusal};
 use super::worker::Worker;
+use crate::cache::stored::StoredResponse;
 use crate::origin::request::connect::RequestBody;
 use crate::semantics::cache_control::RequestDirectives;
+use crate::semantics::cache_status::ForwardReason;
+use crate::semantics::key::CacheKey;
 use crate::semantics::presence::Presence;
 use crate::semantics::target::{BadTarget, target};
 
 /// Answers one request, whose head was there at `arrival`; whatever happens, there is a response.
 pub fn handle<B>(
     worker: &Arc<Worker>,
-    request: Request<B>,
+    mut request: Parts,
+    body: B,
     client: Arc<ClientConnection>,
     arrival: Instant,
 ) -> Responding<ResponseBody>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let (mut parts, body) = request.into_parts();
-    let mut outcome = Pending::open(worker, &client, &parts, arrival);
-    if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut parts.headers) {
+    let mut outcome = Pending::open(worker, &client, &request, arrival);
+    if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut request.headers) {
         outcome.tells_more();
     }
-    let present = Presence::of(&parts.headers);
-    let has_body = admit::has_body(&parts.headers, present, body.is_end_stream());
+    let present = Presence::of(&request.headers);
+    let has_body = admit::has_body(&request.headers, present, body.is_end_stream());
     let body = has_body.then(|| body.map_err(Into::into).boxed_unsync());
-    let reply = reply(worker, parts, present, body, client, &mut outcome);
-    let answer = match reply {
-        Ok(Reply::Answered(answer)) => answer,
-        Ok(Reply::Asking(asking)) => {
-            return Responding::later(async move {
-                let answer = asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal));
-                outcome.waited();
-                outcome.finish(answer)
-            });
-        }
-        Err(refusal) => outcome.refused(&refusal),
-    };
-    Responding::Now(outcome.finish(answer))
+    match reply(worker, request, present, body, client, &mut outcome) {
+        Ok(Reply::Answered(response)) => Responding::Now(response),
+        Ok(Reply::Asking(asking)) => Responding::later(async move {
+            let answer = asking.await.unwrap_or_else(|refusal| outcome.refused(&refusal));
+            outcome.waited();
+            outcome.finish(answer)
+        }),
+        Err(refusal) => Responding::Now(outcome.finish(outcome.refused(&refusal))),
+    }
 }
 
 /// How far an answer has come without waiting for anybody.
-#[expect(clippy::large_enum_variant, reason = "nearly all are answered, and a box would cost an allocation")]
 enum Reply {
-    Answered(Answer),
+    Answered(Response<ResponseBody>),
     /// An origin is being asked.
     Asking(Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>),
 }
 
 fn reply(
     worker: &Arc<Worker>,
-    request: http::request::Parts,
+    request: Parts,
     present: Presence,
     body: Option<RequestBody>,
     client: Arc<ClientConnection>,
@@ -82,7 +81,7 @@ fn reply(
 ) -> Result<Reply, Refusal> {
     let target = match target(&request.uri, &request.headers, request.version) {
         Err(BadTarget::Asterisk) if request.method == Method::OPTIONS && body.is_none() => {
-            return Ok(Reply::Answered(synthetic::options().into()));
+            return Ok(Reply::Answered(outcome.finish(synthetic::options().into())));
         }
         target => target.map_err(Refusal::BadTarget)?,
     };
@@ -94,7 +93,7 @@ fn reply(
         honored if present.directives => RequestDirectives::from_headers(&request.headers, honored),
         _ => RequestDirectives::default(),
     };
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         site,
         client,
         arrival: outcome.arrival(),
@@ -105,21 +104,44 @@ fn reply(
         present,
         asked,
     };
-    Ok(match admission {
-        Admission::Cache => return cached(worker, exchange, outcome),
+    let answer = match admission {
+        Admission::Cache => match cached(worker, &mut exchange, outcome)? {
+            Cached::Answered(answer) => answer,
+            Cached::Missed { key, reason, stored, fallback } => {
+                let worker = Arc::clone(worker);
+                return Ok(Reply::Asking(Box::pin(async move {
+                    let (worker, exchange, key) = (&worker, &exchange, &key);
+                    Miss { worker, exchange, key, reason, stored, fallback }.answer().await
+                })));
+            }
+        },
         Admission::Forward(reason) => {
             let sampler = &exchange.site.sampler;
             outcome.sampled(sampler.bypassing(|| exchange.url(), reason, &exchange.headers, chance()));
             let worker = Arc::clone(worker);
-            Reply::Asking(Box::pin(async move { bypass(&worker, &exchange, reason, body).await }))
+            return Ok(Reply::Asking(Box::pin(async move { bypass(&worker, &exchange, reason, body).await })));
         }
-        Admission::Options => Reply::Answered(synthetic::options().into()),
-        Admission::Purge => Reply::Answered(purge_target(&worker.shared, &exchange)),
-        Admission::Redirect(url) => Reply::Answered(synthetic::redirect(&url, exchange.method.is_safe()).into()),
-    })
+        Admission::Options => synthetic::options().into(),
+        Admission::Purge => purge_target(&worker.shared, &exchange),
+        Admission::Redirect(url) => synthetic::redirect(&url, exchange.method.is_safe()).into(),
+    };
+    Ok(Reply::Answered(outcome.finish(answer)))
 }
 
-fn cached(worker: &Arc<Worker>, mut exchange: Exchange, outcome: &mut Pending) -> Result<Reply, Refusal> {
+/// What the cache knows of a request.
+#[expect(clippy::large_enum_variant, reason = "nearly all are answered, and a box would cost an allocation")]
+enum Cached {
+    Answered(Answer),
+    /// An origin has to be asked.
+    Missed {
+        key: CacheKey,
+        reason: ForwardReason,
+        stored: Option<Arc<StoredResponse>>,
+        fallback: Fallback,
+    },
+}
+
+fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pending) -> Result<Cached, Refusal> {
     let key = exchange.reduce_to_key();
     outcome.keyed(&key);
     let (site, now) = (&exchange.site, exchange.arrival);
@@ -127,27 +149,21 @@ fn cached(worker: &Arc<Worker>, mut exchange: Exchange, outcome: &mut Pending) -
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
     let answers = matches!(way, Way::Hit { .. } | Way::Stale { .. });
     outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), answers, chance()));
-    let miss = |stored, fallback| Miss { worker, exchange: &exchange, key: &key, reason, stored, fallback };
+    let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) if outcome.is_told_more() => {
-            Ok(Reply::Answered(from_stored(&exchange, &stored, fresh(ttl))))
+            Ok(Cached::Answered(from_stored(exchange, &stored, fresh(ttl))))
         }
-        (Way::Hit { ttl }, Some(stored)) => Ok(Reply::Answered(hit(worker, &exchange, &stored, ttl))),
+        (Way::Hit { ttl }, Some(stored)) => Ok(Cached::Answered(hit(worker, exchange, &stored, ttl))),
         (Way::Stale { past, reason }, Some(stored)) => {
-            let answer = stale(&exchange, &stored, past, reason, None, false);
+            let answer = stale(exchange, &stored, past, reason, None, false);
             if reason.refreshes() {
                 miss(Some(stored), Fallback::Stale { past }).refresh();
             }
-            Ok(Reply::Answered(answer))
+            Ok(Cached::Answered(answer))
         }
         (Way::Forward { .. }, _) if exchange.asked.only_if_cached => Err(Refusal::NotCached(reason)),
-        (Way::Forward { fallback }, stored) => {
-            let worker = Arc::clone(worker);
-            Ok(Reply::Asking(Box::pin(async move {
-                let (worker, exchange, key) = (&worker, &exchange, &key);
-                Miss { worker, exchange, key, reason, stored, fallback }.answer().await
-            })))
-        }
+        (Way::Forward { fallback }, stored) => Ok(Cached::Missed { key, reason, stored, fallback }),
         (Way::Unavailable, stored) => {
             miss(stored, Fallback::Nothing).try_in_the_dark(now);
             Err(Refusal::OriginsDown(reason))

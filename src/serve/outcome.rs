@@ -92,7 +92,7 @@ impl Pending {
 
     /// When the request arrived.
     pub fn arrival(&self) -> Instant {
-        self.outcome.as_ref().expect("taken at the end only").arrival
+        self.outcome.as_ref().expect("asked before the end").arrival
     }
 
     /// The request is for `site`.
@@ -142,8 +142,8 @@ impl Pending {
     }
 
     /// Puts on the response what every response carries, and closes the record with its body.
-    pub fn finish(mut self, answer: Answer) -> Response<ResponseBody> {
-        self.outcome.take().expect("taken here and in drop only").finish(answer)
+    pub fn finish(&mut self, answer: Answer) -> Response<ResponseBody> {
+        self.outcome.take().expect("a request is answered once").finish(answer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets, handshakes and the drain, on loopback.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http2;
@@ -149,9 +150,9 @@ fn only_failures_of_one_connection_are_passed_over() {
 
 type Answer = Responding<Full<Bytes>>;
 
-type Handler = fn(Request<RequestBody>, Arc<ClientConnection>, Instant) -> Answer;
+type Handler = fn(Parts, RequestBody, Arc<ClientConnection>, Instant) -> Answer;
 
-fn tell_connection(_: Request<RequestBody>, client: Arc<ClientConnection>, _: Instant) -> Answer {
+fn tell_connection(_: Parts, _: RequestBody, client: Arc<ClientConnection>, _: Instant) -> Answer {
     let text = match &client.tls {
         Some(tls) => format!("{} for {:?}", client.protocol, tls.sni.as_deref()),
         None => format!("{} without TLS", client.protocol),

@@ -177,7 +177,9 @@ impl Lab {
 
     /// A request to the admin listener; status and body, which is JSON where the path speaks it.
     pub(crate) async fn admin(&self, request: Request<Full<Bytes>>) -> (u16, Value) {
-        let (head, body) = self.admin.handle(request, IpAddr::from([198, 51, 100, 9])).await.into_parts();
+        let (request, body) = request.into_parts();
+        let response = self.admin.handle(request, body, IpAddr::from([198, 51, 100, 9])).await;
+        let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
         (head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|_| text()))
