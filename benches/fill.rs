@@ -47,11 +47,11 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let target = Target { host: "www.test".into(), port: None, path_and_query: "/film".into() };
+        let target = Target::new("https", "www.test", None, "/film");
         let now = Clock::new().now().monotonic;
         let store = Store::new(64 << 20, StoreCounters::default(), now);
-        let key = cache_key("https", &target);
-        let stamps = store.fence(&target.host, &target.path_and_query).stamps_with(&[], &[]);
+        let key = cache_key(&target);
+        let stamps = store.fence(target.host(), target.path_and_query()).stamps_with(&[], &[]);
         let head = StoredHead::of(Arrival::plain(&key, stamps, now));
         Self {
             fills: Fills::new(0),

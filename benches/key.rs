@@ -34,8 +34,9 @@ fn key(criterion: &mut Criterion, name: &str, written: &'static str, version: Ve
     let headers = headers(version);
     criterion.bench_function(&format!("key/{name}"), |bencher| {
         bencher.iter(|| {
-            let target = target(black_box(&uri), black_box(&headers), version).expect("the target is acceptable");
-            cache_key("https", &target)
+            let target =
+                target("https", black_box(&uri), black_box(&headers), version).expect("the target is acceptable");
+            cache_key(&target)
         });
     });
 }
@@ -48,10 +49,10 @@ fn policy(criterion: &mut Criterion, name: &str, written: &'static str) {
     let policy = KeyPolicy { query: QueryPolicy { keep: None, drop, sort: true }, ..KeyPolicy::default() };
     criterion.bench_function(&format!("key/{name}"), |bencher| {
         bencher.iter(|| {
-            let target = target(black_box(&uri), black_box(&headers), Version::HTTP_11);
+            let target = target("https", black_box(&uri), black_box(&headers), Version::HTTP_11);
             let mut target = target.expect("the target is acceptable");
             policy.reduce(&mut target);
-            policy.key("https", &target, &headers)
+            policy.key(&target, &headers)
         });
     });
 }
@@ -61,7 +62,9 @@ fn refusal(criterion: &mut Criterion, name: &str, written: &'static str) {
     let uri = Uri::from_static(written);
     let headers = headers(Version::HTTP_11);
     criterion.bench_function(&format!("refusal/{name}"), |bencher| {
-        bencher.iter(|| target(black_box(&uri), black_box(&headers), Version::HTTP_11).expect_err("it is refused"));
+        bencher.iter(|| {
+            target("https", black_box(&uri), black_box(&headers), Version::HTTP_11).expect_err("it is refused")
+        });
     });
 }
 

@@ -98,7 +98,7 @@ fn path(number: usize) -> String {
 }
 
 fn key(number: usize) -> CacheKey {
-    cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: path(number).into() })
+    cache_key(&Target::new("https", HOST, None, &path(number)))
 }
 
 /// As if all of it had come between two probes.

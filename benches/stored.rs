@@ -46,7 +46,7 @@ fn main() {
 fn add(store: &Store, number: u64, origin: &Arc<str>, now: Instant) {
     let path = format!("/assets/{number}.js");
     let fence = store.fence("www.test", &path);
-    let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: path.into() });
+    let key = cache_key(&Target::new("https", "www.test", None, &path));
     let arrival = Arrival {
         fields: fields(RESPONSE_FIELDS),
         nominated: Nominated::of(&[http::header::ACCEPT_ENCODING], &fields(REQUEST_FIELDS)),

@@ -51,8 +51,8 @@ pub(crate) async fn serve(file: &Path, responses: u64) -> io::Result<()> {
 fn add(store: &Store, address: SocketAddr, number: u64, origin: &Arc<str>, now: Instant) -> io::Result<()> {
     let path = format!("{PATH}{number}");
     let fence = store.fence("localhost", &path);
-    let target = Target { host: "localhost".into(), port: Some(address.port()), path_and_query: path.into() };
-    let key = cache_key("https", &target);
+    let target = Target::new("https", "localhost", Some(address.port()), &path);
+    let key = cache_key(&target);
     let arrival = Arrival {
         fields: fields(FIELDS),
         origin: Arc::clone(origin),

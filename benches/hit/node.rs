@@ -114,7 +114,7 @@ pub(crate) fn request(path: &str) -> Asked {
 }
 
 fn key(path: &str) -> CacheKey {
-    cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: path.into() })
+    cache_key(&Target::new("https", "www.test", None, path))
 }
 
 fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -66,7 +66,7 @@ fn path(id: u32) -> String {
 }
 
 fn key(path: &str) -> CacheKey {
-    cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: path.into() })
+    cache_key(&Target::new("https", HOST, None, path))
 }
 
 const HOST: &str = "www.test";

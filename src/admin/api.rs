@@ -130,8 +130,8 @@ impl Admin {
 /// Whether a browser may have been made to send this by a page of somebody else's: one whose name was made to resolve to
 /// this host (DNS rebinding) is asked for by that name, and says so.
 fn may_be_a_page(head: &Parts) -> bool {
-    let host = target(&head.uri, &head.headers, head.version).map(|target| target.host);
-    let is_ours = host.is_ok_and(|host| &*host == "localhost" || host.parse::<IpAddr>().is_ok());
+    let asked = target("http", &head.uri, &head.headers, head.version);
+    let is_ours = asked.is_ok_and(|asked| asked.host() == "localhost" || asked.host().parse::<IpAddr>().is_ok());
     !is_ours || head.headers.contains_key(header::ORIGIN)
 }
 

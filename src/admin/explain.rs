@@ -70,7 +70,7 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
     let mut request = request.clone();
     policy.normalize(&mut request);
     policy.reduce(&mut target);
-    let key = policy.key(client.scheme(), &target, &request);
+    let key = policy.key(&target, &request);
     let asked = RequestDirectives::from_headers(&request, site.config.request_directives);
     let considered = consider(shared.store.peek(&key, &request), site, &asked, now);
     let variants = shared.store.variants(&key);
@@ -84,7 +84,7 @@ fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, Stri
         "remembered_as_uncacheable": shared.uncacheable.remembers(&key, now),
         "last_purge": shared.store.last_purge(),
         "outage_mode": site.pool.mode().as_str(),
-        "origins": origins(&site.pool, &target.path_and_query, now),
+        "origins": origins(&site.pool, target.path_and_query(), now),
     }))
 }
 

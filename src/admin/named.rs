@@ -35,11 +35,9 @@ pub(super) enum BadName {
 /// The site of a URL, and the target that a client asks for with it.
 pub(super) fn target_of<'a>(sites: &'a SiteTable, url: &str) -> Result<(&'a Arc<Site>, Target), BadName> {
     let uri: Uri = url.parse().map_err(|_| BadName::Url)?;
-    if uri.scheme().is_none() {
-        return Err(BadName::Url);
-    }
-    let target = target(&uri, &HeaderMap::new(), Version::HTTP_2)?;
-    let site = sites.find(&target.host).ok_or(BadName::Host)?;
+    let scheme = uri.scheme_str().ok_or(BadName::Url)?;
+    let target = target(scheme, &uri, &HeaderMap::new(), Version::HTTP_2)?;
+    let site = sites.find(target.host()).ok_or(BadName::Host)?;
     Ok((site, target))
 }
 
@@ -47,19 +45,19 @@ pub(super) fn target_of<'a>(sites: &'a SiteTable, url: &str) -> Result<(&'a Arc<
 pub(super) fn url(sites: &SiteTable, url: &str) -> Result<Selector, BadName> {
     let (site, mut target) = target_of(sites, url)?;
     site.config.key.reduce(&mut target);
-    Ok(Selector::Url { host: target.host, path_and_query: target.path_and_query })
+    Ok(Selector::url(&target))
 }
 
 /// The selector of everything below a directory, named by its URL.
 pub(super) fn directory(sites: &SiteTable, url: &str) -> Result<Selector, BadName> {
     let (_, target) = target_of(sites, url)?;
-    let path = target.path_and_query;
+    let (host, path) = (target.host().into(), target.path_and_query());
     if !path.ends_with('/') || path.contains('?') {
         return Err(BadName::Directory);
     }
     match path.matches('/').count() - 1 {
-        0 => Ok(Selector::Host(target.host)),
-        1..=DIRECTORIES_MAX => Ok(Selector::Directory { host: target.host, path }),
+        0 => Ok(Selector::Host(host)),
+        1..=DIRECTORIES_MAX => Ok(Selector::Directory { host, path: path.into() }),
         _ => Err(BadName::Depth),
     }
 }
@@ -68,8 +66,8 @@ pub(super) fn directory(sites: &SiteTable, url: &str) -> Result<Selector, BadNam
 pub(super) fn host(sites: &SiteTable, host: &str) -> Result<Selector, BadName> {
     let literal = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let (_, target) = target_of(sites, &format!("https://{literal}/")).map_err(|_| BadName::Host)?;
-    let is_host_alone = target.port.is_none() && &*target.path_and_query == "/";
-    if is_host_alone { Ok(Selector::Host(target.host)) } else { Err(BadName::Host) }
+    let is_host_alone = target.port().is_none() && target.path_and_query() == "/";
+    if is_host_alone { Ok(Selector::Host(target.host().into())) } else { Err(BadName::Host) }
 }
 
 /// The selector of a tag.

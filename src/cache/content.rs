@@ -72,7 +72,7 @@ mod tests {
         let whole: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
         let now = Clock::new().now().monotonic;
         let store = Store::new(1 << 20, StoreCounters::default(), now);
-        let key = cache_key("https", &Target { host: "a".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "a", None, "/"));
         let stamps = store.fence("a", "/").stamps_with(&[], &[]);
         let head = StoredHead::of(Arrival { codable, ..Arrival::plain(&key, stamps, now) });
         let mut body = GrowingBody::new(None);

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::cells::{Mark, Register};
 use super::stamps::Fence;
+use crate::semantics::target::Target;
 
 /// What a purge covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,11 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// That of the URL of `target`.
+    pub fn url(target: &Target) -> Self {
+        Self::Url { host: target.host().into(), path_and_query: target.path_and_query().into() }
+    }
+
     fn mark(&self) -> Mark<'_> {
         match self {
             Self::Directory { host, path } => Mark::Directory(host, path),

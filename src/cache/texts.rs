@@ -95,8 +95,7 @@ mod tests {
 
     #[track_caller]
     fn check(path_bytes: usize, names: &[HeaderName], value_bytes: usize, fields: u32) {
-        let path_and_query = "/".repeat(path_bytes).into();
-        let key = cache_key("https", &Target { host: "a.test".into(), port: None, path_and_query });
+        let key = cache_key(&Target::new("https", "a.test", None, &"/".repeat(path_bytes)));
         let value = HeaderValue::from_str(&"x".repeat(value_bytes)).expect("it is a value");
         let nominated = Nominated::of(names, &HeaderMap::from_iter([(ACCEPT, value)]));
         let name = |number| HeaderName::from_bytes(format!("x-{number}").as_bytes()).expect("it is a name");

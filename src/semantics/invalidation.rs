@@ -4,51 +4,46 @@ use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, LOCATION};
 use http::{Uri, Version};
 
 use super::field;
-use super::key::default_port;
 use super::target::{Target, target};
 
-/// The targets that a non-error response to an unsafe request for `requested` under `scheme` invalidates: the target
-/// itself, and what `Location` and `Content-Location` name on the same origin. Three at most.
-pub fn invalidated(requested: &Target, scheme: &str, response: &HeaderMap) -> Vec<Target> {
+/// The targets that a non-error response to an unsafe request for `requested` invalidates: the target itself, and what `Location` and `Content-Location` name on the same origin. Three at most.
+pub fn invalidated(requested: &Target, response: &HeaderMap) -> Vec<Target> {
     // "A cache MUST invalidate the target URI […] when it receives a non-error status code in response to an unsafe
     // request method".
     let mut targets = vec![requested.clone()];
     // "In particular, the URI(s) in the Location and Content-Location response header fields (if present) are candidates
     // for invalidation".
-    targets.extend(named(requested, scheme, response, LOCATION));
-    targets.extend(named(requested, scheme, response, CONTENT_LOCATION));
+    targets.extend(named(requested, response, LOCATION));
+    targets.extend(named(requested, response, CONTENT_LOCATION));
     targets
 }
 
 /// "However, a cache MUST NOT trigger an invalidation under these conditions if the origin […] of the URI to be
 /// invalidated differs from that of the target URI".
-fn named(requested: &Target, scheme: &str, response: &HeaderMap, name: HeaderName) -> Option<Target> {
+fn named(requested: &Target, response: &HeaderMap, name: HeaderName) -> Option<Target> {
     let reference = field::only(response, name)?.to_str().ok()?;
-    let uri = Uri::try_from(resolved(requested, scheme, reference)?).ok()?;
+    let uri = Uri::try_from(resolved(requested, reference)?).ok()?;
     // The same gate as for requests, so that what it finds is what a request for it is stored under.
-    let found = target(&uri, &HeaderMap::new(), Version::HTTP_2).ok()?;
-    let port = |target: &Target| target.port.unwrap_or(default_port(scheme));
-    let is_same_origin =
-        uri.scheme_str() == Some(scheme) && found.host == requested.host && port(&found) == port(requested);
-    is_same_origin.then(|| Target { path_and_query: found.path_and_query, ..requested.clone() })
+    let found = target(uri.scheme_str()?, &uri, &HeaderMap::new(), Version::HTTP_2).ok()?;
+    (found.origin() == requested.origin()).then(|| requested.at(found.path_and_query()))
 }
 
 /// The reference as a URI (RFC 3986 §5.2.2), dot segments left in; `None` if it names the base itself.
-fn resolved(base: &Target, scheme: &str, reference: &str) -> Option<String> {
-    let authority = base.authority(base.port);
-    let path = base.path_and_query.split('?').next().unwrap_or_default();
+fn resolved(base: &Target, reference: &str) -> Option<String> {
+    let origin = base.origin();
+    let path = base.path_and_query().split('?').next().unwrap_or_default();
     // "remove_dot_segments" is the gate's; a fragment is cut off by the parser of URIs.
     let first = reference.find(['/', '?', '#', ':']).map(|at| reference.as_bytes()[at]);
     match reference.as_bytes() {
         [] | [b'#', ..] => None,
-        [b'/', b'/', ..] => Some(format!("{scheme}:{reference}")),
-        [b'/', ..] => Some(format!("{scheme}://{authority}{reference}")),
-        [b'?', ..] => Some(format!("{scheme}://{authority}{path}{reference}")),
+        [b'/', b'/', ..] => Some(format!("{}:{reference}", base.scheme())),
+        [b'/', ..] => Some(format!("{origin}{reference}")),
+        [b'?', ..] => Some(format!("{origin}{path}{reference}")),
         _ if first == Some(b':') => Some(reference.to_owned()),
         // "excluding any characters after the right-most "/" in the base URI path" (§5.2.3)
         _ => {
             let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
-            Some(format!("{scheme}://{authority}{folder}{reference}"))
+            Some(format!("{origin}{folder}{reference}"))
         }
     }
 }
@@ -101,11 +96,13 @@ mod tests {
 
     #[track_caller]
     fn check(case: &str, response: &[(&'static str, &str)], expected: &[&str]) {
-        let requested = Target { host: "www.example".into(), port: None, path_and_query: "/shop/cart?id=7".into() };
-        let targets = invalidated(&requested, "https", &fields(response));
+        let requested = Target::new("https", "www.example", None, "/shop/cart?id=7");
+        let targets = invalidated(&requested, &fields(response));
         assert_eq!(targets[0], requested);
-        let found: Vec<_> = targets[1..].iter().map(|target| &*target.path_and_query).collect();
+        let found: Vec<_> = targets[1..].iter().map(Target::path_and_query).collect();
         assert_eq!(found, expected, "{case}: {response:?}");
-        assert!(targets.iter().all(|target| target.host == requested.host && target.port == requested.port));
+        assert!(
+            targets.iter().all(|target| target.origin() == requested.origin() && target.port() == requested.port())
+        );
     }
 }

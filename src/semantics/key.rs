@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 
-use super::field::{self, Decimal};
+use super::field;
 use super::query::QueryPolicy;
 use super::target::Target;
 use super::vary;
@@ -69,8 +69,8 @@ impl KeyPolicy {
 
     /// Leaves of the target's query what counts: this is what is asked of the origin, stored and purged.
     pub fn reduce(&self, target: &mut Target) {
-        if let Cow::Owned(path_and_query) = self.query.reduce(&target.path_and_query) {
-            target.path_and_query = path_and_query.into();
+        if let Cow::Owned(path_and_query) = self.query.reduce(target.path_and_query()) {
+            *target = target.at(&path_and_query);
         }
     }
 
@@ -96,12 +96,11 @@ impl KeyPolicy {
 
     /// The key of a request for `target`, which was [reduced](Self::reduce), with fields that were
     /// [normalized](Self::normalize).
-    pub fn key(&self, scheme: &str, target: &Target, request: &HeaderMap) -> CacheKey {
-        let uri = cache_key(scheme, target);
+    pub fn key(&self, target: &Target, request: &HeaderMap) -> CacheKey {
         if self.fields.is_empty() && self.cookies.is_empty() {
-            return uri;
+            return cache_key(target);
         }
-        let mut text = String::from(uri.as_str());
+        let mut text = String::from(&**target.uri());
         let cookie = (!self.cookies.is_empty()).then_some(&COOKIE);
         for name in self.fields.iter().chain(cookie) {
             if let Some(value) = request.get(name) {
@@ -130,38 +129,9 @@ fn push_escaped(text: &mut String, value: &[u8]) {
     }
 }
 
-/// The key of `target` and nothing else under `scheme` (`http` or `https`); the scheme's default port is left out.
-pub fn cache_key(scheme: &str, target: &Target) -> CacheKey {
-    // "If the port is equal to the default port for a scheme, the normal form is to omit the port subcomponent." (RFC
-    // 9110 §4.2.3)
-    let port = target.port.filter(|&port| port != default_port(scheme)).map(|port| Decimal::of(port.into()));
-    let (colon, port): (&[u8], &[u8]) = port.as_ref().map_or((b"", b""), |port| (b":", port.as_bytes()));
-    let (open, close): (&[u8], &[u8]) = if target.host.contains(':') { (b"://[", b"]") } else { (b"://", b"") };
-    let (host, path_and_query) = (target.host.as_bytes(), target.path_and_query.as_bytes());
-    CacheKey(concatenated(&[scheme.as_bytes(), open, host, close, colon, port, path_and_query]))
-}
-
-/// The port of `scheme` where none is written (RFC 9110 §4.2.1, §4.2.2).
-pub fn default_port(scheme: &str) -> u16 {
-    if scheme == "https" { 443 } else { 80 }
-}
-
-/// One shared text of several parts. It is laid out on the stack first, so that a key costs one allocation and not two.
-fn concatenated(parts: &[&[u8]]) -> Arc<str> {
-    let mut buffer = [0; STACK_BYTES];
-    let mut length = 0;
-    for part in parts {
-        match buffer.get_mut(length..length + part.len()) {
-            Some(room) => room.copy_from_slice(part),
-            None => return text(&parts.concat()),
-        }
-        length += part.len();
-    }
-    text(&buffer[..length])
-}
-
-fn text(bytes: &[u8]) -> Arc<str> {
-    std::str::from_utf8(bytes).expect("every part is text").into()
+/// The key of `target` and nothing else.
+pub fn cache_key(target: &Target) -> CacheKey {
+    CacheKey(Arc::clone(target.uri()))
 }
 
 /// Most bytes of fields and cookies in a key.
@@ -170,32 +140,18 @@ pub const KEYED_BYTES_MAX: usize = 1024;
 /// Ends the URI and every line but the last.
 const LINE: &str = "\n";
 
-/// Longer keys are rare, and only cost an allocation more.
-const STACK_BYTES: usize = 256;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_key_is_the_target_uri() {
-        check("https", "a.example", None, "/x?y=1", "https://a.example/x?y=1");
-        check("http", "a.example", None, "/", "http://a.example/");
-        check("https", "a.example", Some(443), "/", "https://a.example/");
-        check("http", "a.example", Some(443), "/", "http://a.example:443/");
-        check("http", "a.example", Some(80), "/", "http://a.example/");
-        check("https", "a.example", Some(8443), "/", "https://a.example:8443/");
-        check("https", "2001:db8::1", Some(8443), "/", "https://[2001:db8::1]:8443/");
-        check("https", "2001:db8::1", None, "/", "https://[2001:db8::1]/");
-        check("http", "::1", None, "/", "http://[::1]/");
-    }
-
-    #[test]
-    fn a_key_of_any_length_is_whole() {
-        for length in [STACK_BYTES - 42, STACK_BYTES - 19, STACK_BYTES - 18, STACK_BYTES - 17, STACK_BYTES, 9000] {
-            let path = "/".repeat(length);
-            check("https", "a.example", None, &path, &format!("https://a.example{path}"));
-        }
+        let target = Target::new("https", "a.example", Some(8443), "/x?y=1");
+        let key = cache_key(&target);
+        assert_eq!(key.as_str(), "https://a.example:8443/x?y=1");
+        assert_eq!(key.to_string(), key.as_str());
+        assert_eq!(Borrow::<str>::borrow(&key), key.as_str());
+        assert_eq!(KeyPolicy::default().key(&target, &HeaderMap::new()), key);
     }
 
     #[test]
@@ -268,11 +224,11 @@ mod tests {
     fn the_target_is_reduced_as_the_query_is() {
         let query = QueryPolicy { keep: Some(Vec::new()), ..QueryPolicy::default() };
         let policy = KeyPolicy { query, ..KeyPolicy::default() };
-        let mut target = Target { host: "a.example".into(), port: Some(80), path_and_query: "/x?y=1".into() };
+        let mut target = Target::new("https", "a.example", Some(80), "/x?y=1");
         KeyPolicy::default().reduce(&mut target);
-        assert_eq!(target, Target { path_and_query: "/x?y=1".into(), ..target.clone() });
+        assert_eq!(target, Target::new("https", "a.example", Some(80), "/x?y=1"));
         policy.reduce(&mut target);
-        assert_eq!(target, Target { path_and_query: "/x".into(), ..target.clone() });
+        assert_eq!(target, Target::new("https", "a.example", Some(80), "/x"));
     }
 
     fn policy() -> KeyPolicy {
@@ -284,19 +240,11 @@ mod tests {
     }
 
     fn check_keyed(case: &str, lines: &[(&'static str, &str)], expected: &str) {
-        let target = Target { host: "a.example".into(), port: None, path_and_query: "/x".into() };
+        let target = Target::new("https", "a.example", None, "/x");
         let mut request = field::fields(lines);
         policy().normalize(&mut request);
-        let key = policy().key("https", &target, &request);
+        let key = policy().key(&target, &request);
         assert_eq!(key.as_str(), format!("https://a.example/x{expected}"), "{case}");
         assert_eq!(key.uri(), "https://a.example/x", "{case}");
-    }
-
-    fn check(scheme: &str, host: &str, port: Option<u16>, path_and_query: &str, expected: &str) {
-        let target = Target { host: host.into(), port, path_and_query: path_and_query.into() };
-        let key = cache_key(scheme, &target);
-        assert_eq!(key.as_str(), expected);
-        assert_eq!(key.to_string(), expected);
-        assert_eq!(Borrow::<str>::borrow(&key), expected);
     }
 }

@@ -121,8 +121,8 @@ pub fn has_body(headers: &HeaderMap, present: Presence, ends_with_head: bool) ->
 /// Where the same resource is found over HTTPS. A client that named no port came through the standard one, whatever this
 /// node listens on behind it, and finds HTTPS at its standard one too.
 fn https_url(target: &Target, https_port: Option<u16>) -> String {
-    let port = target.port.and(https_port).filter(|port| *port != 443);
-    format!("https://{}{}", target.authority(port), target.path_and_query)
+    let port = target.port().and(https_port);
+    Target::new("https", target.host(), port, target.path_and_query()).uri().to_string()
 }
 
 /// No RFC defines it; caches agree on it.
@@ -134,7 +134,7 @@ mod tests {
 
     #[track_caller]
     fn check(host: &str, port: Option<u16>, https_port: Option<u16>, expected: &str) {
-        let target = Target { host: host.into(), port, path_and_query: "/x?y".into() };
+        let target = Target::new("http", host, port, "/x?y");
         assert_eq!(https_url(&target, https_port), expected);
     }
 

@@ -33,9 +33,9 @@ pub async fn bypass(
     let mut fetched = fetched.map_err(|error| unanswered(error.kind))?;
     coded_tag::recode(fetched.status, &mut fetched.headers, &exchange.headers);
     if !exchange.method.is_safe() && (fetched.status.is_success() || fetched.status.is_redirection()) {
-        for mut target in invalidated(&exchange.target, exchange.client.scheme(), &fetched.headers) {
+        for mut target in invalidated(&exchange.target, &fetched.headers) {
             exchange.site.config.key.reduce(&mut target);
-            worker.shared.store.invalidate(&target.host, &target.path_and_query, fetched.received.monotonic);
+            worker.shared.store.invalidate(target.host(), target.path_and_query(), fetched.received.monotonic);
         }
     }
     Ok(pass(worker, &exchange.method, None, fetched, CacheStatusMember::new(CacheStatus::Forward(reason))))

@@ -13,7 +13,7 @@ use crate::origin::request::connect::RequestBody;
 use crate::origin::request::fetch::Forward;
 use crate::semantics::cache_control::{Honored, RequestDirectives};
 use crate::semantics::forwarding::Signature;
-use crate::semantics::key::{CacheKey, cache_key, default_port};
+use crate::semantics::key::{CacheKey, cache_key};
 use crate::semantics::presence::Presence;
 use crate::semantics::target::Target;
 use crate::semantics::{coded_tag, forwarding, range};
@@ -51,12 +51,12 @@ impl Exchange {
         }
         policy.normalize(&mut self.headers);
         policy.reduce(&mut self.target);
-        policy.key(self.client.scheme(), &self.target, &self.headers)
+        policy.key(&self.target, &self.headers)
     }
 
     /// The target URI, whatever the site's keys are made of.
     pub fn url(&self) -> CacheKey {
-        cache_key(self.client.scheme(), &self.target)
+        cache_key(&self.target)
     }
 
     /// Whether what an origin answers may be about fields that are outside the key, and so for this client alone.
@@ -173,17 +173,16 @@ impl Exchange {
     ) -> Forward {
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
-        // Both are in the key, so that an answer may depend on them; a default port is not.
-        let port = self.target.port.filter(|&port| port != default_port(self.client.scheme()));
-        let authority = self.target.authority(port);
-        headers.insert(FORWARDED_HOST, HeaderValue::try_from(authority.as_str()).unwrap_or(EMPTY));
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.client.scheme()));
+        // Both are in the key, so that an answer may depend on them.
+        let authority = self.target.authority();
+        headers.insert(FORWARDED_HOST, HeaderValue::try_from(authority).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.target.scheme()));
         forwarding::join_cookies(&mut headers);
         signature.append_via(&mut headers, self.version);
         signature.append_cdn_loop(&mut headers);
         Forward {
             method,
-            target: Uri::try_from(&*self.target.path_and_query).expect("the gate lets only URI characters through"),
+            target: Uri::try_from(self.target.path_and_query()).expect("the gate lets only URI characters through"),
             authority: authority.into(),
             headers,
             body,

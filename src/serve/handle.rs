@@ -79,7 +79,7 @@ fn reply(
     client: Arc<ClientConnection>,
     outcome: &mut Pending,
 ) -> Result<Reply, Refusal> {
-    let target = match target(&request.uri, &request.headers, request.version) {
+    let target = match target(client.scheme(), &request.uri, &request.headers, request.version) {
         Err(BadTarget::Asterisk) if request.method == Method::OPTIONS && body.is_none() => {
             return Ok(Reply::Answered(outcome.finish(synthetic::options().into())));
         }

@@ -183,7 +183,7 @@ impl Miss<'_> {
         nominated: Option<Nominated>,
     ) -> (FillReader<FetchError>, Option<oneshot::Receiver<Handed>>) {
         let (fills, target) = (&self.worker.shared.fills, &self.exchange.target);
-        let fence = || self.worker.shared.store.fence(&target.host, &target.path_and_query);
+        let fence = || self.worker.shared.store.fence(target.host(), target.path_and_query());
         let accept_encoding = content_coding::normalize(&self.exchange.headers);
         let has_fallback = self.fallback != Fallback::Nothing;
         let key = || FillKey { key: self.key.clone(), accept_encoding, nominated, has_fallback };

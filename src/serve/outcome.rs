@@ -212,8 +212,8 @@ impl Outcome {
         self.site = Some(Arc::clone(site));
         if let Some(record) = &mut self.record {
             record.site = Arc::clone(&site.name);
-            record.host = target.host.clone();
-            record.path_and_query = target.path_and_query.clone();
+            record.host = target.host().into();
+            record.path_and_query = target.path_and_query().into();
         }
     }
 

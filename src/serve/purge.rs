@@ -28,7 +28,7 @@ pub fn purge_target(shared: &Shared, exchange: &Exchange) -> Answer {
         if SOFT_FIELDS.iter().any(|name| is_set(&exchange.headers, name)) { PurgeMode::Soft } else { PurgeMode::Hard };
     let mut target = exchange.target.clone();
     exchange.site.config.key.reduce(&mut target);
-    let selector = Selector::Url { host: target.host, path_and_query: target.path_and_query };
+    let selector = Selector::url(&target);
     let receipt = purge(shared, &[selector], mode, exchange.client.peer.ip().to_string());
     let mut response = Response::new(ResponseBody::whole(format!("{}\n", told(receipt, mode))));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -199,7 +199,7 @@ mod tests {
         let now = Clock::new().now().monotonic;
         let store = Store::new(1 << 20, StoreCounters::default(), now);
         let reserve = || store.reserve(1000).expect("there is room");
-        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "www.test", None, "/"));
         let head = StoredHead::of(Arrival::plain(&key, store.fence("www.test", "/").stamps_with(&[], &[]), now));
         let body = GrowingBody::new(Some(0)).seal(reserve()).expect("it is whole");
         Arc::new(StoredResponse::new(head, body, reserve()))

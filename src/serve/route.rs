@@ -21,10 +21,10 @@ pub fn route(
     if scheme.is_some_and(|scheme| scheme != client.scheme()) {
         return Err(Refusal::Misdirected);
     }
-    let site = sites.find(&target.host).ok_or(Refusal::Misdirected)?;
+    let site = sites.find(target.host()).ok_or(Refusal::Misdirected)?;
     let sni = client.tls.as_ref().and_then(|tls| tls.sni.as_deref());
     match sni {
-        Some(name) if *name != *target.host && !sites.find(name).is_some_and(|named| Arc::ptr_eq(named, site)) => {
+        Some(name) if *name != *target.host() && !sites.find(name).is_some_and(|named| Arc::ptr_eq(named, site)) => {
             Err(Refusal::Misdirected)
         }
         Some(_) | None => Ok(Arc::clone(site)),

@@ -226,7 +226,7 @@ impl Bench {
     }
 
     fn key(&self, path: &str) -> CacheKey {
-        cache_key("https", &Target { host: "a".into(), port: None, path_and_query: path.into() })
+        cache_key(&Target::new("https", "a", None, path))
     }
 
     #[track_caller]

@@ -28,8 +28,8 @@ fn fence() -> Fence {
 }
 
 fn key() -> FillKey {
-    let target = Target { host: "a".into(), port: None, path_and_query: "/x".into() };
-    FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None, has_fallback: false }
+    let target = Target::new("https", "a", None, "/x");
+    FillKey { key: cache_key(&target), accept_encoding: "", nominated: None, has_fallback: false }
 }
 
 fn leader(fills: &Fills<&'static str>) -> Leader<&'static str> {
@@ -211,9 +211,8 @@ fn there_is_a_bound_on_what_is_held() {
     let (fills, store) = (Fills::new(1000), Store::new(1 << 20, StoreCounters::default(), clock_free_instant()));
     let now = clock_free_instant();
     for number in 0..100 {
-        let target = Target { host: "a".into(), port: None, path_and_query: format!("/{number}").into() };
-        let key =
-            FillKey { key: cache_key("https", &target), accept_encoding: "", nominated: None, has_fallback: false };
+        let target = Target::new("https", "a", None, &format!("/{number}"));
+        let key = FillKey { key: cache_key(&target), accept_encoding: "", nominated: None, has_fallback: false };
         let Joined::Leader(leader) = fills.join(key, now, fence) else { panic!("nobody leads") };
         let paid = store.reserve(300).expect("fits");
         leader.fail("refused", Some(Hold { until: now + Duration::from_secs(60), paid }));

@@ -73,7 +73,7 @@ impl Bench {
 }
 
 fn key(name: &str) -> CacheKey {
-    cache_key("https", &Target { host: HOST.into(), port: None, path_and_query: name.into() })
+    cache_key(&Target::new("https", HOST, None, name))
 }
 
 fn in_language(language: &str) -> HeaderMap {

@@ -107,7 +107,7 @@ mod tests {
     fn check(case: &str, status: u16, lifetime: &Lifetime, policy: &FreshnessPolicy, expected: [&str; HORIZONS.len()]) {
         let now = Clock::new().now().monotonic;
         let store = Store::new(1 << 20, StoreCounters::default(), now);
-        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "www.test", None, "/"));
         let head = StoredHead::of(Arrival {
             status: StatusCode::from_u16(status).expect("a table holds statuses"),
             lifetime: lifetime.clone(),

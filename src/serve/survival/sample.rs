@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn key(path: &str) -> CacheKey {
-        cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: path.into() })
+        cache_key(&Target::new("https", "www.test", None, path))
     }
 
     #[test]

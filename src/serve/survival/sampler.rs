@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn every_request_of_a_quiet_site_is_kept_and_few_of_a_busy_one() {
         let sampler = Arc::new(Sampler::new(1, Clock::new().now().monotonic));
-        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "www.test", None, "/"));
         let mut random = fastrand::Rng::with_seed(1);
         let mut prospects = 0;
         for number in 0..100_000 {
@@ -220,7 +220,7 @@ mod tests {
     fn what_may_be_replaced_is_not_turned_away_for_its_length() {
         let now = Clock::new().now().monotonic;
         let sampler = Arc::new(Sampler::new(1, now));
-        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "www.test", None, "/"));
         for _ in 0..=ROOM_MAX {
             sampler.offer(1000, 0.001, Sample::keyed(&key, &HeaderMap::new(), None));
         }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn an_answer_changes_what_is_known_of_a_request() {
         let sampler = Arc::new(Sampler::new(1000, Clock::new().now().monotonic));
-        let key = cache_key("https", &Target { host: "www.test".into(), port: None, path_and_query: "/".into() });
+        let key = cache_key(&Target::new("https", "www.test", None, "/"));
         for (kept, status, expected) in [
             (Kept::AsFound, 200, Loss::Gone),
             (Kept::AsFound, 503, Loss::Error),

@@ -4,7 +4,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri, Version};
 
-use super::{BadTarget, Target, target};
+use super::{BadTarget, target};
 use crate::semantics::field::fields;
 
 const H1: Version = Version::HTTP_11;
@@ -104,7 +104,7 @@ fn a_host_field_that_is_no_text() {
     for (host, expected) in [(&b"a\xff"[..], Host), (b"a:8\xff", Host), (b"\xffu@a", UserInformation)] {
         let mut headers = fields(&[]);
         headers.insert(HOST, HeaderValue::from_bytes(host).expect("a field value need not be text"));
-        assert_eq!(target(&Uri::from_static("/"), &headers, H1), Err(expected), "{host:?}");
+        assert_eq!(target("https", &Uri::from_static("/"), &headers, H1), Err(expected), "{host:?}");
     }
 }
 
@@ -217,7 +217,7 @@ fn paths_that_could_mean_two_things() {
     let mut parts = Uri::from_static("https://a.example/").into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static("*"));
     let uri = Uri::from_parts(parts).expect("the parser of HTTP/2 makes such URIs");
-    assert_eq!(target(&uri, &fields(&[]), H2), Err(Asterisk));
+    assert_eq!(target("https", &uri, &fields(&[]), H2), Err(Asterisk));
 }
 
 #[test]
@@ -255,8 +255,9 @@ fn check_host(
 ) {
     let uri = Uri::try_from(uri).expect("a table holds what the parser accepts");
     let lines: Vec<_> = hosts.iter().map(|&host| ("host", host)).collect();
-    let found = target(&uri, &fields(&lines), version).map(|target| (target.host, target.port));
-    assert_eq!(found, expected.map(|(host, port)| (host.into(), port)), "{case}: {uri} {hosts:?}");
+    let found = target("https", &uri, &fields(&lines), version);
+    let found = found.as_ref().map(|target| (target.host(), target.port())).map_err(|&fault| fault);
+    assert_eq!(found, expected, "{case}: {uri} {hosts:?}");
 }
 
 fn check(uri: &str, expected: Result<&str, BadTarget>) {
@@ -267,5 +268,5 @@ fn canonical_of(uri: &str) -> Result<String, BadTarget> {
     let uri = Uri::try_from(uri).expect("a table holds what the parser accepts");
     let host = uri.authority().map_or("a.example", |authority| authority.as_str()).to_owned();
     let headers = fields(&[("host", &host)]);
-    target(&uri, &headers, H1).map(|Target { path_and_query, .. }| path_and_query.into())
+    target("https", &uri, &headers, H1).map(|target| target.path_and_query().to_owned())
 }
