@@ -51,7 +51,7 @@ impl Target {
         &self.uri
     }
 
-    /// `https://host:port`, as far as two URIs of the same origin (RFC 9110 §4.3.1) agree.
+    /// `https://host:port`, in which two URIs agree that have the same origin (RFC 9110 §4.3.1).
     pub fn origin(&self) -> &str {
         &self.uri[..self.path_start]
     }
