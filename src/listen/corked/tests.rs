@@ -78,6 +78,41 @@ async fn nothing_is_sealed_for_a_slow_client_before_there_is_room() {
     assert!(matches!(poll_write(&mut corked, &body[sent..]), Poll::Ready(Ok(bytes)) if bytes > 0));
 }
 
+#[tokio::test]
+async fn a_record_is_read_without_asking_for_another() {
+    let (mut corked, mut client) = connected().await;
+    client.write_all(&[b'x'; 100]).await.expect("it is open");
+    client.flush().await.expect("it is open");
+    corked.tls.get_mut().0.reads = 0;
+    assert_eq!(corked.read(&mut [0; 4096]).await.expect("it was sent"), 100);
+    assert_eq!(corked.tls.get_ref().0.reads, 1);
+}
+
+#[tokio::test]
+async fn what_a_client_sends_is_read_in_pieces_of_any_size() {
+    let (mut corked, mut client) = connected().await;
+    let sent: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+    let writing = async {
+        client.write_all(&sent).await?;
+        client.shutdown().await
+    };
+    let reading = async {
+        let mut received = Vec::new();
+        for size in [1, 7, 1000, 16 * 1024, 40_000].into_iter().cycle() {
+            let mut piece = vec![0; size];
+            let bytes = corked.read(&mut piece).await?;
+            if bytes == 0 {
+                break;
+            }
+            received.extend_from_slice(&piece[..bytes]);
+        }
+        io::Result::Ok(received)
+    };
+    let (received, written) = tokio::join!(reading, writing);
+    written.expect("it is open");
+    assert!(received.expect("it was sent") == sent, "every byte once");
+}
+
 fn poll_write(corked: &mut Corked<Socket>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     Pin::new(corked).poll_write(&mut Context::from_waker(Waker::noop()), bytes)
 }
@@ -102,16 +137,17 @@ async fn connected() -> (Corked<Socket>, tokio_rustls::client::TlsStream<DuplexS
     let name = ServerName::try_from("localhost").expect("it is a name");
     let connector = TlsConnector::from(Arc::new(client));
     let acceptor = TlsAcceptor::from(Arc::new(server));
-    let socket = Socket { io: near, writes: 0, has_room: true };
+    let socket = Socket { io: near, reads: 0, writes: 0, has_room: true };
     let (accepted, connected) = tokio::join!(acceptor.accept(socket), connector.connect(name, far));
     let mut corked = Corked::new(Box::new(accepted.expect("the handshake succeeds")), Arc::new(Connections::new(1)));
     corked.tls.get_mut().0.writes = 0;
     (corked, connected.expect("the handshake succeeds"))
 }
 
-/// A socket that counts what it is asked to take.
+/// A socket that counts what it is asked for, and to take.
 struct Socket {
     io: DuplexStream,
+    reads: usize,
     writes: usize,
     has_room: bool,
 }
@@ -124,7 +160,9 @@ impl Room for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(context, buffer)
+        let this = self.get_mut();
+        this.reads += 1;
+        Pin::new(&mut this.io).poll_read(context, buffer)
     }
 }
 

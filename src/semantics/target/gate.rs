@@ -10,7 +10,7 @@ use std::num::NonZeroU16;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Uri, Version};
 
-use super::Target;
+use super::{Target, default_port};
 
 /// Why a request has no acceptable target; each is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +73,7 @@ pub fn target(scheme: &str, uri: &Uri, headers: &HeaderMap, version: Version) ->
 fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Result<Authority<'a>, BadTarget> {
     let default_port = match uri.scheme_str() {
         None => None,
-        Some("http") => Some(80),
-        Some("https") => Some(443),
+        Some(scheme @ ("http" | "https")) => Some(default_port(scheme)),
         Some(_) => return Err(BadTarget::Scheme),
     };
     let mut lines = headers.get_all(HOST).iter();
