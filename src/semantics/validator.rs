@@ -1,5 +1,7 @@
 //! Validators, preconditions and the freshening of stored responses (RFC 9110 §8.8, §13; RFC 9111 §4.3).
 
+use std::borrow::Cow;
+
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     LAST_MODIFIED,
@@ -8,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::date::http_date;
 use super::field;
+use super::field_lines::FieldLines;
 use super::forwarding::remove_hop_by_hop;
 
 /// An entity tag (RFC 9110 §8.8.3).
@@ -63,6 +66,35 @@ pub fn strong_validator(headers: &HeaderMap) -> Option<&HeaderValue> {
     Some(line)
 }
 
+/// The validators of a stored response, in whatever form its fields are.
+pub trait Validators {
+    /// The text of its only entity tag; several are as good as none.
+    fn tag(&self) -> Option<Cow<'_, [u8]>>;
+
+    /// Its first field of this name.
+    fn first(&self, name: &HeaderName) -> Option<HeaderValue>;
+}
+
+impl Validators for HeaderMap {
+    fn tag(&self) -> Option<Cow<'_, [u8]>> {
+        field::only(self, ETAG).map(|tag| tag.as_bytes().into())
+    }
+
+    fn first(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.get(name).cloned()
+    }
+}
+
+impl Validators for FieldLines<'_> {
+    fn tag(&self) -> Option<Cow<'_, [u8]>> {
+        self.only(&ETAG)
+    }
+
+    fn first(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.get(name)
+    }
+}
+
 /// What the preconditions of a request make of the response that would answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
@@ -76,7 +108,7 @@ pub enum Precondition {
 ///
 /// "the If-Match and If-Unmodified-Since conditional header fields are not applicable to a cache, and If-None-Match
 /// takes precedence over If-Modified-Since" (RFC 9111 §4.3.2), so that none of them can fail here.
-pub fn evaluate(method: &Method, request: &HeaderMap, status: StatusCode, stored: &HeaderMap) -> Precondition {
+pub fn evaluate(method: &Method, request: &HeaderMap, status: StatusCode, stored: &impl Validators) -> Precondition {
     // "A server MUST ignore all received preconditions if its response to the same request without those conditions,
     // prior to processing the request content, would have been a status code other than a 2xx (Successful) or 412" (RFC
     // 9110 §13.2.1).
@@ -85,8 +117,11 @@ pub fn evaluate(method: &Method, request: &HeaderMap, status: StatusCode, stored
     }
     // "When the method is GET or HEAD, If-None-Match is not present, and If-Modified-Since is present, evaluate the
     // If-Modified-Since precondition" (§13.2.2)
-    let has_representation =
-        if request.contains_key(IF_NONE_MATCH) { is_listed(request, stored) } else { is_unmodified(request, stored) };
+    let has_representation = if request.contains_key(IF_NONE_MATCH) {
+        is_listed(request, stored.tag().as_deref())
+    } else {
+        is_unmodified(request, stored)
+    };
     if has_representation { Precondition::NotModified } else { Precondition::Proceed }
 }
 
@@ -145,14 +180,14 @@ pub fn head_matches(stored: &HeaderMap, stored_bytes: u64, head: &HeaderMap) -> 
     vouches && is_same(ETAG) && is_same(LAST_MODIFIED) && length.is_none_or(|length| length == Some(stored_bytes))
 }
 
-/// If-None-Match: "if the field value is "*", the condition is false if the origin server has a current representation
+/// Whether the If-None-Match of a request names the representation with this tag, if it has one: "if the field value is "*", the condition is false if the origin server has a current representation
 /// for the target resource. If the field value is a list of entity tags, the condition is false if one of the listed
 /// tags matches the entity tag of the selected representation." (RFC 9110 §13.1.2)
-fn is_listed(request: &HeaderMap, stored: &HeaderMap) -> bool {
+pub(super) fn is_listed(request: &HeaderMap, tag: Option<&[u8]>) -> bool {
     if field::only(request, IF_NONE_MATCH).is_some_and(|line| field::trim(line.as_bytes()) == b"*") {
         return true;
     }
-    let Some(current) = EntityTag::of(stored) else {
+    let Some(current) = tag.and_then(EntityTag::parse) else {
         return false;
     };
     // "A recipient MUST use the weak comparison function when comparing entity tags for If-None-Match".
@@ -163,12 +198,12 @@ fn is_listed(request: &HeaderMap, stored: &HeaderMap) -> bool {
 /// If-Modified-Since: "If the selected representation's last modification date is earlier or equal to the date provided
 /// in the field value, the condition is false." "A recipient MUST ignore the If-Modified-Since header field if the
 /// received field value is not a valid HTTP-date, the field value has more than one member" (RFC 9110 §13.1.3).
-fn is_unmodified(request: &HeaderMap, stored: &HeaderMap) -> bool {
+fn is_unmodified(request: &HeaderMap, stored: &impl Validators) -> bool {
     let Some(since) = field::only(request, IF_MODIFIED_SINCE).and_then(http_date) else { return false };
     // "If […] the Last-Modified header field is not present in a stored response, a cache SHOULD use the stored
     // response's Date field value" (RFC 9111 §4.3.2).
-    let modified = stored.get(LAST_MODIFIED).or_else(|| stored.get(DATE)).and_then(http_date);
-    modified.is_some_and(|modified| modified <= since)
+    let modified = stored.first(&LAST_MODIFIED).or_else(|| stored.first(&DATE));
+    modified.as_ref().and_then(http_date).is_some_and(|modified| modified <= since)
 }
 
 /// The tags of a list, up to the first thing that is none.

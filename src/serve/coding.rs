@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, header};
 
-use super::body::ResponseBody;
-use super::deliver;
 use super::exchange::Exchange;
 use crate::cache::content::StoredContent;
 use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::semantics::content_coding::{AcceptedCodings, ContentCoding, negotiate};
 use crate::semantics::field::decimal_value;
-use crate::semantics::transformation::{RangeOf, forbids_transformation, represent, represent_known};
+use crate::semantics::transformation::{RangeOf, forbids_transformation, known, represent};
+use crate::semantics::validator::{Precondition, evaluate};
 
 /// The representation of a stored response that answers.
 #[derive(Debug)]
@@ -59,30 +58,33 @@ pub(super) fn order(exchange: &Exchange, stored: &StoredResponse) -> Option<Cont
 
 /// The fields of a response in `coding`, or in none, with its age in seconds if that is to be told.
 pub(super) fn represented(head: &StoredHead, coding: Option<ContentCoding>, age: Option<u64>) -> HeaderMap {
-    let mut headers = aged(head, age);
+    let mut headers = head.fields().to_headers(ADDED_LINES);
+    if let Some(age) = age {
+        headers.insert(header::AGE, decimal_value(age));
+    }
     if head.codable {
         represent(&mut headers, coding);
     }
     headers
 }
 
-fn aged(head: &StoredHead, age: Option<u64>) -> HeaderMap {
-    let mut headers = head.fields().to_headers(ADDED_LINES);
-    if let Some(age) = age {
-        headers.insert(header::AGE, decimal_value(age));
-    }
-    headers
-}
-
-/// 304, when the client has a representation of a codable response, whether or not it would get that one again.
-pub(super) fn not_modified(exchange: &Exchange, head: &StoredHead, age: Option<u64>) -> Option<Response<ResponseBody>> {
-    let codings = &exchange.site.config.compression.codings;
-    let asks = exchange.present.conditions && exchange.headers.contains_key(header::IF_NONE_MATCH);
-    if !head.codable || !asks {
+/// The representation that the client has and need not get again: in the coding that this is, or without one. Of a codable
+/// response it may have another one than it would get, which is the one in the coding `selected`.
+pub(super) fn known_to_client(
+    exchange: &Exchange,
+    head: &StoredHead,
+    selected: impl FnOnce() -> Option<ContentCoding>,
+) -> Option<Option<ContentCoding>> {
+    let request = &exchange.headers;
+    if !exchange.present.conditions {
         return None;
     }
-    let headers = represent_known(&exchange.headers, &aged(head, age), codings)?;
-    Some(deliver::not_modified(headers))
+    if head.codable && request.contains_key(header::IF_NONE_MATCH) {
+        let tag = head.fields().only(&header::ETAG);
+        return known(request, tag.as_deref(), &exchange.site.config.compression.codings);
+    }
+    let precondition = evaluate(&exchange.method, request, head.status, &head.fields());
+    (precondition == Precondition::NotModified).then(selected)
 }
 
 /// Lines that an answer may have beside those of the response: `Vary` and `Content-Encoding` of its coding, `Age`,

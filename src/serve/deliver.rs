@@ -1,4 +1,4 @@
-//! From a representation to the response this client asked for: preconditions, range, HEAD.
+//! From a representation to the response this client asked for: 304, range, HEAD.
 
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 
@@ -8,7 +8,6 @@ use crate::semantics::content_range::{content_range, unsatisfied};
 use crate::semantics::field::decimal_value;
 use crate::semantics::range::{self, RangeAnswer};
 use crate::semantics::transformation::DIGESTS;
-use crate::semantics::validator::{self, Precondition};
 
 /// A selected representation, its body not yet opened.
 #[derive(Debug)]
@@ -21,19 +20,16 @@ pub struct Representation {
     pub length: Option<u64>,
 }
 
-/// The response to a request of `method` with fields `request`, or without any that ask for less than the whole. `open`
-/// opens the body at an offset; a body that can only be opened at its start has an unknown length.
+/// The response to a request of `method` that the client has no representation for yet; `ranged` are the request's fields, if
+/// they may ask for a range. `open` opens the body at an offset; a body that can only be opened at its start has an unknown
+/// length.
 pub fn deliver(
     method: &Method,
-    request: Option<&HeaderMap>,
+    ranged: Option<&HeaderMap>,
     representation: Representation,
     open: impl FnOnce(u64) -> Source,
 ) -> Response<ResponseBody> {
     let Representation { status, mut headers, length } = representation;
-    let precondition = |request| validator::evaluate(method, request, status, &headers);
-    if request.is_some_and(|request| precondition(request) == Precondition::NotModified) {
-        return not_modified(headers);
-    }
     let Some(length) = length else {
         if *method == Method::HEAD {
             remove(&mut headers, &CONTENT_DIGESTS);
@@ -46,7 +42,7 @@ pub fn deliver(
         state_length(&mut headers, status, length);
         return with(status, headers, ResponseBody::empty());
     }
-    let answer = match request {
+    let answer = match ranged {
         Some(request) if status == StatusCode::OK => range::answer(request, &headers, length),
         Some(_) | None => RangeAnswer::Whole,
     };
@@ -100,11 +96,16 @@ fn answer_range(
     }
 }
 
-/// The 304 that stands for a response with these fields. RFC 9110 §15.4.5: "a sender SHOULD NOT generate representation
-/// metadata other than the above listed fields".
-pub fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
+/// The 304 that stands for a response, with the fields that [`reduce_to_304`] has left of those.
+pub fn not_modified(headers: HeaderMap) -> Response<ResponseBody> {
+    with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
+}
+
+/// Takes from the fields of a response what its 304 does not need. RFC 9110 §15.4.5: "a sender SHOULD NOT generate
+/// representation metadata other than the above listed fields".
+pub fn reduce_to_304(headers: &mut HeaderMap) {
     remove(
-        &mut headers,
+        headers,
         &[
             header::CONTENT_ENCODING,
             header::CONTENT_LANGUAGE,
@@ -113,11 +114,10 @@ pub fn not_modified(mut headers: HeaderMap) -> Response<ResponseBody> {
             header::CONTENT_TYPE,
         ],
     );
-    remove(&mut headers, &CONTENT_DIGESTS);
+    remove(headers, &CONTENT_DIGESTS);
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
     }
-    with(StatusCode::NOT_MODIFIED, headers, ResponseBody::empty())
 }
 
 fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {

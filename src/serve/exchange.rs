@@ -196,9 +196,9 @@ impl Exchange {
         }
     }
 
-    /// Its fields, if some of them may ask for less than the whole of a response.
-    pub fn asks_for_less(&self) -> Option<&HeaderMap> {
-        (self.present.conditions || self.present.range).then_some(&self.headers)
+    /// Its fields, if there is a Range among them.
+    pub fn ranged(&self) -> Option<&HeaderMap> {
+        self.present.range.then_some(&self.headers)
     }
 
     /// Whether it carries credentials; only where the site lets the cache have a part in such requests.

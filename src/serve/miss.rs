@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::body::Source;
 use super::coding;
-use super::deliver::{Representation, deliver};
+use super::deliver::{Representation, deliver, not_modified, reduce_to_304};
 use super::exchange::{Audience, Exchange};
 use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
@@ -285,15 +285,20 @@ impl Miss<'_> {
         let not_stored = share.as_ref().and_then(|share| share.not_stored);
         let age = head.age(self.now());
         let shown_age = (!age.is_zero() || collapsed).then_some(age.as_secs());
-        let response = coding::not_modified(self.exchange, head, shown_age).unwrap_or_else(|| {
-            let (headers, length) = (coding::represented(head, None, shown_age), reader.expected_length());
+        let known = coding::known_to_client(self.exchange, head, || None);
+        let mut headers = coding::represented(head, known.flatten(), shown_age);
+        let response = if known.is_some() {
+            reduce_to_304(&mut headers);
+            not_modified(headers)
+        } else {
+            let length = reader.expected_length();
             // A body whose length is known was paid for as a whole.
             let laggard = length.is_none().then(|| Box::new(Laggard::new(self.worker, self.exchange, head)));
             let representation = Representation { status: head.status, headers, length };
-            deliver(&self.exchange.method, self.exchange.asks_for_less(), representation, |offset| {
+            deliver(&self.exchange.method, self.exchange.ranged(), representation, |offset| {
                 Source::Fill(reader.at(offset), laggard)
             })
-        });
+        };
         let member =
             CacheStatusMember { forward_status: Some(head.status), stored, collapsed, detail, ..self.member() };
         let answer = Answer {

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, header};
 use tokio::sync::mpsc;
 
 use super::body::{BodyError, Source};
-use super::deliver::{Representation, deliver};
+use super::deliver::{Representation, deliver, not_modified, reduce_to_304};
 use super::outcome::{Answer, FetchFacts};
 use super::survival::sampler::Kept;
 use super::worker::Worker;
@@ -14,6 +14,7 @@ use crate::origin::request::fetch::Fetched;
 use crate::origin::request::incoming::Framing;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::forwarding;
+use crate::semantics::validator::{Precondition, evaluate};
 
 /// The response to a request that no other request shares. With `conditions`, the client's preconditions have not been
 /// sent to the origin and are evaluated here.
@@ -35,10 +36,16 @@ pub fn pass(
         Framing::Chunked | Framing::Close => None,
     };
     headers.remove(header::CONTENT_LENGTH);
-    let representation = Representation { status: fetched.status, headers, length };
-    // A range would have to be cut out of a stream that starts at its beginning; the whole is a valid answer.
-    let request = conditions.map(without_range);
-    let response = deliver(method, request.as_ref(), representation, |_| stream(worker, fetched));
+    let is_known = conditions
+        .is_some_and(|request| evaluate(method, request, fetched.status, &headers) == Precondition::NotModified);
+    let response = if is_known {
+        reduce_to_304(&mut headers);
+        not_modified(headers)
+    } else {
+        let representation = Representation { status: fetched.status, headers, length };
+        // A range would have to be cut out of a stream that starts at its beginning; the whole is a valid answer.
+        deliver(method, None, representation, |_| stream(worker, fetched))
+    };
     let member = CacheStatusMember { forward_status: Some(facts.status), ..member };
     let kept = Kept::AsFound;
     Answer {
@@ -55,12 +62,6 @@ pub fn pass(
 
 fn stated_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn without_range(client: &HeaderMap) -> HeaderMap {
-    let mut conditions = client.clone();
-    conditions.remove(header::RANGE);
-    conditions
 }
 
 /// Reads the body in a task of its own, a few pieces ahead of the client.

@@ -20,12 +20,21 @@ pub struct RecentFields {
 /// What the fields of a hit depend on beside the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Its age in seconds.
-    pub age: u64,
+    /// How the client gets it.
+    pub form: Form,
     /// For how many seconds it is fresh.
     pub ttl: i64,
-    /// The coding that the client gets it in.
+}
+
+/// How a client gets a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Its age in seconds.
+    pub age: u64,
+    /// The coding that it is in.
     pub coding: Option<ContentCoding>,
+    /// Bytes of its whole body; none when the client has that already.
+    pub length: Option<u64>,
 }
 
 /// A place, which many responses share.
@@ -60,7 +69,7 @@ impl RecentFields {
     ) -> HeaderMap {
         // A place is whole whenever somebody else may see it.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = &mut places[index(response, moment.coding)];
+        let place = &mut places[index(response, moment.form)];
         if let Some(kept) = place.kept.as_ref().filter(|kept| kept.are_of(response, moment)) {
             return kept.fields.clone();
         }
@@ -88,10 +97,11 @@ impl Default for RecentFields {
     }
 }
 
-/// The place of a response in a coding.
-fn index(response: &Arc<StoredResponse>, coding: Option<ContentCoding>) -> usize {
-    let coding = coding.map_or(0, |coding| 1 + coding as usize);
-    let mixed = (Arc::as_ptr(response).addr() ^ coding).wrapping_mul(MULTIPLIER);
+/// The place of a response in this form.
+fn index(response: &Arc<StoredResponse>, form: Form) -> usize {
+    let coding = form.coding.map_or(0, |coding| 1 + coding as usize);
+    let form = coding << 1 | usize::from(form.length.is_none());
+    let mixed = (Arc::as_ptr(response).addr() ^ form).wrapping_mul(MULTIPLIER);
     mixed >> (usize::BITS - PLACES.ilog2())
 }
 
@@ -124,7 +134,9 @@ mod tests {
     use crate::semantics::key::cache_key;
     use crate::semantics::target::Target;
 
-    const MOMENT: Moment = Moment { age: 1, ttl: 59, coding: None };
+    const FORM: Form = Form { age: 1, coding: None, length: Some(9) };
+
+    const MOMENT: Moment = Moment { form: FORM, ttl: 59 };
 
     #[test]
     fn fields_are_kept_at_the_second_hit() {
@@ -136,18 +148,21 @@ mod tests {
     fn another_second_has_fields_of_its_own() {
         let (recent, response) = (RecentFields::new(), response());
         check(&recent, &response, MOMENT, &[("a", "a"), ("b", "b"), ("c", "b")]);
-        let later = Moment { age: 2, ..MOMENT };
+        let later = Moment { form: Form { age: 2, ..FORM }, ..MOMENT };
         check(&recent, &response, later, &[("d", "d"), ("e", "e"), ("f", "e")]);
         check(&recent, &response, Moment { ttl: 58, ..later }, &[("g", "g"), ("h", "h"), ("i", "h")]);
     }
 
     #[test]
-    fn codings_do_not_drive_each_other_out() {
+    fn forms_do_not_drive_each_other_out() {
         let (recent, response) = (RecentFields::new(), response());
         check(&recent, &response, MOMENT, &[("a", "a"), ("b", "b")]);
-        let gzip = Moment { coding: Some(ContentCoding::Gzip), ..MOMENT };
+        let gzip = Moment { form: Form { coding: Some(ContentCoding::Gzip), ..FORM }, ..MOMENT };
         check(&recent, &response, gzip, &[("c", "c"), ("d", "d"), ("e", "d")]);
-        check(&recent, &response, MOMENT, &[("f", "b")]);
+        let known = Moment { form: Form { length: None, ..FORM }, ..MOMENT };
+        check(&recent, &response, known, &[("f", "f"), ("g", "g"), ("h", "g")]);
+        check(&recent, &response, MOMENT, &[("i", "b")]);
+        check(&recent, &response, gzip, &[("j", "d")]);
     }
 
     #[test]

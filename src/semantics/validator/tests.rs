@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::{EntityTag, Precondition, conditional_fields, evaluate, freshen, head_matches, strong_validator};
 use crate::semantics::field::fields;
+use crate::semantics::field_lines::FieldLines;
 
 type Lines<'a> = &'a [(&'static str, &'a str)];
 
@@ -258,8 +259,13 @@ fn check_tag(text: &str, expected: Option<(bool, &str)>) {
 }
 
 fn check(case: &str, request: Lines<'_>, stored: Lines<'_>, expected: Precondition) {
-    let verdict = evaluate(&Method::GET, &fields(request), StatusCode::OK, &fields(stored));
+    let (fields_of_request, fields_of_stored) = (fields(request), fields(stored));
+    let verdict = evaluate(&Method::GET, &fields_of_request, StatusCode::OK, &fields_of_stored);
     assert_eq!(verdict, expected, "{case}: {request:?} {stored:?}");
+    let mut block = Vec::new();
+    FieldLines::write(&fields_of_stored, &mut block);
+    let verdict = evaluate(&Method::GET, &fields_of_request, StatusCode::OK, &FieldLines::read(&block));
+    assert_eq!(verdict, expected, "{case}, in few bytes: {request:?} {stored:?}");
 }
 
 fn check_selects(case: &str, stored: Lines<'_>, not_modified: Lines<'_>, expected: bool) {
