@@ -29,6 +29,6 @@ pub fn consider(lookup: Lookup, site: &Site, asked: &RequestDirectives, now: Ins
         Lookup::Absent => (None, ForwardReason::UriMiss),
     };
     let found = stored.as_deref().map(|stored| Found::of(stored, &site.config.freshness, now));
-    let way = judge(found, asked, Origins::of(&site.pool));
+    let way = judge(found, asked, || Origins::of(&site.pool));
     Considered { stored, way, reason: way.forward_reason(reason) }
 }

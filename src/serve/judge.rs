@@ -153,15 +153,22 @@ impl Origins {
     }
 }
 
-/// Judges what was found for a request with these directives, while the site's `origins` stand like this. An outage
-/// overrules what the request asks for: there is nobody left to ask.
-pub fn judge(found: Option<Found>, asked: &RequestDirectives, origins: Origins) -> Way {
+/// Judges what was found for a request with these directives, while the site's `origins` stand like that: what is fresh
+/// enough for the request does not depend on it. An outage overrules what the request asks for: there is nobody left to
+/// ask.
+pub fn judge(found: Option<Found>, asked: &RequestDirectives, origins: impl FnOnce() -> Origins) -> Way {
+    if let Some(Found { reuse: Reuse::Fresh { ttl }, age, .. }) = found
+        && asked.accept_fresh(age, ttl)
+    {
+        return Way::Hit { ttl };
+    }
+    let origins = origins();
     let down = origins == Origins::Down;
     let Some(Found { reuse, age, revived }) = found else {
         return if down { Way::Unavailable } else { Way::Forward { fallback: Fallback::Nothing } };
     };
     match reuse {
-        Reuse::Fresh { ttl } if down || asked.accept_fresh(age, ttl) => Way::Hit { ttl },
+        Reuse::Fresh { ttl } if down => Way::Hit { ttl },
         Reuse::Fresh { ttl } => Way::Forward { fallback: Fallback::Fresh { ttl } },
         Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past } if down => {
             Way::Stale { past, reason: StaleReason::OriginDown }
@@ -221,7 +228,7 @@ mod tests {
 
     #[track_caller]
     fn check_with(reuse: Reuse, revived: bool, origins: Origins, asked: &RequestDirectives, expected: Way) {
-        assert_eq!(judge(Some(Found { reuse, age: AGE, revived }), asked, origins), expected);
+        assert_eq!(judge(Some(Found { reuse, age: AGE, revived }), asked, || origins), expected);
     }
 
     fn stale(reason: StaleReason) -> Way {
@@ -312,8 +319,8 @@ mod tests {
 
     #[test]
     fn nothing_stored_waits_for_an_origin_unless_none_can_answer() {
-        assert_eq!(judge(None, &max_stale(60), Origins::Up), forward(Fallback::Nothing));
-        assert_eq!(judge(None, &nothing_asked(), Origins::Down), Way::Unavailable);
-        assert_eq!(judge(None, &nothing_asked(), Origins::Recovering), forward(Fallback::Nothing));
+        assert_eq!(judge(None, &max_stale(60), || Origins::Up), forward(Fallback::Nothing));
+        assert_eq!(judge(None, &nothing_asked(), || Origins::Down), Way::Unavailable);
+        assert_eq!(judge(None, &nothing_asked(), || Origins::Recovering), forward(Fallback::Nothing));
     }
 }

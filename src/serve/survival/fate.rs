@@ -71,7 +71,7 @@ fn fate(head: &StoredHead, policy: &FreshnessPolicy, now: Instant) -> Fate {
         return Fate::Lost(Loss::Error);
     }
     let found = Found { reuse: head.reuse(now, policy), age: head.age(now), revived: false };
-    match judge(Some(found), &RequestDirectives::default(), Origins::Down) {
+    match judge(Some(found), &RequestDirectives::default(), || Origins::Down) {
         Way::Hit { .. } | Way::Stale { .. } => Fate::Answered,
         Way::Forward { .. } | Way::Unavailable => {
             let prohibition = head.lifetime().prohibition.filter(|one| !policy.stale_despite.contains(one));
