@@ -1,9 +1,12 @@
 //! A hit on the road of requests: the whole of it, from the request's head to the last byte of the body handed over,
 //! with all that is counted; only HTTP's framing and TLS are missing.
 
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
+use holdover::clock::Clock;
 use http::StatusCode;
 
 mod node;
@@ -17,6 +20,7 @@ fn main() {
     sizes(&mut criterion);
     codings(&mut criterion);
     numbers(&mut criterion);
+    workers(&mut criterion);
     criterion.final_summary();
 }
 
@@ -81,6 +85,42 @@ fn numbers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Two workers at once, each on a processor of its own, beside one: what they write in common costs each of them.
+fn workers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hit/workers");
+    for (name, paths) in [
+        ("1", &["/first"][..]),
+        ("2, of the same response", &["/first", "/first"]),
+        ("2, of a response each", &["/first", "/second"]),
+    ] {
+        let nodes = Node::workers(paths.len());
+        ["/first", "/second"].iter().for_each(|path| nodes[0].store(path, 1 << 10));
+        group.bench_function(name, |bencher| bencher.iter_custom(|hits| all_hit(&nodes, paths, hits)));
+    }
+    group.finish();
+}
+
+/// How long the slowest of `nodes` takes to answer so many requests for its path, without making them.
+fn all_hit(nodes: &[Node], paths: &[&str], hits: u64) -> Duration {
+    let (clock, together) = (&Clock::new(), &Barrier::new(nodes.len()));
+    thread::scope(|scope| {
+        let answer = |(node, path): (&'_ Node, &'_ &str)| {
+            together.wait();
+            let (mut left, mut taken) = (hits, Duration::ZERO);
+            while left > 0 {
+                let requests: Vec<_> = (0..left.min(BATCH)).map(|_| request(path)).collect();
+                left -= requests.len() as u64;
+                let began = clock.monotonic();
+                requests.into_iter().for_each(|request| hit(node, request, 1 << 10));
+                taken += clock.monotonic() - began;
+            }
+            taken
+        };
+        let answering: Vec<_> = nodes.iter().zip(paths).map(|work| scope.spawn(move || answer(work))).collect();
+        answering.into_iter().map(|answered| answered.join().expect("no hit fails")).max().unwrap_or_default()
+    })
+}
+
 /// One request, answered from the store and read to the end.
 fn hit(node: &Node, request: Asked, bytes: usize) {
     assert_eq!(node.answer(request), (StatusCode::OK, bytes));
@@ -89,6 +129,9 @@ fn hit(node: &Node, request: Asked, bytes: usize) {
 fn path(number: usize) -> String {
     format!("/assets/{number}.js")
 }
+
+/// Requests made at a time.
+const BATCH: u64 = 64;
 
 /// A prime that divides no number of responses, so that all of them are asked for, and neighbors not in a row.
 const STRIDE: usize = 7919;

@@ -44,6 +44,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
+        Self::workers(1).remove(0)
+    }
+
+    /// So many workers of one node.
+    pub(crate) fn workers(count: usize) -> Vec<Self> {
         let config = load(CONFIG, &Surroundings::none("bench.toml")).expect("the configuration is sound");
         let (clock, metrics) = (Clock::new(), Metrics::new());
         let events = Events::new(&LogTarget::Off, clock.clone(), metrics.clone()).expect("a log that is off opens");
@@ -55,8 +60,13 @@ impl Node {
             protocol: "h1",
             tls: Some(TlsFacts { sni: Some(Arc::from("www.test")) }),
         };
-        let (worker, compressor) = (assembly.worker(TaskTracker::new()), Arc::clone(&assembly.compressor));
-        Self { worker, compressor, client: Arc::new(client), clock }
+        let worker = || Self {
+            worker: assembly.worker(TaskTracker::new()),
+            compressor: Arc::clone(&assembly.compressor),
+            client: Arc::new(client.clone()),
+            clock: clock.clone(),
+        };
+        (0..count).map(|_| worker()).collect()
     }
 
     /// Stores a response as a fill would.
@@ -89,7 +99,7 @@ impl Node {
     pub(crate) fn answer(&self, request: Asked) -> (StatusCode, usize) {
         let (request, body) = request.into_parts();
         let arrival = self.clock.monotonic();
-        let Responding::Now(response) = handle(&self.worker, request, body, Arc::clone(&self.client), arrival) else {
+        let Responding::Now(response) = handle(&self.worker, request, body, &self.client, arrival) else {
             panic!("a hit never waits");
         };
         let (status, mut body) = (response.status(), response.into_body());

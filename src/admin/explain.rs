@@ -61,8 +61,8 @@ fn question(query: &str) -> Result<(String, HeaderMap), String> {
 }
 
 fn answer(shared: &Shared, url: &str, request: &HeaderMap) -> Result<Value, String> {
-    let sites = shared.sites.load();
-    let (site, mut target) = target_of(&sites, url).map_err(|fault| format!("url {url:?}: {fault}"))?;
+    let sites = &shared.sites;
+    let (site, mut target) = target_of(sites, url).map_err(|fault| format!("url {url:?}: {fault}"))?;
     let client = asker(url);
     let head = Head { method: &Method::GET, target: &target, headers: request, present: Presence::of(request) };
     let admission = admit(site, shared, &client, &head, false);

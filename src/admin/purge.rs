@@ -14,8 +14,8 @@ use crate::serve::worker::Shared;
 
 /// Status and document for a request from `client` with this body.
 pub(super) fn purge(shared: &Shared, client: IpAddr, body: &[u8]) -> (StatusCode, Value) {
-    let sites = shared.sites.load();
-    match read(&sites, body) {
+    let sites = &shared.sites;
+    match read(sites, body) {
         Ok((selectors, mode)) => {
             let receipt = purge::purge(shared, &selectors, mode, format!("{client}, on the admin listener"));
             (StatusCode::OK, purge::told(receipt, mode))

@@ -19,7 +19,7 @@ pub async fn status(admin: &Admin) -> String {
     }
     let shared = &admin.shared;
     let now = shared.clock.now();
-    let table = shared.sites.load();
+    let table = &shared.sites;
     let survey = |name: &str| table.sites().iter().find(|site| &*site.name == name)?.sampler.latest();
     let told = |roster: &RosterStatus| site(roster, survey(&roster.site).as_deref(), now.monotonic);
     let document = json!({

@@ -195,8 +195,19 @@ impl StoredBody {
                 Some(chunk) if within < chunk.len() => chunk.slice(within..),
                 _ => Bytes::new(),
             },
-            Content::Small(_) if self.bytes(offset).is_empty() => Bytes::new(),
-            Content::Small(_) => Bytes::from_owner(Small(Arc::clone(self))).slice(within..),
+            Content::Small(_) => Arc::clone(self).into_rest(offset).unwrap_or_default(),
+        }
+    }
+
+    /// All bytes from `offset` on, which then hold the body.
+    ///
+    /// # Errors
+    /// Gives back a body that is in chunks.
+    pub fn into_rest(self: Arc<Self>, offset: u64) -> Result<Bytes, Arc<Self>> {
+        match &self.content {
+            Content::Chunks(_) => Err(self),
+            Content::Small(_) if self.bytes(offset).is_empty() => Ok(Bytes::new()),
+            Content::Small(_) => Ok(Bytes::from_owner(Small { body: self, offset })),
         }
     }
 
@@ -211,12 +222,15 @@ impl StoredBody {
     }
 }
 
-/// A small body in the hands of a reader.
-struct Small(Arc<StoredBody>);
+/// A small body from `offset` on, in the hands of a reader.
+struct Small {
+    body: Arc<StoredBody>,
+    offset: u64,
+}
 
 impl AsRef<[u8]> for Small {
     fn as_ref(&self) -> &[u8] {
-        self.0.bytes(0)
+        self.body.bytes(self.offset)
     }
 }
 

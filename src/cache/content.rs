@@ -30,10 +30,22 @@ impl StoredContent {
     pub fn read(&self, offset: u64) -> Bytes {
         match self {
             Self::Shared(body) => body.read(offset),
+            Self::Within(_) => self.clone().into_rest(offset).unwrap_or_default(),
+        }
+    }
+
+    /// All bytes from `offset` on, which then hold the body: whoever reads a popular one to its end at once counts as one of
+    /// its users once.
+    ///
+    /// # Errors
+    /// Gives back a body that is in chunks.
+    pub fn into_rest(self, offset: u64) -> Result<Bytes, Self> {
+        match self {
+            Self::Shared(body) => body.into_rest(offset).map_err(Self::Shared),
             Self::Within(response) => {
-                let mut bytes = Bytes::from_owner(Within(Arc::clone(response)));
+                let mut bytes = Bytes::from_owner(Within(response));
                 bytes.advance(usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len())));
-                bytes
+                Ok(bytes)
             }
         }
     }
@@ -96,6 +108,13 @@ mod tests {
                 read.extend_from_slice(&content.read(read.len() as u64));
             }
             assert_eq!(read, whole);
+            for offset in [0, 1, length, usize::MAX] {
+                let expected = whole.get(offset..).unwrap_or_default();
+                match content.clone().into_rest(offset as u64) {
+                    Ok(rest) => assert_eq!(rest, expected),
+                    Err(chunks) => assert!(length > 4096 && chunks.length() == length as u64),
+                }
+            }
             assert!(content.read(length as u64).is_empty() && content.read(u64::MAX).is_empty());
         }
         assert_eq!(store.ledger().used(), 0);

@@ -49,25 +49,19 @@ pub trait Respond: Clone + Send + Sync + 'static {
         &self,
         request: Parts,
         body: RequestBody,
-        client: Arc<ClientConnection>,
+        client: &ClientConnection,
         arrival: Instant,
     ) -> Responding<Self::Body>;
 }
 
 impl<F, B> Respond for F
 where
-    F: Fn(Parts, RequestBody, Arc<ClientConnection>, Instant) -> Responding<B> + Clone + Send + Sync + 'static,
+    F: Fn(Parts, RequestBody, &ClientConnection, Instant) -> Responding<B> + Clone + Send + Sync + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
 
-    fn respond(
-        &self,
-        request: Parts,
-        body: RequestBody,
-        client: Arc<ClientConnection>,
-        arrival: Instant,
-    ) -> Responding<B> {
+    fn respond(&self, request: Parts, body: RequestBody, client: &ClientConnection, arrival: Instant) -> Responding<B> {
         self(request, body, client, arrival)
     }
 }
@@ -154,8 +148,8 @@ fn answer<R: Respond>(
 ) -> Answering<R::Body> {
     let (request, body) = request.into_parts();
     let body = watched_request(body, &in_flight);
-    let (client, arrival) = (Arc::clone(&handler.alarm.client), in_flight.watch().present());
-    match caught(|| handler.respond.respond(request, body, client, arrival)) {
+    let arrival = in_flight.watch().present();
+    match caught(|| handler.respond.respond(request, body, &handler.alarm.client, arrival)) {
         Ok(Responding::Now(response)) => Answering::Now(Some(watched_response(response, in_flight))),
         Ok(Responding::Later(response)) => {
             let handler = Arc::clone(handler);

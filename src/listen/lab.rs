@@ -215,7 +215,7 @@ impl Body for Script {
 
 pub(super) type Answer = Responding<Script>;
 
-pub(super) fn instant(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+pub(super) fn instant(_: Parts, _: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     Responding::Now(Response::new(Script::new([(0, "hello".into())])))
 }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -100,7 +99,7 @@ impl Assembly {
             signature: Signature::new(&config.name),
             debug_token: config.debug_token.clone(),
             https_port: config.listen.https.first().map(SocketAddr::port),
-            sites: ArcSwap::from_pointee(SiteTable::new(sites)),
+            sites: SiteTable::new(sites),
             store,
             object_bytes_max: config.cache.object_max,
             fills: Fills::new(config.cache.memory / HELD_SHARE),
@@ -128,8 +127,10 @@ impl Assembly {
         let links = TaskTracker::new();
         let fetcher = Fetcher::new(Arc::clone(&self.dial), self.shared.clock.clone(), links);
         let signature = Signature::new(&self.shared.node);
+        let shared = Arc::clone(&self.shared);
+        let sites = SiteTable::new(shared.sites.sites().iter().map(|site| Arc::new(site.share())));
         let recent = RecentFields::new();
-        Arc::new(Worker { shared: Arc::clone(&self.shared), signature, recent, fetcher: Arc::new(fetcher), tasks })
+        Arc::new(Worker { shared, sites, signature, recent, fetcher: Arc::new(fetcher), tasks })
     }
 }
 
@@ -149,7 +150,7 @@ fn assemble_site(
     let config = Arc::new(config.clone());
     let (pool, reports) = Pool::new(Arc::clone(&config), tls, roster.view(), Arc::clone(&metrics), now.monotonic);
     let (steward, asking) = Steward::new(Arc::clone(&pool), roster, reports, means.clone());
-    let (compressor, fills) = (Arc::clone(compressor), Semaphore::new(FILLS_MAX));
+    let (compressor, fills) = (Arc::clone(compressor), Arc::new(Semaphore::new(FILLS_MAX)));
     let sampler = Arc::new(Sampler::new(sites, now.monotonic));
     let error_page = config.error_page.as_deref().map(ErrorPage::load).transpose()?;
     let name = Arc::clone(&pool.site);

@@ -40,7 +40,7 @@ impl Housekeeping {
     pub(super) async fn run(self) {
         let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared| shared.store.sweep());
         let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared| {
-            survey(&shared.sites.load(), &shared.store, shared.clock.now().monotonic);
+            survey(&shared.sites, &shared.store, shared.clock.now().monotonic);
         });
         tokio::join!(self.rounds(), sweeps, surveys);
     }

@@ -83,9 +83,9 @@ pub async fn start(config: Config, clock: Clock, events: Events, metrics: Metric
 
     let admin_tasks = TaskTracker::new();
     let admin = assembly.admin.clone();
-    let respond = move |request, body, client: Arc<ClientConnection>, _| {
-        let admin = admin.clone();
-        Responding::later(async move { admin.handle(request, body, client.peer.ip()).await })
+    let respond = move |request, body, client: &ClientConnection, _| {
+        let (admin, client) = (admin.clone(), client.peer.ip());
+        Responding::later(async move { admin.handle(request, body, client).await })
     };
     // Admin connections are few and never refused for the crowd on the data plane.
     let room = Arc::new(Connections::new(ADMIN_CONNECTIONS_MAX));
@@ -217,7 +217,8 @@ impl Post {
         let Self { worker, conditions, connections, listeners, https } = self;
         let (tasks, drain) = (conditions.tasks.clone(), conditions.drain.clone());
         let tended = Arc::clone(&worker);
-        let respond = move |request, body, client, arrival| handle(&worker, request, body, client, arrival);
+        let respond =
+            move |request, body, client: &ClientConnection, arrival| handle(&worker, request, body, client, arrival);
         let reception = Arc::new(Reception::new(conditions, connections, respond));
         for (plain, listener) in listeners {
             let entrance = match (plain, &https) {

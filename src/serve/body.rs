@@ -1,5 +1,6 @@
 //! The body of every response to a client.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -24,9 +25,10 @@ pub struct ResponseBody {
 }
 
 /// Where the bytes come from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Source {
     /// Nowhere.
+    #[default]
     Empty,
     /// A body that is still arriving; of one that may turn out not to be kept, with what helps whoever falls behind.
     Fill(FillReader<FetchError>, Option<Box<Laggard>>),
@@ -88,16 +90,23 @@ impl ResponseBody {
             },
             Source::Origin(receiver) => receiver.poll_recv(context),
             Source::Parts(parts) => parts.poll_read(context),
-            Source::Stored(body, offset) => {
-                let bytes = body.read(*offset);
-                *offset += bytes.len() as u64;
-                Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
-            }
+            Source::Stored(..) => Poll::Ready(self.read_stored().map(Ok)),
             Source::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
+                let bytes = mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
             }
         }
+    }
+
+    /// The next bytes of a stored body, unless it has ended.
+    fn read_stored(&mut self) -> Option<Bytes> {
+        let Source::Stored(body, offset) = mem::take(&mut self.source) else { return None };
+        let bytes = body.into_rest(offset).unwrap_or_else(|body| {
+            let bytes = body.read(offset);
+            self.source = Source::Stored(body, offset + bytes.len() as u64);
+            bytes
+        });
+        (!bytes.is_empty()).then_some(bytes)
     }
 }
 

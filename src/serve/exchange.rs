@@ -1,11 +1,11 @@
 //! One request being answered, and the requests to origins it leads to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
-use super::client::ClientConnection;
 use super::judge::Fallback;
 use super::site::Site;
 use crate::config::model::{FirstRemedy, ForwardFields};
@@ -23,8 +23,8 @@ use crate::semantics::{coded_tag, forwarding, range};
 pub struct Exchange {
     /// The site it is for.
     pub site: Arc<Site>,
-    /// The client's connection.
-    pub client: Arc<ClientConnection>,
+    /// The client's address.
+    pub client: IpAddr,
     /// When its head had arrived.
     pub arrival: Instant,
     /// Its method.
@@ -160,7 +160,7 @@ impl Exchange {
         if self.method == Method::OPTIONS {
             forwarding::count_forward(&mut headers);
         }
-        headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.peer.ip().to_string()).unwrap_or(EMPTY));
+        headers.insert(FORWARDED_FOR, HeaderValue::try_from(self.client.to_string()).unwrap_or(EMPTY));
         self.forward(signature, self.method.clone(), headers, body)
     }
 

@@ -40,13 +40,13 @@ pub fn handle<B>(
     worker: &Arc<Worker>,
     mut request: Parts,
     body: B,
-    client: Arc<ClientConnection>,
+    client: &ClientConnection,
     arrival: Instant,
 ) -> Responding<ResponseBody>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let mut outcome = Pending::open(worker, &client, &request, arrival);
+    let mut outcome = Pending::open(worker, client, &request, arrival);
     if debug::is_authorized(worker.shared.debug_token.as_ref(), &mut request.headers) {
         outcome.tells_more();
     }
@@ -76,7 +76,7 @@ fn reply(
     request: Parts,
     present: Presence,
     body: Option<RequestBody>,
-    client: Arc<ClientConnection>,
+    client: &ClientConnection,
     outcome: &mut Pending,
 ) -> Result<Reply, Refusal> {
     let target = match target(client.scheme(), &request.uri, &request.headers, request.version) {
@@ -85,17 +85,17 @@ fn reply(
         }
         target => target.map_err(Refusal::BadTarget)?,
     };
-    let site = route(&worker.shared.sites.load(), request.uri.scheme_str(), &target, &client)?;
+    let site = route(&worker.sites, request.uri.scheme_str(), &target, client)?;
     outcome.routed(&site, &target);
     let head = Head { method: &request.method, target: &target, headers: &request.headers, present };
-    let admission = admit::admit(&site, &worker.shared, &client, &head, body.is_some())?;
+    let admission = admit::admit(&site, &worker.shared, client, &head, body.is_some())?;
     let asked = match site.config.request_directives {
         honored if present.directives => RequestDirectives::from_headers(&request.headers, honored),
         _ => RequestDirectives::default(),
     };
     let mut exchange = Exchange {
         site,
-        client,
+        client: client.peer.ip(),
         arrival: outcome.arrival(),
         method: request.method,
         version: request.version,
@@ -152,9 +152,9 @@ fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pending) 
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
         (Way::Hit { ttl }, Some(stored)) if outcome.is_told_more() => {
-            Ok(Cached::Answered(from_stored(exchange, &stored, fresh(ttl))))
+            Ok(Cached::Answered(from_stored(exchange, stored, fresh(ttl))))
         }
-        (Way::Hit { ttl }, Some(stored)) => Ok(Cached::Answered(hit(worker, exchange, &stored, ttl))),
+        (Way::Hit { ttl }, Some(stored)) => Ok(Cached::Answered(hit(worker, exchange, stored, ttl))),
         (Way::Stale { past, reason }, Some(stored)) => {
             let answer = stale(exchange, &stored, past, reason, None, false);
             if reason.refreshes() {

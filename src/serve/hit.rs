@@ -10,7 +10,7 @@ use super::coding::{Selected, known_to_client, represented, select};
 use super::deliver::{Representation, deliver, not_modified, reduce_to_304, state_length};
 use super::dress;
 use super::exchange::Exchange;
-use super::outcome::Answer;
+use super::outcome::{Answer, OriginOf};
 use super::recent::{Form, Moment};
 use super::survival::sampler::Kept;
 use super::worker::Worker;
@@ -23,9 +23,9 @@ pub fn fresh(ttl: Duration) -> CacheStatusMember {
 }
 
 /// Answers from a response that stays fresh for `ttl`, as every client is answered that is told no more than others.
-pub fn hit(worker: &Worker, exchange: &Exchange, stored: &Arc<StoredResponse>, ttl: Duration) -> Answer {
+pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, ttl: Duration) -> Answer {
     let member = fresh(ttl);
-    answer(exchange, stored, member, true, |form| {
+    answer(exchange, stored, member, true, |stored, form| {
         worker.recent.fields(stored, Moment { form, ttl: whole_seconds(ttl) }, || {
             let mut headers = fields(stored, form);
             if !stored.plain {
@@ -39,26 +39,26 @@ pub fn hit(worker: &Worker, exchange: &Exchange, stored: &Arc<StoredResponse>, t
 }
 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
-pub fn from_stored(exchange: &Exchange, stored: &Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
-    answer(exchange, stored, member, false, |form| fields(stored, form))
+pub fn from_stored(exchange: &Exchange, stored: Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
+    answer(exchange, stored, member, false, |stored, form| fields(stored, form))
 }
 
 /// Answers from `stored` with the fields that `fields` makes, which may be dressed.
 fn answer(
     exchange: &Exchange,
-    stored: &Arc<StoredResponse>,
+    stored: Arc<StoredResponse>,
     member: CacheStatusMember,
     is_dressed: bool,
-    fields: impl FnOnce(Form) -> HeaderMap,
+    fields: impl FnOnce(&Arc<StoredResponse>, Form) -> HeaderMap,
 ) -> Answer {
     let head = &stored.head;
     let age = head.age(exchange.arrival).as_secs();
-    let response = match known_to_client(exchange, head, || select(exchange, stored).coding) {
-        Some(coding) => not_modified(fields(Form { age, coding, length: None })),
+    let response = match known_to_client(exchange, head, || select(exchange, &stored).coding) {
+        Some(coding) => not_modified(fields(&stored, Form { age, coding, length: None })),
         None => {
-            let Selected { body, coding } = select(exchange, stored);
+            let Selected { body, coding } = select(exchange, &stored);
             let length = Some(body.length());
-            let headers = fields(Form { age, coding, length });
+            let headers = fields(&stored, Form { age, coding, length });
             let representation = Representation { status: head.status, headers, length };
             deliver(&exchange.method, exchange.ranged(), representation, |offset| {
                 if let Some(coding) = coding {
@@ -73,7 +73,7 @@ fn answer(
         version: head.version,
         cache: Some(member),
         age: Some(age),
-        origin: Some(Arc::clone(&head.origin)),
+        origin: Some(OriginOf::Stored(stored)),
         fetched: None,
         kept: Kept::AsFound,
         is_dressed,

@@ -14,7 +14,7 @@ use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
 use super::laggard::Laggard;
 use super::lead::{Handed, Lead, Share};
-use super::outcome::Answer;
+use super::outcome::{Answer, OriginOf};
 use super::pass::pass;
 use super::stale::stale;
 use super::survival::sampler::Kept;
@@ -241,7 +241,7 @@ impl Miss<'_> {
                     collapsed,
                     ..self.member()
                 };
-                Ok(from_stored(self.exchange, stored, member))
+                Ok(from_stored(self.exchange, Arc::clone(stored), member))
             }
             Some((stored, Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past })) => {
                 Ok(stale(self.exchange, stored, past, reason, status, collapsed))
@@ -269,7 +269,7 @@ impl Miss<'_> {
             collapsed,
             ..self.member()
         };
-        told(from_stored(self.exchange, stored, member), share)
+        told(from_stored(self.exchange, Arc::clone(stored), member), share)
     }
 
     fn arriving(
@@ -306,7 +306,7 @@ impl Miss<'_> {
             version: head.version,
             cache: Some(member),
             age: Some(age.as_secs()),
-            origin: Some(Arc::clone(&head.origin)),
+            origin: Some(OriginOf::Arriving(Arc::clone(head))),
             fetched: None,
             kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated().into_owned()), Kept::Not),
             is_dressed: false,

@@ -14,6 +14,7 @@ use super::site::Site;
 use super::survival::sampler::{Kept, Prospect};
 use super::synthetic::Refusal;
 use super::worker::Worker;
+use crate::cache::stored::{StoredHead, StoredResponse};
 use crate::origin::request::fetch::Fetched;
 use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::field::decimal_value;
@@ -32,8 +33,8 @@ pub struct Answer {
     pub cache: Option<CacheStatusMember>,
     /// The response's age in seconds.
     pub age: Option<u64>,
-    /// The origin the response comes from, now or when it was stored.
-    pub origin: Option<Arc<str>>,
+    /// What names the origin the response comes from, now or when it was stored.
+    pub origin: Option<OriginOf>,
     /// Present when an origin was asked for this answer.
     pub fetched: Option<FetchFacts>,
     /// What the cache keeps of it.
@@ -47,6 +48,24 @@ impl From<Response<ResponseBody>> for Answer {
     fn from(response: Response<ResponseBody>) -> Self {
         let (version, kept) = (Version::HTTP_11, Kept::AsFound);
         Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, is_dressed: false }
+    }
+}
+
+/// What names the origin of a response. Hardly anybody asks, so that it is not taken out of where it is.
+#[derive(Debug)]
+pub enum OriginOf {
+    /// A response of which the head has come.
+    Arriving(Arc<StoredHead>),
+    /// A stored response.
+    Stored(Arc<StoredResponse>),
+}
+
+impl OriginOf {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Arriving(head) => &head.origin,
+            Self::Stored(response) => &response.head.origin,
+        }
     }
 }
 
@@ -221,7 +240,7 @@ impl Outcome {
         let Answer { mut response, version, cache, age, origin, fetched, kept, is_dressed } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
         self.status = response.status().as_u16();
-        let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref());
+        let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref().map(OriginOf::name));
         let headers = response.headers_mut();
         if !is_dressed {
             self.dress(headers, cache.as_ref(), version);

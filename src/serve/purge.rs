@@ -29,7 +29,7 @@ pub fn purge_target(shared: &Shared, exchange: &Exchange) -> Answer {
     let mut target = exchange.target.clone();
     exchange.site.config.key.reduce(&mut target);
     let selector = Selector::url(&target);
-    let receipt = purge(shared, &[selector], mode, exchange.client.peer.ip().to_string());
+    let receipt = purge(shared, &[selector], mode, exchange.client.to_string());
     let mut response = Response::new(ResponseBody::whole(format!("{}\n", told(receipt, mode))));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

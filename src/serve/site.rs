@@ -12,7 +12,8 @@ use crate::config::model::SiteConfig;
 use crate::origin::pool::Pool;
 use crate::telemetry::SiteMetrics;
 
-/// One site.
+/// One site. Workers have [shares](Site::share) of it: what a request holds of its site is counted, and a count that several
+/// processors write goes to and fro between them.
 #[derive(Debug)]
 pub struct Site {
     /// Unique name.
@@ -30,7 +31,24 @@ pub struct Site {
     /// Makes content codings of what is stored; shared by all sites.
     pub compressor: Arc<Compressor>,
     /// Room for fills: they outlive their clients, so that the number of clients is no bound on them.
-    pub fills: Semaphore,
+    pub fills: Arc<Semaphore>,
+}
+
+impl Site {
+    /// The same site for one more worker.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            config: Arc::clone(&self.config),
+            error_page: self.error_page.clone(),
+            pool: Arc::clone(&self.pool),
+            metrics: Arc::new(self.metrics.share()),
+            sampler: Arc::clone(&self.sampler),
+            compressor: Arc::clone(&self.compressor),
+            fills: Arc::clone(&self.fills),
+        }
+    }
 }
 
 /// Fills of one site under way at once. At a tenth of a second each that is 40,000 misses a second; a site that needs

@@ -42,5 +42,5 @@ pub fn stale(
         stale: true,
         ..CacheStatusMember::new(status)
     };
-    from_stored(exchange, stored, member)
+    from_stored(exchange, Arc::clone(stored), member)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +23,8 @@ use crate::telemetry::{AccessLog, Events, SiteMetrics};
 pub struct Worker {
     /// Shared by all workers of the node.
     pub shared: Arc<Shared>,
+    /// Its shares of the sites.
+    pub sites: SiteTable,
     /// What messages bear: each worker has its own, so that they do not count its users together.
     pub signature: Signature,
     /// The fields of its latest hits.
@@ -41,7 +42,7 @@ impl Worker {
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            self.fetcher.tend(self.shared.sites.load().sites().iter().map(|site| &site.pool));
+            self.fetcher.tend(self.sites.sites().iter().map(|site| &site.pool));
         }
     }
 }
@@ -60,7 +61,7 @@ pub struct Shared {
     /// The port of the first HTTPS listener, for redirects.
     pub https_port: Option<u16>,
     /// Sites by host name.
-    pub sites: ArcSwap<SiteTable>,
+    pub sites: SiteTable,
     /// Stored responses.
     pub store: Store,
     /// Largest body stored, in bytes.

@@ -1,39 +1,51 @@
 //! A histogram of durations made of relaxed atomics: observing takes no lock, as the library's own does.
 
 use std::fmt::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Durations in fixed buckets from 0.5 ms to 30 s; clones share the counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DurationHistogram {
-    shared: Arc<Shared>,
+use super::sharded::Sharded;
+
+/// Durations in fixed buckets from 0.5 ms to 30 s, in shards.
+pub(super) type DurationHistogram = Sharded<Durations>;
+
+/// What a shard of a histogram holds.
+#[derive(Debug, Default)]
+pub(super) struct Durations {
+    /// One count per bound and one for what is above the last.
+    counts: [AtomicU64; BOUNDS.len() + 1],
+    sum_nanoseconds: AtomicU64,
 }
 
-impl DurationHistogram {
+impl Durations {
     /// Counts one duration.
     pub(super) fn observe(&self, duration: Duration) {
         let bucket = BOUNDS.partition_point(|&bound| bound < duration);
-        self.shared.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         if nanoseconds > 0 {
-            self.shared.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+            self.sum_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         }
     }
 }
 
 impl EncodeMetric for DurationHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), Error> {
+        let none = ([0_u64; BOUNDS.len() + 1], 0_u64);
+        let (counts, sum) = self.fold(none, |(mut counts, sum), shard| {
+            for (count, more) in counts.iter_mut().zip(&shard.counts) {
+                *count = count.wrapping_add(more.load(Ordering::Relaxed));
+            }
+            (counts, sum.wrapping_add(shard.sum_nanoseconds.load(Ordering::Relaxed)))
+        });
         let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
-        let counts = self.shared.counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         // Summed from the same reading, so that the last bucket and the count always agree.
-        let count = buckets.iter().map(|&(_, count)| count).sum();
-        let sum = Duration::from_nanos(self.shared.sum_nanoseconds.load(Ordering::Relaxed));
+        let count = counts.iter().sum();
+        let sum = Duration::from_nanos(sum);
         encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, &buckets, None)
     }
 
@@ -44,13 +56,6 @@ impl EncodeMetric for DurationHistogram {
 
 impl TypedMetric for DurationHistogram {
     const TYPE: MetricType = MetricType::Histogram;
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// One count per bound and one for what is above the last.
-    counts: [AtomicU64; BOUNDS.len() + 1],
-    sum_nanoseconds: AtomicU64,
 }
 
 /// Upper bounds, inclusive.
@@ -82,8 +87,9 @@ mod tests {
     #[test]
     fn buckets_are_cumulative_and_their_bounds_inclusive() {
         let histogram = DurationHistogram::default();
-        for milliseconds in [0, 1, 2, 30_000, 30_001] {
-            histogram.observe(Duration::from_millis(milliseconds));
+        let shards = [histogram.clone(), histogram.shard()];
+        for (index, milliseconds) in [0, 1, 2, 30_000, 30_001].into_iter().enumerate() {
+            shards[index % 2].observe(Duration::from_millis(milliseconds));
         }
         let mut registry = Registry::default();
         registry.register("wait_seconds", "Waits", histogram);

@@ -9,6 +9,7 @@ mod json_line;
 mod line_writer;
 pub mod metrics;
 pub mod process;
+mod sharded;
 pub mod site_metrics;
 pub mod timestamp;
 

@@ -12,25 +12,28 @@ use prometheus_client::metrics::gauge::Gauge;
 use self::words::Words;
 use super::histogram::DurationHistogram;
 use super::metrics::Labeled;
+use super::sharded::ShardedCounter;
 
 mod families;
 mod words;
 
 pub(super) use families::SiteFamilies;
 
-/// Counts the requests of one site.
+/// Counts the requests of one site. What every request counts is a shard, so that each worker is to have a [share] of its own.
+///
+/// [share]: SiteMetrics::share
 #[derive(Debug)]
 pub struct SiteMetrics {
     site: Box<str>,
     families: SiteFamilies,
     outcomes: Words<OutcomeMetrics>,
-    coded_responses: Words<Counter>,
+    coded_responses: Words<ShardedCounter>,
     codings_dropped: Words<Counter>,
     incomplete: Counter,
     left_behind: Words<Counter>,
     not_stored: Words<Counter>,
     stale_forbidden: Words<Counter>,
-    stale_served: Words<Counter>,
+    stale_served: Words<ShardedCounter>,
     survivable: Shares,
     unsurvivable: Shares,
 }
@@ -76,6 +79,12 @@ impl SiteMetrics {
         }
     }
 
+    /// The same metrics for one more that counts.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self::new(&self.site, self.families.clone())
+    }
+
     /// Counts one finished request.
     pub fn record(&self, sample: &RequestSample<'_>) {
         let outcome = self.outcomes.at(sample.cache, |cache| OutcomeMetrics::new(&self.families, &self.site, cache));
@@ -87,7 +96,7 @@ impl SiteMetrics {
             self.incomplete.inc();
         }
         if let Some(reason) = sample.stale {
-            self.stale_served.at(reason, |reason| self.families.stale_served.at([&self.site, reason])).inc();
+            self.stale_served.at(reason, |reason| self.families.stale_served.at([&self.site, reason]).shard()).inc();
         }
     }
 
@@ -108,7 +117,7 @@ impl SiteMetrics {
 
     /// Counts one answer whose body is in a content coding that this node has made.
     pub fn coded_response(&self, coding: &'static str) {
-        self.coded_responses.at(coding, |coding| self.families.coded_responses.at([&self.site, coding])).inc();
+        self.coded_responses.at(coding, |coding| self.families.coded_responses.at([&self.site, coding]).shard()).inc();
     }
 
     /// Counts one content coding that was not made because too many were waiting.
@@ -215,8 +224,8 @@ pub struct OriginGauges {
 #[derive(Debug)]
 struct OutcomeMetrics {
     cache: &'static str,
-    requests: [[[OnceLock<Counter>; CODES.len()]; METHODS.len()]; PROTOCOLS.len()],
-    response_bytes: Counter,
+    requests: [[[OnceLock<ShardedCounter>; CODES.len()]; METHODS.len()]; PROTOCOLS.len()],
+    response_bytes: ShardedCounter,
     duration: DurationHistogram,
     first_byte: DurationHistogram,
 }
@@ -226,18 +235,18 @@ impl OutcomeMetrics {
         Self {
             cache,
             requests: Default::default(),
-            response_bytes: families.response_bytes.at([site, cache]),
-            duration: families.duration.at([site, cache]),
-            first_byte: families.first_byte.at([site, cache]),
+            response_bytes: families.response_bytes.at([site, cache]).shard(),
+            duration: families.duration.at([site, cache]).shard(),
+            first_byte: families.first_byte.at([site, cache]).shard(),
         }
     }
 
-    fn requests(&self, families: &SiteFamilies, site: &str, sample: &RequestSample<'_>) -> &Counter {
+    fn requests(&self, families: &SiteFamilies, site: &str, sample: &RequestSample<'_>) -> &ShardedCounter {
         let protocol = position_or_last(&PROTOCOLS, sample.protocol);
         let method = position_or_last(&METHODS, sample.method.as_str());
         let code = usize::from(sample.status / 100).clamp(1, CODES.len()) - 1;
-        self.requests[protocol][method][code]
-            .get_or_init(|| families.requests.at([site, PROTOCOLS[protocol], METHODS[method], CODES[code], self.cache]))
+        let labels = || [site, PROTOCOLS[protocol], METHODS[method], CODES[code], self.cache];
+        self.requests[protocol][method][code].get_or_init(|| families.requests.at(labels()).shard())
     }
 }
 
@@ -262,7 +271,7 @@ mod tests {
         let site = metrics.site("shop");
         site.record(&SAMPLE);
         site.record(&RequestSample { stale: Some("origin-down"), complete: false, ..SAMPLE });
-        site.record(&RequestSample { protocol: "h1", status: 503, cache: "uri-miss", ..SAMPLE });
+        site.share().record(&RequestSample { protocol: "h1", status: 503, cache: "uri-miss", ..SAMPLE });
         check(
             &metrics,
             &[

@@ -114,8 +114,8 @@ impl Play<'_> {
     /// As `/status` tells it.
     fn tell_what_would_survive(&self) {
         let shared = &self.stage.node().admin().shared;
-        let sites = shared.sites.load();
-        survey(&sites, &shared.store, shared.clock.now().monotonic);
+        let sites = &shared.sites;
+        survey(sites, &shared.store, shared.clock.now().monotonic);
         for survey in sites.sites().iter().filter_map(|site| site.sampler.latest()) {
             let ([now, .., then], [.., (last, _)]) = (survey.requests.map(|share| share * 100.0), HORIZONS);
             self.timeline.tell(&format!(

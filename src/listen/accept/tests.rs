@@ -150,9 +150,9 @@ fn only_failures_of_one_connection_are_passed_over() {
 
 type Answer = Responding<Full<Bytes>>;
 
-type Handler = fn(Parts, RequestBody, Arc<ClientConnection>, Instant) -> Answer;
+type Handler = fn(Parts, RequestBody, &ClientConnection, Instant) -> Answer;
 
-fn tell_connection(_: Parts, _: RequestBody, client: Arc<ClientConnection>, _: Instant) -> Answer {
+fn tell_connection(_: Parts, _: RequestBody, client: &ClientConnection, _: Instant) -> Answer {
     let text = match &client.tls {
         Some(tls) => format!("{} for {:?}", client.protocol, tls.sni.as_deref()),
         None => format!("{} without TLS", client.protocol),

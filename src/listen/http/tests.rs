@@ -357,27 +357,27 @@ async fn whoever_polls_a_connection_last_is_woken_by_its_alarm_and_by_the_drain(
 
 // ---- Handlers ----
 
-fn large(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+fn large(_: Parts, _: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     let pieces = std::iter::repeat_n((0, Bytes::from(vec![b'x'; LARGE / 8])), 8);
     Responding::Now(Response::new(Script::new(pieces)))
 }
 
-fn slow_head(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+fn slow_head(_: Parts, _: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     Responding::later(async {
         sleep(60 * SECOND).await;
         Response::new(Script::new([(0, "hello".into())]))
     })
 }
 
-fn slow_body(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+fn slow_body(_: Parts, _: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     Responding::Now(Response::new(Script::new([(0, "hel".into()), (60, "lo".into())])))
 }
 
-fn late_body(_: Parts, _: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+fn late_body(_: Parts, _: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     Responding::Now(Response::new(Script::new([(5, "hello".into())])))
 }
 
-fn upload(_: Parts, body: RequestBody, _: Arc<ClientConnection>, _: Instant) -> Answer {
+fn upload(_: Parts, body: RequestBody, _: &ClientConnection, _: Instant) -> Answer {
     Responding::later(async {
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Response::new(Script::new([(0, body)]))
@@ -395,7 +395,7 @@ enum Bug {
     InBody,
 }
 
-fn panics_at_first(bug: Bug) -> impl Fn(Parts, RequestBody, Arc<ClientConnection>, Instant) -> Answer + Clone {
+fn panics_at_first(bug: Bug) -> impl Fn(Parts, RequestBody, &ClientConnection, Instant) -> Answer + Clone {
     let seen = Arc::new(std::sync::atomic::AtomicBool::new(false));
     move |_, _, _, _| {
         let first = !seen.swap(true, std::sync::atomic::Ordering::Relaxed);

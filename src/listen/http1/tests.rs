@@ -103,7 +103,7 @@ async fn a_body_nobody_reads_is_never_taken_for_a_request() {
     let requests = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&requests);
     // The response is complete while the request's body is still held, as when an origin answers early.
-    let early = move |_: Parts, body: RequestBody, _: Arc<ClientConnection>, _: Instant| -> Answer {
+    let early = move |_: Parts, body: RequestBody, _: &ClientConnection, _: Instant| -> Answer {
         count.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             sleep(8 * SECOND).await;
@@ -123,7 +123,7 @@ async fn a_body_nobody_reads_is_never_taken_for_a_request() {
 #[tokio::test(start_paused = true)]
 async fn after_a_body_that_was_read_a_connection_rests() {
     for body in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
-        let mut lab = Lab::new(Protocol::Http1, |_: Parts, body: RequestBody, _, _| -> Answer {
+        let mut lab = Lab::new(Protocol::Http1, |_: Parts, body: RequestBody, _: &ClientConnection, _| -> Answer {
             Responding::later(async {
                 let body = http_body_util::BodyExt::collect(body).await.expect("it is whole").to_bytes();
                 Response::new(Script::new([(0, body)]))
@@ -139,7 +139,7 @@ async fn after_a_body_that_was_read_a_connection_rests() {
 #[tokio::test(start_paused = true)]
 async fn a_response_that_waits_in_buffers_arrives_whole() {
     const BYTES: usize = 40 * 1024;
-    let mut lab = Lab::new(Protocol::Http1, |_: Parts, _: RequestBody, _, _| -> Answer {
+    let mut lab = Lab::new(Protocol::Http1, |_: Parts, _: RequestBody, _: &ClientConnection, _| -> Answer {
         Responding::Now(Response::new(Script::new([(0, vec![b'x'; BYTES].into())])))
     });
     lab.send(GET).await;

@@ -7,12 +7,13 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::telemetry::histogram::DurationHistogram;
 use crate::telemetry::metrics::{Catalog, Labeled};
+use crate::telemetry::sharded::ShardedCounter;
 
 /// The metrics that have a site among their labels.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct SiteFamilies {
     pub(super) bodies_continued: Labeled<Counter, 3>,
-    pub(super) coded_responses: Labeled<Counter, 2>,
+    pub(super) coded_responses: Labeled<ShardedCounter, 2>,
     pub(super) coding_bytes_in: Labeled<Counter, 2>,
     pub(super) coding_bytes_out: Labeled<Counter, 2>,
     pub(super) coding_duration: Labeled<DurationHistogram, 2>,
@@ -27,10 +28,10 @@ pub(in crate::telemetry) struct SiteFamilies {
     pub(super) origin_queued: Labeled<Gauge, 2>,
     pub(super) origin_requests: Labeled<Gauge, 2>,
     pub(super) origin_vain: Labeled<Counter, 2>,
-    pub(super) requests: Labeled<Counter, 5>,
-    pub(super) response_bytes: Labeled<Counter, 2>,
+    pub(super) requests: Labeled<ShardedCounter, 5>,
+    pub(super) response_bytes: Labeled<ShardedCounter, 2>,
     pub(super) stale_forbidden: Labeled<Counter, 2>,
-    pub(super) stale_served: Labeled<Counter, 2>,
+    pub(super) stale_served: Labeled<ShardedCounter, 2>,
     pub(super) survivable: Labeled<Gauge<f64, AtomicU64>, 3>,
     pub(super) unsurvivable: Labeled<Gauge<f64, AtomicU64>, 3>,
 }

@@ -96,7 +96,8 @@ pub(super) fn open(worker: &Arc<Worker>, conditions: &Conditions, protocol: Prot
     let client = Arc::new(ClientConnection { peer, protocol: protocol.as_str(), tls });
     let (worker, conditions) = (Arc::clone(worker), conditions.clone());
     tokio::spawn(async move {
-        let respond = move |request, body, client, arrival| handle(&worker, request, body, client, arrival);
+        let respond =
+            move |request, body, client: &ClientConnection, arrival| handle(&worker, request, body, client, arrival);
         serve_connection(socket, watch, client, respond, &conditions).await
     });
     ours
