@@ -26,7 +26,7 @@ pub(super) use families::SiteFamilies;
 pub struct SiteMetrics {
     site: Box<str>,
     families: SiteFamilies,
-    outcomes: Words<OutcomeMetrics>,
+    outcomes: Words<Box<OutcomeMetrics>>,
     coded_responses: Words<ShardedCounter>,
     codings_dropped: Words<Counter>,
     incomplete: Counter,
@@ -87,7 +87,8 @@ impl SiteMetrics {
 
     /// Counts one finished request.
     pub fn record(&self, sample: &RequestSample<'_>) {
-        let outcome = self.outcomes.at(sample.cache, |cache| OutcomeMetrics::new(&self.families, &self.site, cache));
+        let new = |cache| Box::new(OutcomeMetrics::new(&self.families, &self.site, cache));
+        let outcome = self.outcomes.at(sample.cache, new);
         outcome.requests(&self.families, &self.site, sample).inc();
         outcome.response_bytes.inc_by(sample.body_bytes);
         outcome.duration.observe(sample.duration);
@@ -220,11 +221,11 @@ pub struct OriginGauges {
     pub queued: Gauge,
 }
 
-/// What is counted by outcome.
+/// What is counted by outcome. Each worker has its own of each site, so that it takes little while little of it is used.
 #[derive(Debug)]
 struct OutcomeMetrics {
     cache: &'static str,
-    requests: [[[OnceLock<ShardedCounter>; CODES.len()]; METHODS.len()]; PROTOCOLS.len()],
+    requests: [[OnceLock<Box<ByCode>>; METHODS.len()]; PROTOCOLS.len()],
     response_bytes: ShardedCounter,
     duration: DurationHistogram,
     first_byte: DurationHistogram,
@@ -246,13 +247,16 @@ impl OutcomeMetrics {
         let method = position_or_last(&METHODS, sample.method.as_str());
         let code = usize::from(sample.status / 100).clamp(1, CODES.len()) - 1;
         let labels = || [site, PROTOCOLS[protocol], METHODS[method], CODES[code], self.cache];
-        self.requests[protocol][method][code].get_or_init(|| families.requests.at(labels()).shard())
+        let by_code = self.requests[protocol][method].get_or_init(Box::default);
+        by_code[code].get_or_init(|| families.requests.at(labels()).shard())
     }
 }
 
 fn position_or_last(words: &[&str], word: &str) -> usize {
     words.iter().position(|known| *known == word).unwrap_or(words.len() - 1)
 }
+
+type ByCode = [OnceLock<ShardedCounter>; CODES.len()];
 
 const PROTOCOLS: [&str; 3] = ["h1", "h2", "other"];
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
@@ -313,6 +317,12 @@ mod tests {
         check(&metrics, &[r#"holdover_unsurvivable_ratio{site="shop",by="requests",reason="no-store"} 0.25"#]);
         let text = metrics.encode();
         assert!(!text.contains(survivable) && !text.contains(gone), "{text}");
+    }
+
+    #[test]
+    fn a_share_takes_little() {
+        let (share, outcome) = (size_of::<SiteMetrics>(), size_of::<OutcomeMetrics>());
+        assert!(share <= 1536 && outcome <= 512, "{share} and {outcome} bytes");
     }
 
     #[test]

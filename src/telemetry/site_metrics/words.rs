@@ -2,17 +2,20 @@
 
 use std::sync::OnceLock;
 
-/// Values by word, for a few words that are known when they first occur: found by comparing, without a lock.
+/// Values by word, for a few words that are known when they first occur: found by comparing, without a lock. It takes little
+/// until there is one.
 #[derive(Debug)]
 pub(super) struct Words<T> {
-    slots: [OnceLock<(&'static str, T)>; WORDS_MAX],
+    slots: OnceLock<Box<Slots<T>>>,
     other: OnceLock<T>,
 }
+
+type Slots<T> = [OnceLock<(&'static str, T)>; WORDS_MAX];
 
 impl<T> Words<T> {
     /// The value of `word`, made when it first occurs; words beyond [`WORDS_MAX`] share the value of `other`.
     pub(super) fn at(&self, word: &'static str, make: impl Fn(&'static str) -> T) -> &T {
-        for slot in &self.slots {
+        for slot in &**self.slots.get_or_init(Box::default) {
             let (held, value) = slot.get_or_init(|| (word, make(word)));
             if *held == word {
                 return value;
@@ -24,7 +27,7 @@ impl<T> Words<T> {
 
 impl<T> Default for Words<T> {
     fn default() -> Self {
-        Self { slots: std::array::from_fn(|_| OnceLock::new()), other: OnceLock::new() }
+        Self { slots: OnceLock::new(), other: OnceLock::new() }
     }
 }
 
