@@ -104,7 +104,7 @@ fn workers(criterion: &mut Criterion) {
 fn all_hit(nodes: &[Node], paths: &[&str], hits: u64) -> Duration {
     let (clock, together) = (&Clock::new(), &Barrier::new(nodes.len()));
     thread::scope(|scope| {
-        let answer = |(node, path): (&'_ Node, &'_ &str)| {
+        let answer = |(node, path): (&Node, &&str)| {
             together.wait();
             let (mut left, mut taken) = (hits, Duration::ZERO);
             while left > 0 {

@@ -129,8 +129,8 @@ impl Assembly {
         let signature = Signature::new(&self.shared.node);
         let shared = Arc::clone(&self.shared);
         let sites = SiteTable::new(shared.sites.sites().iter().map(|site| Arc::new(site.share())));
-        let recent = RecentFields::new();
-        Arc::new(Worker { shared, sites, signature, recent, fetcher: Arc::new(fetcher), tasks })
+        let (unrouted, recent) = (shared.unrouted.metrics.share(), RecentFields::new());
+        Arc::new(Worker { shared, sites, unrouted, signature, recent, fetcher: Arc::new(fetcher), tasks })
     }
 }
 

@@ -323,7 +323,7 @@ impl Outcome {
     }
 
     fn metrics(&self) -> &SiteMetrics {
-        self.site.as_ref().map_or(&self.worker.shared.unrouted.metrics, |site| &site.metrics)
+        self.site.as_ref().map_or(&self.worker.unrouted, |site| &site.metrics)
     }
 
     fn time_since_arrival(&self) -> Duration {

@@ -25,6 +25,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Its shares of the sites.
     pub sites: SiteTable,
+    /// Its share of the counters of requests that belong to no site.
+    pub unrouted: SiteMetrics,
     /// What messages bear: each worker has its own, so that they do not count its users together.
     pub signature: Signature,
     /// The fields of its latest hits.
@@ -60,7 +62,7 @@ pub struct Shared {
     pub debug_token: Option<Secret>,
     /// The port of the first HTTPS listener, for redirects.
     pub https_port: Option<u16>,
-    /// Sites by host name.
+    /// Sites by host name, of which workers have shares.
     pub sites: SiteTable,
     /// Stored responses.
     pub store: Store,

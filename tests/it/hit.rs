@@ -320,6 +320,28 @@ async fn every_request_is_counted_under_its_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn workers_answer_from_one_cache_and_are_counted_together() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut clients = [lab.client().await, lab.client_of_another_worker().await];
+    for (round, status) in [(0, "fwd=uri-miss; fwd-status=200; stored"), (1, "hit; ttl=60"), (2, "hit; ttl=60")] {
+        clients[round % 2].get("/x").await.says(200, "body").cache_status(status);
+    }
+    for client in &mut clients {
+        assert_eq!(client.get_with("/x", &[("host", "other.test")]).await.status, 421);
+    }
+    let (figures, labels) = (lab.metrics(), "proto=\"h1\",method=\"GET\",code");
+    for line in [
+        format!("holdover_http_requests_total{{site=\"www\",{labels}=\"2xx\",cache=\"hit\"}} 2"),
+        format!("holdover_http_requests_total{{site=\"-\",{labels}=\"4xx\",cache=\"refused\"}} 2"),
+        "holdover_http_response_bytes_total{site=\"www\",cache=\"hit\"} 8".to_owned(),
+        "holdover_http_request_duration_seconds_count{site=\"www\",cache=\"hit\"} 2".to_owned(),
+    ] {
+        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_without_a_date_is_dated_by_its_arrival() {
     let lab = Lab::start(&["a"], "").await;
     lab.origin("a").answers("/x", Answer::ok("body").max_age(60));

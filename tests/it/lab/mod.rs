@@ -41,6 +41,7 @@ pub(crate) struct Lab {
     network: Arc<Network>,
     memory: watch::Sender<Memory>,
     worker: Arc<Worker>,
+    colleague: Arc<Worker>,
     conditions: Conditions,
     admin: Admin,
     steward: StewardHandle,
@@ -101,7 +102,7 @@ impl Lab {
         };
         let (admin, compressor) = (assembly.admin.clone(), Arc::clone(&assembly.compressor));
         let steward = admin.sites[0].clone();
-        let worker = assembly.worker(tasks);
+        let (worker, colleague) = (assembly.worker(tasks.clone()), assembly.worker(tasks));
         let tended = Arc::clone(&worker);
         tokio::spawn(async move { tended.tend().await });
         let lab = Self {
@@ -109,6 +110,7 @@ impl Lab {
             network,
             memory,
             worker,
+            colleague,
             conditions,
             admin,
             steward,
@@ -129,6 +131,11 @@ impl Lab {
     /// A client with a TLS connection of its own.
     pub(crate) async fn client(&self) -> Client {
         Client::new(&self.worker, &self.conditions).await
+    }
+
+    /// A client of another worker, which has no connections to origins of its own.
+    pub(crate) async fn client_of_another_worker(&self) -> Client {
+        Client::new(&self.colleague, &self.conditions).await
     }
 
     /// A client that speaks HTTP/2.
