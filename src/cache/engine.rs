@@ -10,7 +10,8 @@
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
 //! - The sketch counts to 15, so that a large one is never worth many small ones. It is let in as well once it has been
 //!   refused a few times ([`Refusals`]).
-//! - It frees what it has evicted late, and a thread that evicts no more never does. Every change hands that in.
+//! - It frees what it has evicted two epochs later, and those pass only while somebody changes something. Whoever needs the
+//!   room lets them pass ([`Engine::catch_up`]).
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
 //! - It counts the changes of an entry in 16 bits, and takes one whose count has wrapped around for one that is about to
 //!   change, which is never evicted. So an entry is made anew before that.
@@ -170,7 +171,6 @@ impl<V: Keyed> Engine<V> {
                     self.cache.insert(hash, Weighed { weight: 0, ..weighed.clone() });
                 }
                 self.cache.insert(hash, weighed);
-                hand_in();
             }
             Change::Remove => self.remove(hash),
         }
@@ -194,7 +194,7 @@ impl<V: Keyed> Engine<V> {
     /// Takes note of all changes, evicts what is beyond the capacity, and frees what was evicted.
     pub(super) fn catch_up(&self) {
         self.cache.run_pending_tasks();
-        (0..EPOCHS).for_each(|_| hand_in());
+        (0..EPOCHS).for_each(|_| crossbeam_epoch::pin().flush());
     }
 
     /// Leaves so many bytes less of its capacity to everything else.
@@ -234,13 +234,6 @@ impl<V: Keyed> Engine<V> {
         let ballast = u64::from(self.cache.contains_key(&self.stand_in(BALLAST)));
         self.cache.entry_count().saturating_sub(ballast)
     }
-}
-
-/// Hands in what this thread has evicted, to be freed by whichever thread is next to look. moka leaves that to epochs, which
-/// gather up to 64 values in every thread before they free any: a worker's last evictions would take their memory for as
-/// long as it evicts no more.
-fn hand_in() {
-    crossbeam_epoch::pin().flush();
 }
 
 /// Changes of one entry: each is up to two for moka, which counts 65,535.
