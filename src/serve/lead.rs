@@ -77,7 +77,7 @@ impl Share {
 
 impl Lead {
     /// Fetches and fills to the end.
-    pub async fn run(mut self, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+    pub async fn run(mut self: Box<Self>, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
         if self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_gone()) {
             // Purged before the fill began; neither a validation nor a failure must bring it back.
             self.stored = None;
@@ -148,19 +148,19 @@ impl Lead {
 
     /// A failed response counts as an answer only when there is nothing better, or its origin wants nothing else.
     async fn ask(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Result<Box<Fetched>, Failed> {
-        let forward = self.exchange.cacheable_forward(&self.worker.signature, conditions, self.fallback, self.audience);
-        // Whoever has sent garbage may well do so again.
-        let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
-        let fetched = self
-            .worker
-            .fetcher
-            .fetch(&self.exchange.site.pool, Forward { wary, awaited: self.awaited, ..forward })
-            .await?;
+        let fetched = self.worker.fetcher.fetch(&self.exchange.site.pool, self.forward(conditions)).await?;
         if !self.refuses(&fetched) || fetched.last_word || self.fallback == Fallback::Nothing {
             return Ok(fetched);
         }
         let retry_after = self.retry_after(&fetched);
         Err(Failed { error: fetched.into_failure(), retry_after })
+    }
+
+    fn forward(&self, conditions: Vec<(HeaderName, HeaderValue)>) -> Forward {
+        let forward = self.exchange.cacheable_forward(&self.worker.signature, conditions, self.fallback, self.audience);
+        // Whoever has sent garbage may well do so again.
+        let wary = self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_suspect());
+        Forward { wary, awaited: self.awaited, ..forward }
     }
 
     /// Whether it is no answer that anybody wants: a failure, or 429, by which an origin refuses this node as a whole unless
@@ -213,7 +213,7 @@ impl Lead {
         Some((validated, Share { facts: FetchFacts::of(fetched), not_stored, own }))
     }
 
-    async fn take(self, mut fetched: Box<Fetched>, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
+    async fn take(&self, mut fetched: Box<Fetched>, mut leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
         let site = &self.exchange.site;
         let shared = &self.worker.shared;
         let expected = match fetched.framing {

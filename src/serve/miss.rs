@@ -197,7 +197,7 @@ impl Miss<'_> {
             Joined::Leader(leader) => leader,
         };
         let reader = leader.reader();
-        let lead = Lead {
+        let lead = Box::new(Lead {
             worker: Arc::clone(self.worker),
             exchange: self.exchange.clone(),
             key: self.key.clone(),
@@ -205,7 +205,7 @@ impl Miss<'_> {
             fallback: self.fallback,
             audience: if company == Company::Nobody { Audience::OneClient } else { Audience::Everybody },
             awaited: matches!(company, Company::Anybody | Company::Nobody),
-        };
+        });
         let (hand, handed) = oneshot::channel();
         // Boxed, so that what becomes a task is moved no more than once.
         self.worker.tasks.spawn(Box::pin(lead.run(leader, hand)));

@@ -53,17 +53,25 @@ impl Fetcher {
     ///
     /// # Errors
     /// The last failure, when there was no response at all.
-    pub async fn fetch(self: &Arc<Self>, pool: &Arc<Pool>, forward: Forward) -> Result<Box<Fetched>, FetchError> {
+    pub fn fetch(
+        self: &Arc<Self>,
+        pool: &Arc<Pool>,
+        forward: Forward,
+    ) -> impl Future<Output = Result<Box<Fetched>, FetchError>> {
         let started = self.clock.now();
-        if forward.deadline.saturating_duration_since(started.monotonic) < WORTHWHILE {
-            return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
+        let has_time = forward.deadline.saturating_duration_since(started.monotonic) >= WORTHWHILE;
+        // Now, so that the future has no room for what the run is made of.
+        let mut run = has_time.then(|| Run::new(pool, forward, started.monotonic));
+        async move {
+            let Some(run) = &mut run else {
+                return Err(FetchError { kind: FailureKind::Deadline, status: None, attempts: 0 });
+            };
+            let outcome = self.try_in_order(run, started).await;
+            if pool.mode() == OutageMode::StaleOnly {
+                pool.dark.went(outcome.as_ref().is_ok_and(|fetched| !fetched.failed), self.now());
+            }
+            outcome
         }
-        let run = Run::new(pool, forward, started.monotonic);
-        let outcome = self.try_in_order(run, started).await;
-        if pool.mode() == OutageMode::StaleOnly {
-            pool.dark.went(outcome.as_ref().is_ok_and(|fetched| !fetched.failed), self.now());
-        }
-        outcome
     }
 
     /// The rest of a body of which somebody has a part, from whoever has just this one; `forward` is the request that the
@@ -81,7 +89,7 @@ impl Fetcher {
         fetched.body.spliced(splice)
     }
 
-    async fn try_in_order(self: &Arc<Self>, mut run: Run, started: Now) -> Result<Box<Fetched>, FetchError> {
+    async fn try_in_order(self: &Arc<Self>, run: &mut Run, started: Now) -> Result<Box<Fetched>, FetchError> {
         run.pool.retries.earn();
         run.pool.hedges.earn();
         let mut outcome = Err(FetchError { kind: FailureKind::NoCandidate, status: None, attempts: 0 });
@@ -90,23 +98,23 @@ impl Fetcher {
         while next.is_some() || !flights.0.is_empty() {
             let errand = run.errand();
             let (errand, mut landing) = match next.take() {
-                Some(candidate) => match self.links.reach(&mut run, candidate).await {
+                Some(candidate) => match self.links.reach(run, candidate).await {
                     Ok(link) => {
                         let (candidate, landing) = (link.candidate, run.departure(&self.clock).fly(link));
                         flights.0.push(Flight::new(&run.pool, candidate, self.now(), errand, landing));
-                        self.next_landing(&mut run, &mut flights).await
+                        self.next_landing(run, &mut flights).await
                     }
                     Err(failure) => (errand, Landing::unreached(candidate, failure, run.body.take())),
                 },
-                None => self.next_landing(&mut run, &mut flights).await,
+                None => self.next_landing(run, &mut flights).await,
             };
             run.landed(errand, &mut landing);
             let asked = landing.candidate;
             let (failure, sent, claim) = match landing.result {
                 Ok(attempted) => {
-                    let mut fetched = self.fetched(&run, started, attempted);
+                    let mut fetched = self.fetched(run, started, attempted);
                     if !fetched.failed {
-                        self.give_up(&run, fetched.requested.monotonic, flights);
+                        self.give_up(run, fetched.requested.monotonic, flights);
                         return Ok(fetched);
                     }
                     if fetched.last_word {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::{sleep_until, timeout};
 
 use super::connect::RequestBody;
@@ -123,7 +124,8 @@ impl Departure {
         let wait = split_deadline(self.deadline, timeouts.first_byte, self.tries_left, requested.monotonic);
         let progress = Progress::new(self.body.is_some(), &self.clock);
         let request = question.request(watched(self.body.take(), progress.clone()), origin);
-        let mut response = self.send(link, request, wait, &progress).await?;
+        let answer = pin!(link.sender.try_send_request(request));
+        let mut response = self.answer(link, answer, wait, &progress).await?;
         let received = self.clock.now();
         let latency = received.monotonic.saturating_duration_since(progress.moved_at());
         // Of the head; what is read from here on may come in others.
@@ -148,10 +150,10 @@ impl Departure {
 
     /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
     /// prolong it. A request without a body tells the steward how long it has waited at some marks.
-    async fn send(
+    async fn answer(
         &mut self,
-        link: &mut Link,
-        request: Request<RequestBody>,
+        link: &Link,
+        mut answer: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
         wait: Duration,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
@@ -160,7 +162,6 @@ impl Departure {
         // One with a body takes its own time.
         let next = |waited| (!self.question.has_body).then(|| next_mark(waited, &self.pool.config.latency)).flatten();
         let mut mark = next(Duration::ZERO);
-        let mut answer = pin!(link.sender.try_send_request(request));
         let (mut frames, mut until) = (progress.frames(), sent + wait);
         loop {
             tokio::select! {
