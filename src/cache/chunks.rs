@@ -51,7 +51,8 @@ impl GrowingBody {
             let room = (CHUNK_BYTES - self.pieces_bytes).min(self.open.capacity());
             let (now, later) = data.split_at(room.min(data.len()));
             self.open.extend_from_slice(now);
-            let piece = self.open.split().freeze();
+            let is_full = self.open.len() == self.open.capacity();
+            let piece = if is_full { std::mem::take(&mut self.open) } else { self.open.split() }.freeze();
             self.pieces_bytes += piece.len();
             self.length += piece.len() as u64;
             self.pieces.push(piece);
@@ -112,11 +113,12 @@ impl GrowingBody {
             self.close_chunk();
         }
         reservation.shrink_to(self.length);
-        let chunks = std::mem::take(&mut self.full);
-        let content = match chunks.front() {
-            None => Content::Small(Box::default()),
-            Some(chunk) if self.length <= SMALL_BYTES_MAX => Content::Small(chunk[..].into()),
-            Some(_) => Content::Chunks(Vec::from(chunks).into()),
+        let mut chunks = std::mem::take(&mut self.full);
+        let content = if self.length > SMALL_BYTES_MAX {
+            Content::Chunks(Vec::from(chunks).into())
+        } else {
+            // Not a copy, if nobody reads it already.
+            Content::Small(chunks.pop_front().map(Vec::from).unwrap_or_default().into())
         };
         Ok(StoredBody { content, reservation })
     }

@@ -6,10 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use self::state::{Reader, State};
+use super::hashed::Hashed;
 use super::holds::Holds;
 use super::ledger::Reservation;
 use super::lock::lock;
@@ -46,16 +48,30 @@ impl FillKey {
     }
 }
 
+/// A key with its hash: it is long, and looked for several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct HashedKey {
+    hash: u64,
+    key: FillKey,
+}
+
+impl Hash for HashedKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
 /// Fills in flight, and failures that are held. `E` is what a leader reports when it fails before a head.
 #[derive(Debug)]
 pub struct Fills<E> {
     running: Arc<Mutex<Running<E>>>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
 struct Running<E> {
-    fills: HashMap<FillKey, Arc<Fill<E>>>,
-    failures: Holds<FillKey, HeldFill<E>>,
+    fills: HashMap<HashedKey, Arc<Fill<E>>, Hashed>,
+    failures: Holds<HashedKey, HeldFill<E>>,
 }
 
 /// A failure and what pays for it.
@@ -67,7 +83,7 @@ struct HeldFill<E> {
 
 impl<E> Running<E> {
     /// Follows what is under way or, as far as failures that are held at `held` count, what has just failed.
-    fn follow(&self, key: &FillKey, held: Option<Instant>) -> Option<FillReader<E>> {
+    fn follow(&self, key: &HashedKey, held: Option<Instant>) -> Option<FillReader<E>> {
         if let Some(fill) = self.fills.get(key).filter(|fill| !fill.is_outdated()) {
             return Some(fill.reader(None));
         }
@@ -79,8 +95,8 @@ impl<E> Running<E> {
 impl<E> Fills<E> {
     /// No fill in flight; failures that are held take up to `held_bytes_max`.
     pub fn new(held_bytes_max: u64) -> Self {
-        let running = Running { fills: HashMap::new(), failures: Holds::new(held_bytes_max) };
-        Self { running: Arc::new(Mutex::new(running)) }
+        let running = Running { fills: HashMap::default(), failures: Holds::new(held_bytes_max) };
+        Self { running: Arc::new(Mutex::new(running)), hasher: RandomState::new() }
     }
 
     /// Joins the fill of `key`, under way or held as a failure: as its leader, behind the fence that `begin` makes, when
@@ -96,6 +112,7 @@ impl<E> Fills<E> {
     }
 
     fn join_or_lead(&self, key: FillKey, held: Option<Instant>, begin: impl FnOnce() -> Fence) -> Joined<E> {
+        let key = HashedKey { hash: self.hasher.hash_one(&key), key };
         if let Some(reader) = lock(&self.running).follow(&key, held) {
             return Joined::Follower(reader);
         }

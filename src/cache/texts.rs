@@ -12,8 +12,10 @@ pub(super) struct Texts(Box<[u8]>);
 
 impl Texts {
     pub(super) fn of(key: &CacheKey, nominated: &Nominated, fields: &HeaderMap) -> Self {
-        let mut block = Vec::new();
-        for text in [key.as_str().as_bytes(), nominated.as_bytes()] {
+        let (key, nominated) = (key.as_str().as_bytes(), nominated.as_bytes());
+        let texts_bytes_max = key.len() + nominated.len() + 2 * LENGTH_BYTES_MAX;
+        let mut block = Vec::with_capacity(texts_bytes_max + FieldLines::bytes_max(fields));
+        for text in [key, nominated] {
             push_length(&mut block, text.len());
             block.extend_from_slice(text);
         }
@@ -72,6 +74,9 @@ fn split(block: &[u8]) -> (&[u8], &[u8]) {
 
 /// The length is in the next four bytes.
 const LONG: u8 = u8::MAX;
+
+/// Most bytes that a length takes.
+const LENGTH_BYTES_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

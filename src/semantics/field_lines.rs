@@ -26,11 +26,15 @@ impl<'a> FieldLines<'a> {
         Self { block }
     }
 
-    /// Writes those of `headers` to the end of `block`.
-    pub fn write(headers: &HeaderMap, block: &mut Vec<u8>) {
+    /// At most so many bytes are written for `headers`.
+    pub fn bytes_max(headers: &HeaderMap) -> usize {
         let bytes =
             |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2 * LENGTH_BYTES_MAX;
-        block.reserve(headers.iter().map(bytes).sum());
+        headers.iter().map(bytes).sum()
+    }
+
+    /// Writes those of `headers` to the end of `block`.
+    pub fn write(headers: &HeaderMap, block: &mut Vec<u8>) {
         for (name, value) in headers {
             push_name(block, name);
             push_value(block, value.as_bytes());

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::reader::FillReader;
 use super::state::{Body, End};
-use super::{Fill, FillKey, HeldFill, Running, Stage};
+use super::{Fill, HashedKey, HeldFill, Running, Stage};
 use crate::cache::chunks::GrowingBody;
 use crate::cache::ledger::{Awaited, Reservation};
 use crate::cache::lock::lock;
@@ -28,7 +28,7 @@ pub struct Leader<E> {
 }
 
 /// Where a fill can be joined, and by what.
-type Registered<E> = (Arc<Mutex<Running<E>>>, FillKey);
+type Registered<E> = (Arc<Mutex<Running<E>>>, HashedKey);
 
 impl<E> Leader<E> {
     /// That of a fill which has not begun.
@@ -43,7 +43,7 @@ impl<E> Leader<E> {
 
     /// What it is registered by, in bytes, when it is held: there twice.
     pub fn held_key_bytes(&self) -> u64 {
-        self.registered.as_ref().map_or(0, |(_, key)| 2 * key.size())
+        self.registered.as_ref().map_or(0, |(_, HashedKey { key, .. })| 2 * key.size())
     }
 
     /// What no purge from the fill's beginning on gets past.
