@@ -179,7 +179,8 @@ async fn an_address_that_is_ejected_loses_its_connections() {
     let lab = lab(&["a", "b"], "[site.timeouts]\nidle = \"10m\"").await;
     lab.client().await.get("/x").await.says(200, "a");
     lab.time_passes(60 * SECOND).await;
-    assert_eq!(lab.origin("a").open(), 1);
+    // A probe may be under way.
+    assert!((1..=2).contains(&lab.origin("a").open()), "{} connections", lab.origin("a").open());
     lab.origin("a").is_blackholed();
     lab.time_passes(20 * SECOND).await;
     assert_eq!(lab.origin("a").open(), 0);
