@@ -1,23 +1,25 @@
 //! Memory of keys whose responses proved not storable, so that requests for them never queue behind one another.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 
+use super::hashed::Hashed;
 use crate::semantics::key::CacheKey;
 
 /// Remembers keys for [`HOLD`]; a bounded number of them.
 #[derive(Debug)]
 pub struct Uncacheable {
-    until: Cache<u64, Instant>,
-    hasher: std::collections::hash_map::RandomState,
+    until: Cache<u64, Instant, Hashed>,
+    hasher: RandomState,
 }
 
 impl Uncacheable {
     /// Remembers nothing yet.
     pub fn new() -> Self {
-        Self { until: Cache::new(KEYS_MAX), hasher: std::collections::hash_map::RandomState::new() }
+        let until = Cache::builder().max_capacity(KEYS_MAX).build_with_hasher(Hashed::default());
+        Self { until, hasher: RandomState::new() }
     }
 
     /// The response to `key` could not be shared at `now`.

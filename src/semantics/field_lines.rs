@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use self::known::{NAMES, VALUES};
+use self::known::{NAMES, VALUES, number_of_name, number_of_value};
 use super::date::{IMF_FIXDATE_BYTES, PackedDate};
 
 mod known;
@@ -231,8 +231,8 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 fn push_name(block: &mut Vec<u8>, name: &HeaderName) {
-    match NAMES.iter().position(|known| known == name) {
-        Some(number) => block.push(KNOWN + number as u8),
+    match number_of_name(name) {
+        Some(number) => block.push(KNOWN + number),
         None => push_text(block, name.as_str().as_bytes()),
     }
 }
@@ -243,8 +243,8 @@ fn push_value(block: &mut Vec<u8>, value: &[u8]) {
         block.extend_from_slice(date.as_bytes());
         return;
     }
-    match VALUES.iter().position(|known| known.as_bytes() == value) {
-        Some(number) => block.push(KNOWN + number as u8),
+    match number_of_value(value) {
+        Some(number) => block.push(KNOWN + number),
         None => push_text(block, value),
     }
 }

@@ -1,6 +1,38 @@
 //! Names and values that many messages have.
 
+use std::sync::LazyLock;
+
 use http::header::{self, HeaderName, HeaderValue};
+
+/// The number of `name` in [`NAMES`].
+pub(super) fn number_of_name(name: &HeaderName) -> Option<u8> {
+    static NUMBERS: LazyLock<ByLength> = LazyLock::new(|| ByLength::of(NAMES.iter().map(|known| known.as_str().len())));
+    NUMBERS.find(name.as_str().len(), |number| NAMES[number] == *name)
+}
+
+/// The number of `value` in [`VALUES`].
+pub(super) fn number_of_value(value: &[u8]) -> Option<u8> {
+    static NUMBERS: LazyLock<ByLength> = LazyLock::new(|| ByLength::of(VALUES.iter().map(HeaderValue::len)));
+    NUMBERS.find(value.len(), |number| VALUES[number].as_bytes() == value)
+}
+
+/// Numbers of texts by the length of these, so that few have to be compared.
+struct ByLength(Vec<Vec<u8>>);
+
+impl ByLength {
+    fn of(lengths: impl Iterator<Item = usize>) -> Self {
+        let mut numbers: Vec<Vec<u8>> = Vec::new();
+        for (length, number) in lengths.zip(0..) {
+            numbers.resize_with(numbers.len().max(length + 1), Vec::new);
+            numbers[length].push(number);
+        }
+        Self(numbers)
+    }
+
+    fn find(&self, length: usize, is: impl Fn(usize) -> bool) -> Option<u8> {
+        self.0.get(length)?.iter().copied().find(|number| is((*number).into()))
+    }
+}
 
 /// Names that responses often have. At most 128.
 pub(super) static NAMES: [HeaderName; 84] = [
