@@ -116,16 +116,18 @@ impl Departure {
         let (pool, question) = (Arc::clone(&self.pool), Arc::clone(&self.question));
         let timeouts = &pool.config.timeouts;
         let reused = link.reused;
-        let wait = split_deadline(self.deadline, timeouts.connect, self.tries_left, self.now());
-        if !matches!(timeout(wait, link.sender.ready()).await, Ok(Ok(()))) {
-            return Err(Failure::unsent(FailureKind::ClosedUnanswered { reused }));
+        if !link.sender.is_ready() {
+            let wait = split_deadline(self.deadline, timeouts.connect, self.tries_left, self.now());
+            if !matches!(timeout(wait, link.sender.ready()).await, Ok(Ok(()))) {
+                return Err(Failure::unsent(FailureKind::ClosedUnanswered { reused }));
+            }
         }
         let requested = self.clock.now();
         let wait = split_deadline(self.deadline, timeouts.first_byte, self.tries_left, requested.monotonic);
-        let progress = Progress::new(self.body.is_some(), &self.clock);
+        let progress = Progress::new(self.body.is_some(), &self.clock, requested.monotonic);
         let request = question.request(watched(self.body.take(), progress.clone()), origin);
         let answer = pin!(link.sender.try_send_request(request));
-        let mut response = self.answer(link, answer, wait, &progress).await?;
+        let mut response = self.answer(link, answer, requested.monotonic, wait, &progress).await?;
         let received = self.clock.now();
         let latency = received.monotonic.saturating_duration_since(progress.moved_at());
         // Of the head; what is read from here on may come in others.
@@ -148,16 +150,16 @@ impl Departure {
         Ok(Answered { response, examined, framing, term, latency, requested, received })
     }
 
-    /// Waits for the final head: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
+    /// Waits for the final head of a request that was `sent`: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
     /// prolong it. A request without a body tells the steward how long it has waited at some marks.
     async fn answer(
         &mut self,
         link: &Link,
         mut answer: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
+        sent: Instant,
         wait: Duration,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let sent = self.now();
         let (reused, candidate) = (link.reused, link.candidate);
         // One with a body takes its own time.
         let next = |waited| (!self.question.has_body).then(|| next_mark(waited, &self.pool.config.latency)).flatten();

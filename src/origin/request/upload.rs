@@ -31,14 +31,14 @@ struct Watched {
 }
 
 impl Progress {
-    /// Of a request that begins now.
-    pub fn new(has_body: bool, clock: &Clock) -> Self {
+    /// Of a request that begins at `began`.
+    pub fn new(has_body: bool, clock: &Clock, began: Instant) -> Self {
         let watched = has_body.then(|| {
             let (frames, moved) = (AtomicU64::new(0), AtomicU64::new(0));
             let (awaits_client, broke_off) = (AtomicBool::new(false), AtomicBool::new(false));
             Arc::new(Watched { clock: clock.clone(), frames, moved, awaits_client, broke_off })
         });
-        Self { began: clock.monotonic(), watched }
+        Self { began, watched }
     }
 
     /// Frames taken so far.

@@ -43,6 +43,11 @@ impl Wire {
         Ok(Self { sender, count })
     }
 
+    /// Whether another request can be sent at once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
     /// Waits until another request can be sent.
     ///
     /// # Errors
