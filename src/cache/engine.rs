@@ -10,8 +10,8 @@
 //!   the queue, keeps everybody out. Now and then a small one is let in without a comparison, and the queue moves on.
 //! - The sketch counts to 15, so that a large one is never worth many small ones. It is let in as well once it has been
 //!   refused a few times ([`Refusals`]).
-//! - It frees what it has evicted two epochs later, and those pass only while somebody changes something. Whoever needs the
-//!   room lets them pass ([`Engine::catch_up`]).
+//! - It frees what it has evicted two epochs later, and lets them pass once in some sixty changes. However large these are,
+//!   not much should wait for that.
 //! - It loses the weight of a change that is followed by a removal before it has taken note of the change.
 //! - It counts the changes of an entry in 16 bits, and takes one whose count has wrapped around for one that is about to
 //!   change, which is never evicted. So an entry is made anew before that.
@@ -43,6 +43,8 @@ pub(super) struct Engine<V: Keyed> {
     newcomers: AtomicU64,
     /// Of large ones.
     refusals: Arc<Refusals>,
+    /// Bytes that have come since an epoch was let pass for that.
+    since_epoch: AtomicU64,
     /// By how much it is weighed down, in units.
     ballast: AtomicU64,
 }
@@ -114,6 +116,7 @@ impl<V: Keyed> Engine<V> {
             unit_bytes,
             newcomers: AtomicU64::new(0),
             refusals,
+            since_epoch: AtomicU64::new(0),
             ballast: AtomicU64::new(0),
         };
         engine.set_scale(capacity, (capacity_bytes / SCALE_BYTES).min(KEYS_MAX));
@@ -171,6 +174,10 @@ impl<V: Keyed> Engine<V> {
                     self.cache.insert(hash, Weighed { weight: 0, ..weighed.clone() });
                 }
                 self.cache.insert(hash, weighed);
+                if self.since_epoch.fetch_add(bytes, Ordering::Relaxed) + bytes >= EPOCH_BYTES {
+                    self.since_epoch.store(0, Ordering::Relaxed);
+                    let_an_epoch_pass();
+                }
             }
             Change::Remove => self.remove(hash),
         }
@@ -194,7 +201,7 @@ impl<V: Keyed> Engine<V> {
     /// Takes note of all changes, evicts what is beyond the capacity, and frees what was evicted.
     pub(super) fn catch_up(&self) {
         self.cache.run_pending_tasks();
-        (0..EPOCHS).for_each(|_| crossbeam_epoch::pin().flush());
+        (0..EPOCHS).for_each(|_| let_an_epoch_pass());
     }
 
     /// Leaves so many bytes less of its capacity to everything else.
@@ -236,6 +243,11 @@ impl<V: Keyed> Engine<V> {
     }
 }
 
+/// Hands in what this thread has evicted, and frees what nobody can look at any more.
+fn let_an_epoch_pass() {
+    crossbeam_epoch::pin().flush();
+}
+
 /// Changes of one entry: each is up to two for moka, which counts 65,535.
 const CHANGES_MAX: u16 = 1 << 14;
 
@@ -267,6 +279,10 @@ const HEAVY: u64 = 32;
 
 /// What is evicted in one epoch is freed in the second one after it.
 const EPOCHS: usize = 3;
+
+/// What may come before an epoch is let pass, as it is at once for a large one. To let one pass for every small one would be
+/// a thirtieth of a miss.
+const EPOCH_BYTES: u64 = 256 << 10;
 
 /// One of so many small newcomers is let in: enough for a queue to move on, too few for a scan to do harm.
 const LET_IN_EVERY: u64 = 64;

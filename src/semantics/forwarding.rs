@@ -129,14 +129,17 @@ pub fn count_forward(headers: &mut HeaderMap) {
     }
 }
 
-/// Keeps [`FORWARDED`] and the lower-case names of `allowed`, and normalizes what is left.
-pub fn keep_only(headers: &mut HeaderMap, allowed: &[impl AsRef<str>]) {
+/// Of the end-to-end fields in `headers` those in [`FORWARDED`] and of the lower-case names in `allowed`, in their normal
+/// form and with room for `more`. Most requests have many others, so that this is less than a copy.
+pub fn only(headers: &HeaderMap, allowed: &[impl AsRef<str>], more: usize) -> HeaderMap {
     let is_kept = |name: &str| FORWARDED.contains(&name) || allowed.iter().any(|allowed| allowed.as_ref() == name);
-    let removed: Vec<_> = headers.keys().filter(|name| !is_kept(name.as_str())).cloned().collect();
-    for name in removed {
-        headers.remove(name);
+    let mut kept = HeaderMap::with_capacity(FORWARDED.len() + allowed.len() + more);
+    for (name, value) in headers.iter().filter(|(name, _)| *name == CONNECTION || is_kept(name.as_str())) {
+        append(&mut kept, name.clone(), value.clone());
     }
-    normalize(headers);
+    remove_hop_by_hop(&mut kept);
+    normalize(&mut kept);
+    kept
 }
 
 /// Whether these fields of a request have nothing that a server or the filter before it could refuse it for: visible ASCII,
@@ -175,7 +178,7 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     name.starts_with("content-") || name.ends_with("-cache-control") || END_TO_END.contains(&name)
 }
 
-/// A full map costs the note, and not the message.
+/// A full map costs what is added, and not the message.
 fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     let _ = headers.try_append(name, value);
 }
@@ -392,6 +395,10 @@ mod tests {
         let wider: Vec<_> = kept.into_iter().chain([("accept-language", "de, en")]).collect();
         check_kept("a wider list", &sent, &["accept-language"], &wider);
         check_kept("no coding that matters", &[("accept-encoding", "identity")], &[], &[]);
+        let several = [("accept", "text/html"), ("accept", "*/*;q=0.1")];
+        check_kept("several lines", &several, &[], &several);
+        check_kept("named by Connection", &[("connection", "x-own"), ("x-own", "1")], &["x-own"], &[]);
+        check_kept("for one connection", &[("te", "trailers")], &["te"], &[]);
     }
 
     #[test]
@@ -417,8 +424,6 @@ mod tests {
     }
 
     fn check_kept(case: &str, lines: Lines<'_>, allowed: &[&str], expected: Lines<'_>) {
-        let mut headers = fields(lines);
-        keep_only(&mut headers, allowed);
-        assert_eq!(headers, fields(expected), "{case}");
+        assert_eq!(only(&fields(lines), allowed, 1), fields(expected), "{case}");
     }
 }

@@ -80,17 +80,18 @@ impl Exchange {
         fallback: Fallback,
         audience: Audience,
     ) -> Forward {
-        let mut headers = self.headers.clone();
-        headers.reserve(FIELDS_ADDED);
-        forwarding::remove_hop_by_hop(&mut headers);
-        match &self.site.config.forward_fields {
+        let mut headers = match &self.site.config.forward_fields {
             ForwardFields::All => {
+                let mut headers = self.headers.clone();
+                headers.reserve(FIELDS_ADDED);
+                forwarding::remove_hop_by_hop(&mut headers);
                 forwarding::remove_conditions_and_range(&mut headers);
                 remove_claims(&mut headers);
                 forwarding::normalize(&mut headers);
+                headers
             }
-            ForwardFields::AllowList(more) => forwarding::keep_only(&mut headers, more),
-        }
+            ForwardFields::AllowList(more) => forwarding::only(&self.headers, more, FIELDS_ADDED),
+        };
         if self.site.config.request_directives == Honored::All {
             // "A proxy, whether or not it implements a cache, MUST pass cache directives through in forwarded messages"
             // (RFC 9111 §5.2). They are written anew, since what a client writes is not in the key.
