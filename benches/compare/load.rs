@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::client::{ask_for_heads, shake_hands};
 use super::full::PATH;
 use super::peers::LOAD_CORE;
-use super::plan::{FILES, Work};
+use super::plan::Work;
 
 /// Puts `work` on the server at `address` for as long as it takes; how much of it was done, in units of one.
 ///
@@ -33,13 +33,13 @@ pub(crate) async fn apply(work: Work, address: SocketAddr, scripts: &Path) -> io
             let field = field.and_then(|field| field.split_once(": "));
             let field = field.map_or_else(String::new, |(name, value)| format!("wrk.headers['{name}'] = '{value}'"));
             let done = wrk(&url(&format!("/{file}")), &field, connections, seconds, scripts).await?;
-            Ok(done.of(file))
+            Ok(done.of(work))
         }
         Work::Hit2 { file, connections, streams } => {
-            h2load(&url(&format!("/{file}")), connections, streams, seconds).await.map(|done| done.of(file))
+            h2load(&url(&format!("/{file}")), connections, streams, seconds).await.map(|done| done.of(work))
         }
         Work::Idle(_) => Err(io::Error::other("idle connections are no load")),
-        Work::Miss { file } => {
+        Work::Miss { file, .. } => {
             // A number that no run before had makes URLs that no run before asked for.
             let salt = fastrand::u64(..);
             let request = format!("n = n + 1 return wrk.format(nil, '/unique/{file}/{salt}-' .. n)");
@@ -56,9 +56,9 @@ struct Done {
 }
 
 impl Done {
-    /// Responses with this file. Large ones that the end of the run cut off count by their bytes.
-    fn of(&self, file: &str) -> f64 {
-        let length = FILES.iter().find(|(name, _)| *name == file).map_or(0, |&(_, length)| length);
+    /// Responses of this work. Large ones that the end of the run cut off count by their bytes.
+    fn of(&self, work: Work) -> f64 {
+        let length = work.body_bytes();
         if length >= LARGE_BYTES { self.bytes / length as f64 } else { self.requests }
     }
 }

@@ -14,7 +14,7 @@ use clap::Parser;
 
 use self::client::Connection;
 use self::peers::{Peer, Running, Stage};
-use self::plan::{FILES, ROWS, Row, TABLES, Work};
+use self::plan::{Cache, FILES, ROWS, Row, TABLES, Work};
 use self::report::Measured;
 
 mod client;
@@ -126,11 +126,7 @@ impl Servers {
                 figures.entry(peer).or_default().push(self.idle(peer, connections).await?);
             }
         } else {
-            if let Work::Among(responses) = row.work {
-                // None but the one it is about, for it takes much memory.
-                self.running.clear();
-                self.running.insert(Peer::Holdover, self.full(responses).await?);
-            }
+            let are_its_own = self.start_its_own(row).await?;
             for _ in 0..turns {
                 for &peer in row.peers {
                     let running = self.running(peer).await?;
@@ -141,13 +137,35 @@ impl Servers {
                     figures.entry(peer).or_default().push(spent.as_secs_f64() * 1e6 / done);
                 }
             }
+            if are_its_own {
+                self.running.clear();
+            }
         }
         Ok(figures)
     }
 
+    /// Starts the servers that a row has for itself, with no others beside them, for they take much memory; whether it has any.
+    async fn start_its_own(&mut self, row: &Row) -> io::Result<bool> {
+        match row.work {
+            Work::Among(responses) => {
+                self.running.clear();
+                self.running.insert(Peer::Holdover, self.full(responses).await?);
+                Ok(true)
+            }
+            Work::Miss { cache: Cache::Full, .. } => {
+                self.running.clear();
+                for &peer in row.peers {
+                    self.running.insert(peer, self.filled(peer, row.work).await?);
+                }
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Resident KiB that a connection adds to a fresh process.
     async fn idle(&self, peer: Peer, connections: usize) -> io::Result<f64> {
-        let running = self.start(peer).await?;
+        let running = self.start(peer, ROOMY_MEBIBYTES).await?;
         drop(client::idle(running.address, 64, "/1k").await?);
         let before = running.server.resident_kib();
         let open = client::idle(running.address, connections, "/1k").await?;
@@ -159,7 +177,7 @@ impl Servers {
 
     async fn running(&mut self, peer: Peer) -> io::Result<&Running> {
         if !self.running.contains_key(&peer) {
-            let running = self.start(peer).await?;
+            let running = self.start(peer, ROOMY_MEBIBYTES).await?;
             self.running.insert(peer, running);
         }
         Ok(&self.running[&peer])
@@ -182,9 +200,19 @@ impl Servers {
         Ok(running)
     }
 
+    /// Starts a peer with a small cache, and has it do `work` until that has been full for a while.
+    async fn filled(&self, peer: Peer, work: Work) -> io::Result<Running> {
+        let running = self.start(peer, SMALL_MEBIBYTES).await?;
+        let mut body_bytes = 0.0;
+        while body_bytes < 1.25 * (SMALL_MEBIBYTES << 20) as f64 {
+            body_bytes += load::apply(work, running.address, self.stage.directory()).await? * work.body_bytes() as f64;
+        }
+        Ok(running)
+    }
+
     /// Starts a peer and waits until it gives out every file as it is.
-    async fn start(&self, peer: Peer) -> io::Result<Running> {
-        let running = self.stage.start(peer)?;
+    async fn start(&self, peer: Peer, mebibytes: u64) -> io::Result<Running> {
+        let running = self.stage.start(peer, mebibytes)?;
         for attempt in 1.. {
             match gives_out_every_file(running.address, self.stage.directory()).await {
                 Ok(()) => break,
@@ -214,6 +242,12 @@ async fn gives_out_every_file(address: SocketAddr, directory: &Path) -> io::Resu
 
 /// Of each row.
 const TURNS: usize = 7;
+
+/// A cache for all that is asked for in a turn of every row.
+const ROOMY_MEBIBYTES: u64 = 4 << 10;
+
+/// One that is soon full.
+const SMALL_MEBIBYTES: u64 = 256;
 
 /// Until connections that were opened are at rest.
 const SETTLED: Duration = Duration::from_secs(2);

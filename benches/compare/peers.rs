@@ -83,21 +83,22 @@ impl Stage {
         &self.directory
     }
 
-    /// Starts a peer on the core of servers.
+    /// Starts a peer on the core of servers, with so much memory for its cache.
     ///
     /// # Errors
     /// Its program cannot be started.
-    pub(crate) fn start(&self, peer: Peer) -> io::Result<Running> {
+    pub(crate) fn start(&self, peer: Peer, mebibytes: u64) -> io::Result<Running> {
         let address = free_address()?;
         let directory = text(&self.directory);
         let commands = match peer {
             Peer::Holdover => {
-                let file = self.write("holdover.toml", &self.holdover_configuration(address, MEMORY)?)?;
+                let file = self.write("holdover.toml", &self.holdover_configuration(address, mebibytes)?)?;
                 vec![words(&[text(&self.holdover), "run", "--config", text(&file)])]
             }
             Peer::Nginx => {
                 let name = format!("edge-{}", address.port());
-                let http = nginx(&self.directory, &name, &edge_server(address, self.origin, &name, directory));
+                let edge = edge_server(address, self.origin, &self.directory.join(format!("{name}-cache")), mebibytes);
+                let http = nginx(&self.directory, &name, &edge);
                 let file = self.write("edge.conf", &http)?;
                 vec![words(&["nginx", "-p", directory, "-c", text(&file)])]
             }
@@ -106,9 +107,9 @@ impl Stage {
                 let vcl = self.write("origin.vcl", &vcl(self.origin))?;
                 let hitch = self.write("hitch.conf", &hitch(address, plain, directory))?;
                 let work = self.directory.join("varnish");
-                let at = format!("{plain}");
+                let (at, storage) = (format!("{plain}"), format!("malloc,{mebibytes}m"));
                 vec![
-                    words(&["varnishd", "-F", "-n", text(&work), "-a", &at, "-f", text(&vcl), "-s", "malloc,2g"]),
+                    words(&["varnishd", "-F", "-n", text(&work), "-a", &at, "-f", text(&vcl), "-s", &storage]),
                     words(&["hitch", "--config", text(&hitch)]),
                 ]
             }
@@ -127,7 +128,7 @@ impl Stage {
     /// It cannot be started.
     pub(crate) fn start_full(&self, responses: u64) -> io::Result<Running> {
         let address = free_address()?;
-        let file = self.write("holdover.toml", &self.holdover_configuration(address, FULL_MEMORY)?)?;
+        let file = self.write("holdover.toml", &self.holdover_configuration(address, TEN_MILLION_MEBIBYTES)?)?;
         let own = std::env::current_exe()?;
         let command = words(&[text(&own), "--full", &responses.to_string(), "--config", text(&file)]);
         let log = self.directory.join(format!("{:?}.log", Peer::Holdover));
@@ -145,7 +146,7 @@ impl Stage {
         Ok(path)
     }
 
-    fn holdover_configuration(&self, address: SocketAddr, memory: &str) -> io::Result<String> {
+    fn holdover_configuration(&self, address: SocketAddr, mebibytes: u64) -> io::Result<String> {
         let (origin, admin, directory) = (self.origin, free_address()?, text(&self.directory));
         Ok(format!(
             r#"
@@ -160,7 +161,7 @@ listen = ["{admin}"]
 access = "off"
 events = "off"
 [cache]
-memory = "{memory}"
+memory = "{mebibytes}MiB"
 [[certificate]]
 chain = "{directory}/chain.pem"
 key = "{directory}/key.pem"
@@ -203,12 +204,14 @@ fn origin_server(address: SocketAddr, directory: &Path) -> String {
     )
 }
 
-fn edge_server(address: SocketAddr, origin: SocketAddr, name: &str, directory: &str) -> String {
+/// nginx evicts a hundred files at a time, and then sleeps; here it may evict as many as come.
+fn edge_server(address: SocketAddr, origin: SocketAddr, cache: &Path, mebibytes: u64) -> String {
+    let (cache, directory) = (text(cache), text(cache.parent().expect("it is below the stage")));
     format!(
         "ssl_certificate {directory}/chain.pem; ssl_certificate_key {directory}/key.pem; ssl_protocols TLSv1.3;\n\
          ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;\n\
-         proxy_cache_path {directory}/{name}-cache levels=1:2 keys_zone=edge:256m max_size=2g inactive=1d \
-         use_temp_path=off;\n\
+         proxy_cache_path {cache} levels=1:2 keys_zone=edge:256m max_size={mebibytes}m inactive=1d \
+         use_temp_path=off manager_files=1000 manager_sleep=5ms;\n\
          upstream origin {{ server {origin}; keepalive 64; }}\n\
          server {{ listen {address} ssl http2; location / {{ proxy_pass http://origin; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_cache edge; add_header Cache-Status $upstream_cache_status; }} }}"
@@ -244,11 +247,8 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("the directory's name is ours")
 }
 
-/// The bound of a cache; nginx and Varnish get half of it and need less.
-const MEMORY: &str = "4GiB";
-
 /// More than ten million small responses take.
-const FULL_MEMORY: &str = "9GiB";
+const TEN_MILLION_MEBIBYTES: u64 = 9 << 10;
 
 /// Where servers run.
 const SERVER_CORE: usize = 0;

@@ -36,8 +36,17 @@ pub(crate) enum Work {
     Hit2 { file: &'static str, connections: u32, streams: u32 },
     /// Connections that were answered once and stay open; the figure is resident KiB for each.
     Idle(usize),
-    /// A URL that was never asked for and is stored then.
-    Miss { file: &'static str },
+    /// A URL that was never asked for and is stored then, in a cache that has room for it or has to make some.
+    Miss { file: &'static str, cache: Cache },
+}
+
+/// How much is in a cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cache {
+    /// It has room for more.
+    Filling,
+    /// It has not.
+    Full,
 }
 
 impl Work {
@@ -49,6 +58,19 @@ impl Work {
             _ => 1.0,
         }
     }
+
+    /// Bytes of the body that is asked for, if it is one of the files.
+    pub(crate) fn body_bytes(self) -> u64 {
+        match self {
+            Self::Hit { file, .. } | Self::Hit2 { file, .. } | Self::Miss { file, .. } => length(file),
+            Self::Among(_) | Self::Handshake(_) | Self::Head { .. } | Self::Idle(_) => 0,
+        }
+    }
+}
+
+/// Bytes of this file.
+fn length(file: &str) -> u64 {
+    FILES.iter().find(|(name, _)| *name == file).map_or(0, |&(_, length)| length)
 }
 
 /// A bound on Holdover's figure.
@@ -77,20 +99,10 @@ pub(crate) const ROWS: &[Row] = &[
     small("304 of 1 KiB", asked_with("If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT")),
     small("range of 100 bytes", asked_with("Range: bytes=100-199")),
     small("HEAD", Work::Head { path: "/1k", connections: 50 }),
-    Row {
-        table: MISSES,
-        name: "1 KiB",
-        work: Work::Miss { file: "1k" },
-        peers: &[Holdover, Nginx],
-        limits: &[Limit::Peer(Nginx, 0.8)],
-    },
-    Row {
-        table: MISSES,
-        name: "64 KiB",
-        work: Work::Miss { file: "64k" },
-        peers: &[Holdover, Nginx],
-        limits: &[Limit::Peer(Nginx, 0.8)],
-    },
+    miss("1 KiB", "1k", Cache::Filling),
+    miss("64 KiB", "64k", Cache::Filling),
+    miss("1 KiB, cache full", "1k", Cache::Full),
+    miss("64 KiB, cache full", "64k", Cache::Full),
     Row {
         table: CONNECTIONS,
         name: "full handshake, µs",
@@ -134,6 +146,11 @@ const fn small(name: &'static str, work: Work) -> Row {
 
 const fn asked_with(field: &'static str) -> Work {
     Work::Hit { file: "1k", field: Some(field), connections: 50 }
+}
+
+const fn miss(name: &'static str, file: &'static str, cache: Cache) -> Row {
+    let (work, limits) = (Work::Miss { file, cache }, &[Limit::Peer(Nginx, 0.8)]);
+    Row { table: MISSES, name, work, peers: &[Holdover, Nginx], limits }
 }
 
 const fn among(name: &'static str, responses: u64, limits: &'static [Limit]) -> Row {
