@@ -76,7 +76,7 @@ impl Share {
 }
 
 impl Lead {
-    /// Fetches and fills to the end.
+    /// Fetches and fills to the end. It is boxed because a future has room twice for what it is given.
     pub async fn run(mut self: Box<Self>, leader: Leader<FetchError>, hand: oneshot::Sender<Handed>) {
         if self.stored.as_ref().is_some_and(|stored| stored.head.stamps.is_gone()) {
             // Purged before the fill began; neither a validation nor a failure must bring it back.
@@ -84,9 +84,9 @@ impl Lead {
             self.fallback = Fallback::Nothing;
         }
         let site = Arc::clone(&self.exchange.site);
-        // A fill that finds no room is streamed through, which takes memory as well.
-        let room = site.fills.try_acquire().ok().filter(|_| !self.worker.shared.store.is_overdrawn());
-        let Some(_room) = room else {
+        let room = site.fills.try_acquire().ok();
+        // A fill that finds no room in the store is streamed through, which takes memory as well.
+        let (Some(_room), true) = (room, self.finds_memory().await) else {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
             leader.fail(error, None);
             return;
@@ -108,6 +108,19 @@ impl Lead {
             }
             Ok(Fetch::Response(fetched)) => self.take(fetched, leader, hand).await,
         }
+    }
+
+    /// Whether there is memory for one more, if need be after a moment: how much there is is measured twenty times a second,
+    /// and what was let go of is free only once the allocator has given it back.
+    async fn finds_memory(&self) -> bool {
+        let store = &self.worker.shared.store;
+        for pause in MEMORY_PAUSES_MS {
+            if !store.is_overdrawn() {
+                return true;
+            }
+            sleep(Duration::from_millis(pause)).await;
+        }
+        !store.is_overdrawn()
     }
 
     async fn fetch(&self, fence: &Fence) -> Result<Fetch, Failed> {
@@ -420,6 +433,9 @@ enum Fetch {
     Response(Box<Fetched>),
     Validated { validated: Arc<StoredResponse>, share: Share },
 }
+
+/// Milliseconds between looks whether memory is short: each is a little more than between two measurements.
+const MEMORY_PAUSES_MS: [u64; 2] = [60, 60];
 
 /// Milliseconds between attempts to find room for a body; together less than anybody would notice.
 const ROOM_PAUSES_MS: [u64; 5] = [1, 2, 4, 8, 16];

@@ -269,6 +269,25 @@ async fn while_memory_is_short_nothing_takes_more_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn memory_that_is_short_for_a_moment_costs_a_moment() {
+    let lab = Lab::start(&["a"], "").await;
+    lab.origin("a").answers("/x", Answer::ok("body").max_age(60));
+    let mut client = lab.client().await;
+    let store = &lab.shared().store;
+    let ledger = store.ledger();
+    let everything = ledger.reserve(ledger.bound() - ledger.used()).unwrap();
+    store.make_way(4 * ledger.bound() + (1 << 30), None);
+    assert!(store.is_overdrawn());
+    let relief = async {
+        lab.time_passes(SECOND / 20).await;
+        drop(everything);
+        store.make_way(0, None);
+    };
+    let (reply, ()) = tokio::join!(client.get("/x"), relief);
+    reply.says(200, "body").within(SECOND / 15);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_is_for_one_client_is_not_shared_by_a_crowd() {
     for (name, value) in [("set-cookie", "session=1"), ("cache-control", "private"), ("vary", "*")] {
         let lab = Lab::start(&["a"], "").await;

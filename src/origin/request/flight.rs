@@ -150,8 +150,9 @@ impl Departure {
         Ok(Answered { response, examined, framing, term, latency, requested, received })
     }
 
-    /// Waits for the final head of a request that was `sent`: `wait` long, counted anew whenever the request's body has moved. Interim responses do not
-    /// prolong it. A request without a body tells the steward how long it has waited at some marks.
+    /// Waits for the final head of a request that was `sent`: `wait` long, counted anew whenever the request's body has
+    /// moved. Interim responses do not prolong it. A request without a body tells the steward how long it has waited at some
+    /// marks.
     async fn answer(
         &mut self,
         link: &Link,
