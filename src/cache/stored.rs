@@ -77,8 +77,6 @@ pub struct StoredHead {
     pub status: StatusCode,
     /// Whether this node may give it a content coding.
     pub codable: bool,
-    /// Whether its fields are those of a [plain](is_plain) response.
-    pub plain: bool,
     lifetime: PackedLifetime,
     /// When it arrived, in nanoseconds after the epoch of its stamps.
     received: u64,
@@ -97,7 +95,6 @@ impl StoredHead {
             version: arrival.version,
             status: arrival.status,
             codable: arrival.codable,
-            plain: is_plain(arrival.fields.keys()),
             lifetime: arrival.lifetime.into(),
             received: u64::try_from(received).unwrap_or(u64::MAX),
             texts: Texts::of(&arrival.key, &arrival.nominated, &arrival.fields),
@@ -180,6 +177,8 @@ pub struct StoredResponse {
     revived_until: AtomicU32,
     /// How many newcomers under its key it outlives: all it can when it is selected, one less for each that needs room.
     pub(super) credit: AtomicU8,
+    /// Whether its fields are those of a [plain](is_plain) response.
+    pub plain: bool,
     /// Pays for the head, and for a body that lies within.
     reservation: Reservation,
 }
@@ -220,7 +219,8 @@ impl StoredResponse {
 
     fn with(head: StoredHead, body: Body, reservation: Reservation) -> Self {
         let never = AtomicU32::new(PackedDuration::of(Duration::ZERO).to_bits());
-        Self { head, body, revived_until: never, credit: AtomicU8::new(0), reservation }
+        let plain = is_plain(head.fields().names());
+        Self { head, body, revived_until: never, credit: AtomicU8::new(0), plain, reservation }
     }
 
     /// The same body under a new head, which `reservation` pays for as [`StoredResponse::cost_under`] says; codings that were

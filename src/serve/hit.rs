@@ -10,7 +10,7 @@ use super::coding::{Selected, known_to_client, represented, select};
 use super::deliver::{Representation, deliver, not_modified, reduce_to_304, state_length};
 use super::dress;
 use super::exchange::Exchange;
-use super::outcome::{Answer, Fields, OriginOf};
+use super::outcome::{Answer, OriginOf};
 use super::recent::{Form, Moment};
 use super::survival::sampler::Kept;
 use super::worker::Worker;
@@ -25,10 +25,10 @@ pub fn fresh(ttl: Duration) -> CacheStatusMember {
 /// Answers from a response that stays fresh for `ttl`, as every client is answered that is told no more than others.
 pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, ttl: Duration) -> Answer {
     let member = fresh(ttl);
-    answer(exchange, stored, member, Fields::Dressed, |stored, form| {
+    answer(exchange, stored, member, true, |stored, form| {
         worker.recent.fields(stored, Moment { form, ttl: whole_seconds(ttl) }, || {
-            let mut headers = represented_as(stored, form);
-            if Fields::of(&stored.head) == Fields::AsReceived {
+            let mut headers = fields(stored, form);
+            if !stored.plain {
                 dress::consume(&mut headers, &exchange.site);
                 dress::date(&mut headers, &worker.shared.clock);
             }
@@ -40,26 +40,25 @@ pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, tt
 
 /// Answers from `stored`, with what `Cache-Status` shall say of it.
 pub fn from_stored(exchange: &Exchange, stored: Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
-    let fields = Fields::of(&stored.head);
-    answer(exchange, stored, member, fields, |stored, form| represented_as(stored, form))
+    answer(exchange, stored, member, false, |stored, form| fields(stored, form))
 }
 
-/// Answers from `stored` with the `fields` that `make` makes.
+/// Answers from `stored` with the fields that `fields` makes, which may be dressed.
 fn answer(
     exchange: &Exchange,
     stored: Arc<StoredResponse>,
     member: CacheStatusMember,
-    fields: Fields,
-    make: impl FnOnce(&Arc<StoredResponse>, Form) -> HeaderMap,
+    is_dressed: bool,
+    fields: impl FnOnce(&Arc<StoredResponse>, Form) -> HeaderMap,
 ) -> Answer {
     let head = &stored.head;
     let age = head.age(exchange.arrival).as_secs();
     let response = match known_to_client(exchange, head, || select(exchange, &stored).coding) {
-        Some(coding) => not_modified(make(&stored, Form { age, coding, length: None })),
+        Some(coding) => not_modified(fields(&stored, Form { age, coding, length: None })),
         None => {
             let Selected { body, coding } = select(exchange, &stored);
             let length = Some(body.length());
-            let headers = make(&stored, Form { age, coding, length });
+            let headers = fields(&stored, Form { age, coding, length });
             let representation = Representation { status: head.status, headers, length };
             deliver(&exchange.method, exchange.ranged(), representation, |offset| {
                 if let Some(coding) = coding {
@@ -77,12 +76,12 @@ fn answer(
         origin: Some(OriginOf::Stored(stored)),
         fetched: None,
         kept: Kept::AsFound,
-        fields,
+        is_dressed,
     }
 }
 
 /// The fields of a response in this form.
-fn represented_as(stored: &StoredResponse, Form { age, coding, length }: Form) -> HeaderMap {
+fn fields(stored: &StoredResponse, Form { age, coding, length }: Form) -> HeaderMap {
     let mut headers = represented(&stored.head, coding, Some(age));
     match length {
         // A copy has no room for one field more; with this one, nobody has to add any.

@@ -14,7 +14,7 @@ use super::hit::{from_stored, whole_seconds};
 use super::judge::{Fallback, StaleReason};
 use super::laggard::Laggard;
 use super::lead::{Handed, Lead, Share};
-use super::outcome::{Answer, Fields, OriginOf};
+use super::outcome::{Answer, OriginOf};
 use super::pass::pass;
 use super::stale::stale;
 use super::survival::sampler::Kept;
@@ -309,7 +309,7 @@ impl Miss<'_> {
             origin: Some(OriginOf::Arriving(Arc::clone(head))),
             fetched: None,
             kept: not_stored.map_or_else(|| Kept::Arriving(head.nominated().into_owned()), Kept::Not),
-            fields: Fields::of(head),
+            is_dressed: false,
         };
         told(answer, share)
     }

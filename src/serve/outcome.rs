@@ -39,33 +39,15 @@ pub struct Answer {
     pub fetched: Option<FetchFacts>,
     /// What the cache keeps of it.
     pub kept: Kept,
-    /// What its fields are.
-    pub fields: Fields,
-}
-
-/// How far the fields of a response are those that its client gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fields {
-    /// There may be some that are for caches alone, and no `Date`.
-    AsReceived,
-    /// What is missing is what the cache says of it.
-    Plain,
-    /// All of them are.
-    Dressed,
-}
-
-impl Fields {
-    /// Those of a stored response.
-    pub fn of(head: &StoredHead) -> Self {
-        if head.plain { Self::Plain } else { Self::AsReceived }
-    }
+    /// Whether its fields are already those that its client gets, `Cache-Status` included.
+    pub is_dressed: bool,
 }
 
 impl From<Response<ResponseBody>> for Answer {
     /// An answer of the node's own, without a part of the cache in it.
     fn from(response: Response<ResponseBody>) -> Self {
-        let (version, kept, fields) = (Version::HTTP_11, Kept::AsFound, Fields::AsReceived);
-        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, fields }
+        let (version, kept) = (Version::HTTP_11, Kept::AsFound);
+        Self { response, version, cache: None, age: None, origin: None, fetched: None, kept, is_dressed: false }
     }
 }
 
@@ -255,12 +237,14 @@ impl Outcome {
     }
 
     fn finish(mut self: Box<Self>, answer: Answer) -> Response<ResponseBody> {
-        let Answer { mut response, version, cache, age, origin, fetched, kept, fields } = answer;
+        let Answer { mut response, version, cache, age, origin, fetched, kept, is_dressed } = answer;
         self.prospect = self.prospect.take().map(|prospect| prospect.answered(kept));
         self.status = response.status().as_u16();
         let origin = fetched.as_ref().map(|facts| &facts.origin).or(origin.as_ref().map(OriginOf::name));
         let headers = response.headers_mut();
-        self.dress(headers, fields, cache.as_ref(), version);
+        if !is_dressed {
+            self.dress(headers, cache.as_ref(), version);
+        }
         if let Some(member) = &cache {
             self.cache = member.status.as_str();
             self.stale = member.detail.filter(|_| member.stale);
@@ -285,15 +269,13 @@ impl Outcome {
 
     /// Takes what is for caches alone from a response, unless its client is told more, dates it, and adds what the cache says
     /// of it.
-    fn dress(&self, headers: &mut HeaderMap, fields: Fields, member: Option<&CacheStatusMember>, version: Version) {
+    fn dress(&self, headers: &mut HeaderMap, member: Option<&CacheStatusMember>, version: Version) {
         let site = self.site.as_deref();
-        if fields == Fields::AsReceived {
-            if let Some(site) = site.filter(|_| self.debug.is_none()) {
-                dress::consume(headers, site);
-            }
-            dress::date(headers, &self.worker.shared.clock);
+        if let Some(site) = site.filter(|_| self.debug.is_none()) {
+            dress::consume(headers, site);
         }
-        if let Some(member) = member.filter(|_| fields != Fields::Dressed) {
+        dress::date(headers, &self.worker.shared.clock);
+        if let Some(member) = member {
             let key = self.debug.as_ref().and_then(|debug| debug.key.as_ref()).map(CacheKey::as_str);
             dress::mark(headers, &self.worker, site, member, version, key);
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::body::{BodyError, Source};
 use super::deliver::{Representation, deliver, not_modified, reduce_to_304};
-use super::outcome::{Answer, FetchFacts, Fields};
+use super::outcome::{Answer, FetchFacts};
 use super::survival::sampler::Kept;
 use super::worker::Worker;
 use crate::origin::request::body::OriginBody;
@@ -56,7 +56,7 @@ pub fn pass(
         origin: None,
         fetched: Some(facts),
         kept,
-        fields: Fields::AsReceived,
+        is_dressed: false,
     }
 }
 
