@@ -316,3 +316,14 @@ const SHARED_BYTES: usize = 112;
 /// The response itself, 192, its part of the engine, 330, and what the allocator adds to these and to its other allocations,
 /// rounded up; `cargo bench --bench stored` compares the sum with the memory of the process.
 const ENTRY_BYTES: usize = 592;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_takes_no_more_than_is_counted_for_it() {
+        // With the two counts of an Arc. Eight bytes more are 32 for an allocator.
+        assert!(size_of::<StoredResponse>() + 2 * size_of::<usize>() <= 192);
+    }
+}
