@@ -51,6 +51,7 @@ impl GrowingBody {
             let room = (CHUNK_BYTES - self.pieces_bytes).min(self.open.capacity());
             let (now, later) = data.split_at(room.min(data.len()));
             self.open.extend_from_slice(now);
+            // The piece that fills the buffer takes it along, and a body that is one piece is nobody else's.
             let is_full = self.open.len() == self.open.capacity();
             let piece = if is_full { std::mem::take(&mut self.open) } else { self.open.split() }.freeze();
             self.pieces_bytes += piece.len();

@@ -25,7 +25,7 @@ pub async fn bypass(
         return Err(Refusal::OriginsDown(reason));
     }
     let unanswered = |kind| Refusal::Fetch(Unanswered { reason, kind, collapsed: false, retry_after: None });
-    if worker.shared.store.is_overdrawn() {
+    if !worker.shared.finds_memory().await {
         return Err(unanswered(FailureKind::Busy));
     }
     let forward = exchange.own_forward(&worker.signature, body);

@@ -84,13 +84,14 @@ impl Lead {
             self.fallback = Fallback::Nothing;
         }
         let site = Arc::clone(&self.exchange.site);
-        let room = site.fills.try_acquire().ok();
+        // Held to the end.
+        let room = site.fills.try_acquire();
         // A fill that finds no room in the store is streamed through, which takes memory as well.
-        let (Some(_room), true) = (room, self.finds_memory().await) else {
+        if room.is_err() || !self.worker.shared.finds_memory().await {
             let error = FetchError { kind: FailureKind::Busy, status: None, attempts: 0 };
             leader.fail(error, None);
             return;
-        };
+        }
         // Boxed, so that the task does not carry the room for it while the body arrives.
         match Box::pin(self.fetch(leader.fence())).await {
             Err(Failed { error, retry_after }) => {
@@ -108,19 +109,6 @@ impl Lead {
             }
             Ok(Fetch::Response(fetched)) => self.take(fetched, leader, hand).await,
         }
-    }
-
-    /// Whether there is memory for one more, if need be after a moment: how much there is is measured twenty times a second,
-    /// and what was let go of is free only once the allocator has given it back.
-    async fn finds_memory(&self) -> bool {
-        let store = &self.worker.shared.store;
-        for pause in MEMORY_PAUSES_MS {
-            if !store.is_overdrawn() {
-                return true;
-            }
-            sleep(Duration::from_millis(pause)).await;
-        }
-        !store.is_overdrawn()
     }
 
     async fn fetch(&self, fence: &Fence) -> Result<Fetch, Failed> {
@@ -433,9 +421,6 @@ enum Fetch {
     Response(Box<Fetched>),
     Validated { validated: Arc<StoredResponse>, share: Share },
 }
-
-/// Milliseconds between looks whether memory is short: each is a little more than between two measurements.
-const MEMORY_PAUSES_MS: [u64; 2] = [60, 60];
 
 /// Milliseconds between attempts to find room for a body; together less than anybody would notice.
 const ROOM_PAUSES_MS: [u64; 5] = [1, 2, 4, 8, 16];

@@ -1,8 +1,9 @@
 //! What one worker answers requests with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::recent::RecentFields;
@@ -81,6 +82,23 @@ pub struct Shared {
     /// For requests that belong to no site.
     pub unrouted: Unrouted,
 }
+
+impl Shared {
+    /// Whether there is memory for one more request to an origin, if need be after a moment: it is measured twenty times a
+    /// second, and one measurement that finds it short should refuse nobody.
+    pub async fn finds_memory(&self) -> bool {
+        for pause in MEMORY_PAUSES_MS {
+            if !self.store.is_overdrawn() {
+                return true;
+            }
+            sleep(Duration::from_millis(pause)).await;
+        }
+        !self.store.is_overdrawn()
+    }
+}
+
+/// Milliseconds between looks whether memory is short: each is a little more than between two measurements.
+const MEMORY_PAUSES_MS: [u64; 2] = [60, 60];
 
 /// What stands for the site of requests that belong to none.
 #[derive(Debug)]
