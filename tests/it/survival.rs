@@ -168,7 +168,7 @@ fn answered(before: &[Reply], later: &[Reply]) -> [f64; 2] {
 /// What `/status` says after a survey.
 async fn survivability(lab: &Lab) -> Value {
     let shared = lab.shared();
-    survey(&shared.sites, &shared.store, shared.clock.now().monotonic);
+    survey(&shared.sites, &shared.store, shared.clock.now().monotonic, || {});
     let (_, status) = lab.admin(Request::get("/status").body(Full::default()).unwrap()).await;
     status["sites"][0]["survivability"].clone()
 }

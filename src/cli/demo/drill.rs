@@ -115,7 +115,7 @@ impl Play<'_> {
     fn tell_what_would_survive(&self) {
         let shared = &self.stage.node().admin().shared;
         let sites = &shared.sites;
-        survey(sites, &shared.store, shared.clock.now().monotonic);
+        survey(sites, &shared.store, shared.clock.now().monotonic, || {});
         for survey in sites.sites().iter().filter_map(|site| site.sampler.latest()) {
             let ([now, .., then], [.., (last, _)]) = (survey.requests.map(|share| share * 100.0), HORIZONS);
             self.timeline.tell(&format!(

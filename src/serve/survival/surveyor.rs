@@ -15,8 +15,9 @@ use crate::semantics::vary::Nominated;
 use crate::serve::site::{Site, SiteTable};
 use crate::telemetry::SiteMetrics;
 
-/// Surveys every site. Goes through all that is stored, so not for a worker.
-pub fn survey(sites: &SiteTable, store: &Store, now: Instant) {
+/// Surveys every site. Goes through all that is stored, so not for a worker; and calls `rest` after every few milliseconds
+/// of it, since even on a thread of its own it takes time and cache lines from one.
+pub fn survey(sites: &SiteTable, store: &Store, now: Instant, mut rest: impl FnMut()) {
     let hours: Vec<_> = sites.sites().iter().map(|site| Hour::of(site, now)).collect();
     let mut tallies: Vec<_> = hours.iter().map(|_| Tally::default()).collect();
     let mut wanted: HashMap<&str, Vec<Question<'_>>> = HashMap::new();
@@ -31,7 +32,12 @@ pub fn survey(sites: &SiteTable, store: &Store, now: Instant) {
             }
         }
     }
+    let mut visited = 0_usize;
     store.visit(|key, stored| {
+        visited += 1;
+        if visited.is_multiple_of(STRETCH) {
+            rest();
+        }
         let questions = wanted.remove(key).unwrap_or_default();
         let stored = if questions.is_empty() { Vec::new() } else { stored.collect() };
         for question in questions {
@@ -96,4 +102,45 @@ fn show(metrics: &SiteMetrics, survey: Option<&Survey>) {
         [(["requests", *reason], requests[last]), (["bytes", *reason], bytes[last])]
     };
     metrics.show_survivability(&survivable, &survey.losses.iter().flat_map(reasons).collect::<Vec<_>>());
+}
+
+/// How many keys are visited between two rests.
+const STRETCH: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::chunks::GrowingBody;
+    use crate::cache::store::StoreCounters;
+    use crate::cache::stored::{Arrival, StoredHead};
+    use crate::clock::Clock;
+    use crate::semantics::key::cache_key;
+    use crate::semantics::target::Target;
+
+    #[test]
+    fn a_survey_of_much_rests_on_its_way() {
+        check(0, 0);
+        check(STRETCH - 1, 0);
+        check(2 * STRETCH + 1, 2);
+    }
+
+    #[track_caller]
+    fn check(stored: usize, rests: usize) {
+        let now = Clock::new().now().monotonic;
+        let store = Store::new(64 << 20, StoreCounters::default(), now);
+        (0..stored).for_each(|number| put(&store, &format!("/{number}"), now));
+        let mut rested = 0;
+        survey(&SiteTable::default(), &store, now, || rested += 1);
+        assert_eq!(rested, rests);
+    }
+
+    fn put(store: &Store, path: &str, now: Instant) {
+        let key = cache_key(&Target::new("https", "www.test", None, path));
+        let stamps = store.fence("www.test", path).stamps_with(&[], &[]);
+        let head = StoredHead::of(Arrival::plain(&key, stamps, now));
+        let body =
+            GrowingBody::new(Some(0)).seal(store.reserve(0).expect("there is room")).expect("nothing was forgotten");
+        let paid = store.reserve(head.cost()).expect("there is room");
+        store.store(Arc::new(StoredResponse::new(head, body, paid)));
+    }
 }
