@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::client::{ask_for_heads, shake_hands};
 use super::full::PATH;
@@ -36,7 +38,13 @@ pub(crate) async fn apply(work: Work, address: SocketAddr, scripts: &Path) -> io
             Ok(done.of(work))
         }
         Work::Hit2 { file, connections, streams } => {
-            h2load(&url(&format!("/{file}")), connections, streams, seconds).await.map(|done| done.of(work))
+            // Some connections have no session yet when the time of long bodies is up, and h2load never ends those.
+            let much = if work.body_bytes() > LARGE_BYTES {
+                format!("-n{}", connections * DOWNLOADS)
+            } else {
+                format!("-D{seconds}")
+            };
+            h2load(&url(&format!("/{file}")), connections, streams, much).await.map(|done| done.of(work))
         }
         Work::Idle(_) => Err(io::Error::other("idle connections are no load")),
         Work::Miss { file, .. } => {
@@ -78,8 +86,9 @@ async fn wrk(url: &str, script: &str, connections: u32, seconds: f64, scripts: &
     }
 }
 
-async fn h2load(url: &str, connections: u32, streams: u32, seconds: f64) -> io::Result<Done> {
-    let options = [format!("-c{connections}"), format!("-m{streams}"), format!("-D{seconds}")];
+/// `much` is how much of it, as h2load has it: a number of responses, or a time.
+async fn h2load(url: &str, connections: u32, streams: u32, much: String) -> io::Result<Done> {
+    let options = [format!("-c{connections}"), format!("-m{streams}"), much];
     let arguments = ["h2load".to_owned(), "-t1".to_owned()].into_iter().chain(options);
     let said = run(arguments.chain([url.to_owned()])).await?;
     let before = |word: &str| said.split(word).next()?.rsplit([' ', '(']).next()?.parse::<f64>().ok();
@@ -90,13 +99,22 @@ async fn h2load(url: &str, connections: u32, streams: u32, seconds: f64) -> io::
 }
 
 async fn run(words: impl Iterator<Item = String>) -> io::Result<String> {
-    let output = Command::new("taskset").args(["-c", &LOAD_CORE.to_string()]).args(words).output().await?;
+    let mut command = Command::new("taskset");
+    command.args(["-c", &LOAD_CORE.to_string()]).args(words).kill_on_drop(true);
+    let output =
+        timeout(PATIENCE, command.output()).await.map_err(|_| io::Error::other(format!("{command:?}: no end")))??;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() { Ok(said) } else { Err(io::Error::other(said)) }
 }
 
 /// From here on a response that was cut off is a large part of all of them.
 const LARGE_BYTES: u64 = 1 << 20;
+
+/// Of the longest bodies, on each HTTP/2 connection of a turn: some three seconds of them.
+const DOWNLOADS: u32 = 10;
+
+/// How long a load may take, however slow the server.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What wrk prints at the end.
 const REPORT: &str = "done = function(summary)

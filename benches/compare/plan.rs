@@ -54,7 +54,7 @@ impl Work {
     /// same from one minute to the next, but most of the responses should be whole.
     pub(crate) fn seconds(self) -> f64 {
         match self {
-            Self::Hit { file: "10m", .. } | Self::Hit2 { file: "10m", .. } => 3.0,
+            Self::Hit { file: "10m", .. } => 3.0,
             _ => 1.0,
         }
     }
