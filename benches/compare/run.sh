@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares Holdover with nginx, with hitch and Varnish, and with TLS alone, on two cores: one for the server, one for the
-# load. Writes the tables of docs/performance.md and fails when a target is missed. Installs nothing. Options are handed
-# on: --only hits,misses --quick --no-write (see main.rs).
+# load. Holdover is built as its image carries it (docker/build.sh). Writes the tables of docs/performance.md and fails when
+# a target is missed. Installs nothing. Options are handed on: --only hits,misses --quick --no-write (see main.rs).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -28,12 +28,12 @@ fi
 # Ten thousand connections have two ends.
 ulimit -n "$(ulimit -Hn)"
 
-cargo build --release --locked --features jemalloc
+binary=$(docker/build.sh)
 status=0
-cargo bench --locked --features jemalloc --bench compare -- "$@" || status=1
+cargo bench --locked --features jemalloc --bench compare -- --holdover "$binary" "$@" || status=1
 # With options a part was asked for, and that was all of it.
 if (($# == 0)); then
-    benches/compare/workers.sh target/release/holdover || status=1
+    benches/compare/workers.sh "$binary" || status=1
     cargo bench --locked --features jemalloc --bench stored || status=1
     cargo bench --locked --bench ratio || status=1
 fi
