@@ -25,6 +25,10 @@ if (($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) < 10 << 20)); then
     echo "10 GiB of free memory are needed: for ten million stored responses" >&2
     exit 2
 fi
+congestion=$(</proc/sys/net/ipv4/tcp_congestion_control)
+if [[ $congestion != cubic ]]; then
+    echo "TCP is under $congestion, the tables are under cubic, the kernel's default: long bodies will not compare with them" >&2
+fi
 # Ten thousand connections have two ends.
 ulimit -n "$(ulimit -Hn)"
 
