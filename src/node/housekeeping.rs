@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::assembly::Assembly;
 use super::shortage::{News, Shortage};
 use crate::cache::excess::Limit;
-use crate::clock::ANCHOR_INTERVAL;
+use crate::clock::{ANCHOR_INTERVAL, Clock};
 use crate::listen::connections::Connections;
 use crate::serve::survival::surveyor::survey;
 use crate::serve::worker::Shared;
@@ -41,7 +41,7 @@ impl Housekeeping {
     pub(super) async fn run(self) {
         let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared| shared.store.sweep());
         let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared| {
-            survey(&shared.sites, &shared.store, shared.clock.now().monotonic, rest);
+            survey(&shared.sites, &shared.store, shared.clock.now().monotonic, rests(&shared.clock));
         });
         tokio::join!(self.rounds(), sweeps, surveys);
     }
@@ -134,9 +134,15 @@ impl Housekeeping {
     }
 }
 
+/// Rests, each in proportion to the work since the last one: how long that takes is for the machine to say.
 #[expect(clippy::disallowed_methods, reason = "the thread is the survey's own, and there is nothing to wait for")]
-fn rest() {
-    thread::sleep(SURVEY_REST);
+fn rests(clock: &Clock) -> impl FnMut() {
+    let mut resumed = clock.monotonic();
+    move || {
+        let worked = clock.monotonic().saturating_duration_since(resumed);
+        thread::sleep((REST_SHARE * worked).min(REST_MAX));
+        resumed = clock.monotonic();
+    }
 }
 
 /// Often enough for a gauge that is scraped every few seconds, and rare enough for an event.
@@ -151,9 +157,12 @@ const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(50);
 /// Often enough for an alert; a share of an hour does not change in less.
 const SURVEY_ROUND: Duration = Duration::from_secs(15);
 
-/// Ten times as long as a survey works between two rests, so that a worker whose core it is on keeps nearly all of it.
-const SURVEY_REST: Duration = Duration::from_millis(25);
+/// How much longer than it works a survey rests, so that a worker whose core it is on keeps nearly all of it.
+const REST_SHARE: u32 = 10;
+
+/// On a core that is busy its work takes longer than the core gives it, and a machine may be suspended meanwhile.
+const REST_MAX: Duration = Duration::from_millis(200);
 
 /// How much longer than a survey, rests included, the pause after it is, at least: a node with ten million stored responses
-/// spends no more of its time on that than one with a thousand, a hundredth.
-const SURVEY_SHARE: u32 = 10;
+/// spends no more of its time on that than one with a thousand, a fiftieth.
+const SURVEY_SHARE: u32 = 4;
