@@ -1,7 +1,8 @@
 //! What has to be done now and then, beside everything else.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::thread;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -39,9 +40,9 @@ impl Housekeeping {
 
     /// Goes on until it is dropped.
     pub(super) async fn run(self) {
-        let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared| shared.store.sweep());
-        let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared| {
-            survey(&shared.sites, &shared.store, shared.clock.now().monotonic, rests(&shared.clock));
+        let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared, _| shared.store.sweep());
+        let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared, ended| {
+            survey(&shared.sites, &shared.store, shared.clock.now().monotonic, rests(&shared.clock, ended));
         });
         tokio::join!(self.rounds(), sweeps, surveys);
     }
@@ -94,14 +95,15 @@ impl Housekeeping {
     }
 
     /// Does what may go through everything stored: on a thread of its own, `pause` and `share` times as long as it took
-    /// after the last time.
-    async fn repeat(&self, pause: Duration, share: u32, work: fn(&Shared)) {
+    /// after the last time. The work can wait for the end of the housekeeping.
+    async fn repeat(&self, pause: Duration, share: u32, work: fn(&Shared, &Receiver<Infallible>)) {
         let mut rest = pause;
         loop {
             sleep(rest).await;
             let (shared, began) = (Arc::clone(&self.shared), self.shared.clock.now().monotonic);
+            let (_goes_on, ended) = channel();
             // An error would be a panic, which the next round survives.
-            let _done = tokio::task::spawn_blocking(move || work(&shared)).await;
+            let _done = tokio::task::spawn_blocking(move || work(&shared, &ended)).await;
             rest = pause.max(share * self.shared.clock.now().monotonic.saturating_duration_since(began));
         }
     }
@@ -134,13 +136,13 @@ impl Housekeeping {
     }
 }
 
-/// Rests, each in proportion to the work since the last one: how long that takes is for the machine to say.
-#[expect(clippy::disallowed_methods, reason = "the thread is the survey's own, and there is nothing to wait for")]
-fn rests(clock: &Clock) -> impl FnMut() {
+/// Rests, each in proportion to the work since the last one, since how long that takes is for the machine to say; none once
+/// the housekeeping has ended.
+fn rests(clock: &Clock, ended: &Receiver<Infallible>) -> impl FnMut() {
     let mut resumed = clock.monotonic();
     move || {
         let worked = clock.monotonic().saturating_duration_since(resumed);
-        thread::sleep((REST_SHARE * worked).min(REST_MAX));
+        let _time_or_end = ended.recv_timeout((REST_SHARE * worked).min(REST_MAX));
         resumed = clock.monotonic();
     }
 }
