@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # workers.sh BINARY: what a second worker costs each request, in instructions and in time of processors.
-# Instructions are what valgrind counts in a long load less those in a short one over as many connections: without start
-# and handshakes. It runs one thread at a time: waiting for locks, and for memory that both cores write, does
-# not show. That is what the second figure is for, from real cores under a light, steady load. Ends with 1 when a request
-# takes more than 1.1 times the instructions with two workers.
+# Instructions are what valgrind counts of the workers' threads in a long load, less those in a short one over as many
+# connections: without start, handshakes, and what else the node does meanwhile. It runs one thread at a time: waiting for
+# locks, and for memory that both cores write, does not show. That is what the second figure is for, from real cores under a
+# light, steady load. Ends with 1 when a request takes more than 1.1 times the instructions with two workers.
 set -euo pipefail
 binary=${1:?usage: workers.sh BINARY} connections=32 short=1600 long=6400
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -16,9 +16,11 @@ trap 'kill $(cat "$room"/pid.*) 2> /dev/null || true; wait; rm -rf "$room"' EXIT
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost -keyout "$room/key.pem" -out "$room/chain.pem" 2> /dev/null
 mkdir "$room/logs" && head -c 1024 /dev/urandom > "$room/1k"
+# It answers probes as well: what came from an origin that is found failing is suspect, and no hit.
 cat > "$room/nginx.conf" << CONF
 pid $room/nginx.pid; daemon off; master_process off; error_log /dev/null; events {}
-http { access_log off; server { listen 127.0.0.1:$port; root $room; add_header Cache-Control "public, max-age=86400"; } }
+http { access_log off; server { listen 127.0.0.1:$port; root $room; add_header Cache-Control "public, max-age=86400";
+    location = / { return 204; } } }
 CONF
 nginx -p "$room" -c "$room/nginx.conf" & echo $! > "$room/pid.origin"
 
@@ -58,13 +60,16 @@ ran() {
 count() {
     local requests worker counted=()
     for requests in $short $long; do
-        start "$1" valgrind --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null
+        rm -f "$room"/counted*
+        start "$1" valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file="$room/counted"
         load "$requests"
         for ((worker = 0; worker < $1; worker++)); do
             echo "$requests requests, worker-$worker of $1 ran $(($(ran "worker-$worker") / 1000000)) ms" >&2
         done
         stop
-        counted+=("$(sed -n 's/^.*I *refs: *//p' "$room/log" | tr -d ,)")
+        # A thread that serves connections is a worker's.
+        grep -l 'serve_connection' "$room"/counted-* | xargs sed -n 's/^totals: //p' > "$room/workers"
+        counted+=("$(awk '{ sum += $1 } END { printf "%.0f", sum }' "$room/workers")")
     done
     echo $(((counted[1] - counted[0]) / (long - short)))
 }
