@@ -35,11 +35,16 @@ build() {
         --target "$target" --target-dir "$room/$1" >&2
 }
 
-rm -rf "$room/profiles"
 # Functions are found again by their names, which depend on cargo's settings for a release, those for the linker among
 # them: what is built faster counts for nothing.
-build counting "-C profile-generate=$room/profiles"
-docker/train.sh "$room/counting/$target/release/holdover" >&2
-"$profdata" merge --output "$room/profile" "$room/profiles"
-build optimized "-C profile-use=$room/profile"
+counts=$room/$target.counts profile=$room/$target.profile
+build counting "-C profile-generate=$counts"
+counting=$room/counting/$target/release/holdover
+# What has not changed has nothing new to tell, and would be built anew for a new profile.
+if [[ ! $profile -nt $counting || ! $profile -nt docker/train.sh ]]; then
+    rm -rf "$counts"
+    docker/train.sh "$counting" >&2
+    "$profdata" merge --output "$profile" "$counts"
+fi
+build optimized "-C profile-use=$profile"
 echo "$room/optimized/$target/release/holdover"

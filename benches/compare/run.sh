@@ -25,16 +25,26 @@ if (($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) < 10 << 20)); then
     echo "10 GiB of free memory are needed: for ten million stored responses" >&2
     exit 2
 fi
+# Long bodies cost something else under another congestion control than cubic, the kernel's default. A network of their own
+# may have its own.
 congestion=$(</proc/sys/net/ipv4/tcp_congestion_control)
+apart=()
 if [[ $congestion != cubic ]]; then
-    echo "TCP is under $congestion, the tables are under cubic, the kernel's default: long bodies will not compare with them" >&2
+    apart=(unshare --net bash -c 'ip link set lo up && echo cubic >/proc/sys/net/ipv4/tcp_congestion_control && exec "$@"' bash)
+    if ! "${apart[@]}" true 2>/dev/null; then
+        apart=()
+        echo "TCP is under $congestion, and a network of its own takes root, unshare and ip: long bodies will not compare" >&2
+    fi
 fi
 # Ten thousand connections have two ends.
 ulimit -n "$(ulimit -Hn)"
 
 binary=$(docker/build.sh)
+# What is missing for it comes from where there is a network.
+bench=(cargo bench --locked --features jemalloc --bench compare)
+"${bench[@]}" --no-run
 status=0
-cargo bench --locked --features jemalloc --bench compare -- --holdover "$binary" "$@" || status=1
+"${apart[@]}" "${bench[@]}" -- --holdover "$binary" "$@" || status=1
 # With options a part was asked for, and that was all of it.
 if (($# == 0)); then
     benches/compare/workers.sh "$binary" || status=1
