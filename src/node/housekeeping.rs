@@ -41,7 +41,8 @@ impl Housekeeping {
     /// Goes on until it is dropped.
     pub(super) async fn run(self) {
         let sweeps = self.repeat(ROUND, SWEEP_SHARE, |shared, _| shared.store.sweep());
-        let surveys = self.repeat(SURVEY_ROUND, SURVEY_SHARE, |shared, ended| {
+        // It rests on its way.
+        let surveys = self.repeat(SURVEY_ROUND, 0, |shared, ended| {
             survey(&shared.sites, &shared.store, shared.clock.now().monotonic, rests(&shared.clock, ended));
         });
         tokio::join!(self.rounds(), sweeps, surveys);
@@ -159,12 +160,9 @@ const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(50);
 /// Often enough for an alert; a share of an hour does not change in less.
 const SURVEY_ROUND: Duration = Duration::from_secs(15);
 
-/// How much longer than it works a survey rests, so that a worker whose core it is on keeps nearly all of it.
-const REST_SHARE: u32 = 10;
+/// How much longer than it works a survey rests, so that a worker whose core it is on keeps nearly all of it, also of a node
+/// with ten million stored responses, which is never without one.
+const REST_SHARE: u32 = 40;
 
 /// On a core that is busy its work takes longer than the core gives it, and a machine may be suspended meanwhile.
 const REST_MAX: Duration = Duration::from_millis(200);
-
-/// How much longer than a survey, rests included, the pause after it is, at least: a node with ten million stored responses
-/// spends no more of its time on that than one with a thousand, a fiftieth.
-const SURVEY_SHARE: u32 = 4;
