@@ -99,7 +99,7 @@ pub struct CacheStatusMember {
 
 impl CacheStatusMember {
     /// Nothing but the status.
-    pub fn new(status: CacheStatus) -> Self {
+    pub const fn new(status: CacheStatus) -> Self {
         Self { status, ttl: None, forward_status: None, stored: false, collapsed: false, detail: None, stale: false }
     }
 

@@ -149,14 +149,16 @@ fn cached(worker: &Arc<Worker>, exchange: &mut Exchange, outcome: &mut Pending) 
     let Considered { stored, way, reason } = consider(lookup, site, &exchange.asked, now);
     let answers = matches!(way, Way::Hit { .. } | Way::Stale { .. });
     outcome.sampled(site.sampler.keyed(&key, &exchange.headers, stored.as_deref(), answers, chance()));
+    let is_told_more = outcome.is_told_more();
+    let answer = |stored, member| match is_told_more {
+        true => from_stored(exchange, stored, member),
+        false => hit(worker, exchange, stored, member),
+    };
     let miss = |stored, fallback| Miss { worker, exchange, key: &key, reason, stored, fallback };
     match (way, stored) {
-        (Way::Hit { ttl }, Some(stored)) if outcome.is_told_more() => {
-            Ok(Cached::Answered(from_stored(exchange, stored, fresh(ttl))))
-        }
-        (Way::Hit { ttl }, Some(stored)) => Ok(Cached::Answered(hit(worker, exchange, stored, ttl))),
+        (Way::Hit { ttl }, Some(stored)) => Ok(Cached::Answered(answer(stored, fresh(ttl)))),
         (Way::Stale { past, reason }, Some(stored)) => {
-            let answer = stale(exchange, &stored, past, reason, None, false);
+            let answer = answer(Arc::clone(&stored), stale(past, reason, None, false));
             if reason.refreshes() {
                 miss(Some(stored), Fallback::Stale { past }).refresh();
             }

@@ -22,11 +22,11 @@ pub fn fresh(ttl: Duration) -> CacheStatusMember {
     CacheStatusMember { ttl: Some(whole_seconds(ttl)), ..CacheStatusMember::new(CacheStatus::Hit) }
 }
 
-/// Answers from a response that stays fresh for `ttl`, as every client is answered that is told no more than others.
-pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, ttl: Duration) -> Answer {
-    let member = fresh(ttl);
+/// Answers from `stored`, with what `Cache-Status` shall say of it, as every client is answered that is told no more than
+/// others.
+pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
     answer(exchange, stored, member, true, |stored, form| {
-        worker.recent.fields(stored, Moment { form, ttl: whole_seconds(ttl) }, || {
+        worker.recent.fields(stored, Moment { form, member }, || {
             let mut headers = fields(stored, form);
             if !stored.plain {
                 dress::consume(&mut headers, &exchange.site);
@@ -38,7 +38,7 @@ pub fn hit(worker: &Worker, exchange: &Exchange, stored: Arc<StoredResponse>, tt
     })
 }
 
-/// Answers from `stored`, with what `Cache-Status` shall say of it.
+/// Answers from `stored`, with what `Cache-Status` shall say of it; what a client may be told besides is for later.
 pub fn from_stored(exchange: &Exchange, stored: Arc<StoredResponse>, member: CacheStatusMember) -> Answer {
     answer(exchange, stored, member, false, |stored, form| fields(stored, form))
 }

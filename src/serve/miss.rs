@@ -244,11 +244,12 @@ impl Miss<'_> {
                 Ok(from_stored(self.exchange, Arc::clone(stored), member))
             }
             Some((stored, Reuse::StaleWhileRevalidate { past } | Reuse::StaleIfError { past })) => {
-                Ok(stale(self.exchange, stored, past, reason, status, collapsed))
+                let member = stale(past, reason, status, collapsed);
+                Ok(from_stored(self.exchange, Arc::clone(stored), member))
             }
             Some((stored, Reuse::LastRemedy { past })) => {
-                let reason = StaleReason::Suspect { asked: true };
-                Ok(stale(self.exchange, stored, past, reason, status, collapsed))
+                let member = stale(past, StaleReason::Suspect { asked: true }, status, collapsed);
+                Ok(from_stored(self.exchange, Arc::clone(stored), member))
             }
             Some((_, Reuse::Unusable { .. })) | None => {
                 let retry_after = held_until.map(|until| until.saturating_duration_since(now));

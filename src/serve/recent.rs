@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::HeaderMap;
 
 use crate::cache::stored::StoredResponse;
+use crate::semantics::cache_status::CacheStatusMember;
 use crate::semantics::content_coding::ContentCoding;
 
 /// The fields of one worker's hits: at most 1 MiB, which is so little that it has no account of its own.
@@ -22,8 +23,8 @@ pub struct RecentFields {
 pub struct Moment {
     /// How the client gets it.
     pub form: Form,
-    /// For how many seconds it is fresh.
-    pub ttl: i64,
+    /// What `Cache-Status` says of it.
+    pub member: CacheStatusMember,
 }
 
 /// How a client gets a response.
@@ -131,12 +132,17 @@ mod tests {
     use crate::cache::store::{Store, StoreCounters};
     use crate::cache::stored::{Arrival, StoredHead};
     use crate::clock::Clock;
+    use crate::semantics::cache_status::CacheStatus;
     use crate::semantics::key::cache_key;
     use crate::semantics::target::Target;
 
     const FORM: Form = Form { age: 1, coding: None, length: Some(9) };
 
-    const MOMENT: Moment = Moment { form: FORM, ttl: 59 };
+    const MOMENT: Moment = Moment { form: FORM, member: member(59) };
+
+    const fn member(ttl: i64) -> CacheStatusMember {
+        CacheStatusMember { ttl: Some(ttl), ..CacheStatusMember::new(CacheStatus::Hit) }
+    }
 
     #[test]
     fn fields_are_kept_at_the_second_hit() {
@@ -150,7 +156,9 @@ mod tests {
         check(&recent, &response, MOMENT, &[("a", "a"), ("b", "b"), ("c", "b")]);
         let later = Moment { form: Form { age: 2, ..FORM }, ..MOMENT };
         check(&recent, &response, later, &[("d", "d"), ("e", "e"), ("f", "e")]);
-        check(&recent, &response, Moment { ttl: 58, ..later }, &[("g", "g"), ("h", "h"), ("i", "h")]);
+        check(&recent, &response, Moment { member: member(58), ..later }, &[("g", "g"), ("h", "h"), ("i", "h")]);
+        let stale = CacheStatusMember { stale: true, detail: Some("origin-down"), ..member(58) };
+        check(&recent, &response, Moment { member: stale, ..later }, &[("j", "j"), ("k", "k"), ("l", "k")]);
     }
 
     #[test]

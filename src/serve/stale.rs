@@ -1,28 +1,22 @@
-//! A stale response answers, because nothing better can or because it need not wait.
+//! What is said of a stale response that answers, because nothing better can or because it need not wait.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::exchange::Exchange;
-use super::hit::{from_stored, whole_seconds};
+use super::hit::whole_seconds;
 use super::judge::StaleReason;
-use super::outcome::Answer;
-use crate::cache::stored::StoredResponse;
 use crate::semantics::cache_status::{CacheStatus, CacheStatusMember, ForwardReason};
 
-/// Answers from a response whose freshness ended `past` ago. RFC 9211 keeps `hit` and `fwd` apart: it is a hit when no
-/// origin was asked for this answer; otherwise `forward_status` is what the origin said, if anything, and `collapsed`
-/// whether to another request.
+/// What `Cache-Status` says of a response whose freshness ended `past` ago. RFC 9211 keeps `hit` and `fwd` apart: it is a hit
+/// when no origin was asked for this answer; otherwise `forward_status` is what the origin said, if anything, and
+/// `collapsed` whether to another request.
 pub fn stale(
-    exchange: &Exchange,
-    stored: &Arc<StoredResponse>,
     past: Duration,
     reason: StaleReason,
     forward_status: Option<StatusCode>,
     collapsed: bool,
-) -> Answer {
+) -> CacheStatusMember {
     let status = match reason {
         StaleReason::IfError | StaleReason::SlowOrigin | StaleReason::Suspect { asked: true } => {
             CacheStatus::Forward(ForwardReason::Stale)
@@ -34,13 +28,12 @@ pub fn stale(
         | StaleReason::Suspect { asked: false }
         | StaleReason::WhileRevalidate => CacheStatus::Hit,
     };
-    let member = CacheStatusMember {
+    CacheStatusMember {
         ttl: Some(-whole_seconds(past)),
         forward_status,
         collapsed,
         detail: Some(reason.as_str()),
         stale: true,
         ..CacheStatusMember::new(status)
-    };
-    from_stored(exchange, Arc::clone(stored), member)
+    }
 }
