@@ -68,7 +68,8 @@ count() {
         done
         stop
         # A thread that serves connections is a worker's.
-        grep -l 'serve_connection' "$room"/counted-* | xargs sed -n 's/^totals: //p' > "$room/workers"
+        grep -l 'serve_connection' "$room"/counted-* | xargs -r sed -n 's/^totals: //p' > "$room/workers"
+        [ -s "$room/workers" ] || { echo "workers: no thread is known to serve connections; are there symbols in $binary?" >&2; exit 2; }
         counted+=("$(awk '{ sum += $1 } END { printf "%.0f", sum }' "$room/workers")")
     done
     echo $(((counted[1] - counted[0]) / (long - short)))
